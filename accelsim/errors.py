@@ -1,0 +1,25 @@
+"""What accelsim raises when the user's input, not the program, is at fault.
+
+Every message is one sentence that says what is wrong, where, and what would be right; the command line prints it
+without a traceback and exits with code 2.
+"""
+
+
+class AccelsimError(ValueError):
+    """Bad input; the base of all errors accelsim raises on purpose."""
+
+
+class HardwareError(AccelsimError):
+    """A hardware or energy file that cannot be used; names file, line and key."""
+
+
+class TraceError(AccelsimError):
+    """An operation's record, or a trace file, that cannot be used; names file, record and cause."""
+
+
+class TracingError(AccelsimError):
+    """A training loop that cannot be recorded correctly."""
+
+
+class AccelsimWarning(UserWarning):
+    """Something was left out of a result; the message names it and its share."""
