@@ -1,0 +1,77 @@
+"""The masked GEMM that every pass is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from accelsim.lowering.bits import Words, column_counts
+
+Pass = Literal["forward", "input_grad", "weight_grad"]
+TensorKind = Literal["weight", "activation", "gradient"]
+PASSES: tuple[Pass, ...] = ("forward", "input_grad", "weight_grad")
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Which lines of its source tensor operand B is gathered from; a line is one image row, W x C elements.
+
+    Attributes:
+        lines: lines of the source tensor (images x height).
+        line_elements: elements of a line, of one group's channels.
+        line_nonzeros: int64 [lines], non-zero elements of each line.
+        grid_lines: lines of the grid that enumerates (n, y): the column axis N of the GEMM, or its reduction K.
+        grid_width: grid positions in one grid line.
+        first, last: int64 [grid_lines], the source lines [first, last) that each grid line reads.
+        along: the GEMM axis that runs over grid positions; the other axis of B runs over taps and channels.
+    """
+
+    lines: int
+    line_elements: int
+    line_nonzeros: np.ndarray[tuple[int], np.dtype[np.int64]]
+    grid_lines: int
+    grid_width: int
+    first: np.ndarray[tuple[int], np.dtype[np.int64]]
+    last: np.ndarray[tuple[int], np.dtype[np.int64]]
+    along: Literal["n", "k"]
+
+
+@dataclass(frozen=True)
+class MaskedGemm:
+    """O[M, N] = A[M, K] · B[K, N] with a bit for each operand element that is non-zero.
+
+    Attributes:
+        m, n, k: extents.
+        a: words [M, ceil(K / 64)], row m's non-zeros along K; spare bits are zero.
+        b: words [N, ceil(K / 64)], column n's non-zeros along K.
+        a_kind, b_kind, output_kind: which tensor each one is, for `skipping.tensors` and `memory.compression`.
+        needed: words [M, ceil(N / 64)], outputs that must be computed; None means all.
+        footprint: where B comes from in its tensor.
+        group, phase: group of the convolution, and (row, column) phase of its stride in input_grad.
+    """
+
+    m: int
+    n: int
+    k: int
+    a: Words
+    b: Words
+    a_kind: TensorKind
+    b_kind: TensorKind
+    output_kind: TensorKind
+    footprint: Footprint
+    needed: Words | None = None
+    group: int = 0
+    phase: tuple[int, int] = field(default=(0, 0))
+
+    @property
+    def macs(self) -> int:
+        """M · N · K."""
+        return self.m * self.n * self.k
+
+    @cached_property
+    def effectual_macs(self) -> int:
+        """Pairs with both operands non-zero, over all outputs: sum over k of (non-zeros of A at k) x (of B at k)."""
+        return int(np.dot(column_counts(self.a, self.k), column_counts(self.b, self.k)))

@@ -1,0 +1,61 @@
+"""Hypothesis strategies that several rooms' tests draw from: random operations."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from accelsim.trace.record import OpTrace
+
+
+@st.composite
+def operations(draw, largest: int = 6, kinds: tuple[str, ...] = ("conv", "conv_transpose", "matmul")) -> OpTrace:
+    """A random small operation: any geometry, groups, densities and needed-masks."""
+    kind = draw(st.sampled_from(kinds))
+    groups = draw(st.sampled_from((1, 1, 1, 2, 3)))
+    first, second = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    r, s = (1, 1) if kind == "matmul" else (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    stride = (1, 1) if kind == "matmul" else (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    dilation = (1, 1) if kind == "matmul" else (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
+    padding = (0, 0) if kind == "matmul" else (draw(st.integers(0, 2)), draw(st.integers(0, 2)))
+    batch = draw(st.integers(1, 3))
+    reach = (dilation[0] * (r - 1) + 1, dilation[1] * (s - 1) + 1)
+    height, width = (
+        1 if kind == "matmul" else draw(st.integers(max(1, reach[i] - 2 * padding[i]), largest)) for i in range(2)
+    )
+    output_padding = (0, 0)
+    if kind == "conv_transpose":
+        output_padding = tuple(draw(st.integers(0, max(stride[i], dilation[i]) - 1)) for i in range(2))
+        height, width = max(height, 2 * padding[0] + 1), max(width, 2 * padding[1] + 1)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+
+    def mask(*shape: int) -> np.ndarray:
+        return rng.random(shape) < draw(st.sampled_from((0.0, 0.1, 0.5, 0.9, 1.0)))
+
+    weight = mask(groups * first, second, r, s)
+    channels = groups * (first if kind == "conv_transpose" else second)
+    image = mask(batch, channels, height, width)
+    shape = {
+        "name": "layer",
+        "step": 0,
+        "kind": kind,
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "groups": groups,
+        "output_padding": output_padding,
+    }
+    output = OpTrace(**shape, weight=weight, input=image).output_shape
+
+    def needed(*extents: int) -> np.ndarray | None:
+        return draw(st.sampled_from((None, mask(*extents))))
+
+    return OpTrace(
+        **shape,
+        weight=weight,
+        input=image,
+        grad_output=mask(*output),
+        output_needed=needed(*output),
+        input_grad_needed=needed(*image.shape),
+        weight_grad_needed=needed(*weight.shape),
+    )
