@@ -21,5 +21,9 @@ class TracingError(AccelsimError):
     """A training loop that cannot be recorded correctly."""
 
 
+class TrainingError(AccelsimError):
+    """A training configuration, data set or checkpoint that cannot be used."""
+
+
 class AccelsimWarning(UserWarning):
     """Something was left out of a result; the message names it and its share."""
