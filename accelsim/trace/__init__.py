@@ -1,0 +1,27 @@
+"""What happened: one operation's record (`OpTrace`), packed masks, and the file that keeps them.
+
+    with TraceWriter("run.pkl", meta={"model": "resnet18"}) as writer:
+        writer.write(op)
+    for op in open_trace("run.pkl"):
+        ...
+
+Needs numpy only.
+"""
+
+from accelsim.trace.bitmask import BitMask
+from accelsim.trace.entry import Entry, MaskEntry
+from accelsim.trace.reader import TraceReader, open_trace
+from accelsim.trace.record import MASK_NAMES, Kind, OpTrace
+from accelsim.trace.writer import TraceWriter
+
+__all__ = [
+    "MASK_NAMES",
+    "BitMask",
+    "Entry",
+    "Kind",
+    "MaskEntry",
+    "OpTrace",
+    "TraceReader",
+    "TraceWriter",
+    "open_trace",
+]

@@ -41,8 +41,17 @@ class BitMask:
 
     @classmethod
     def from_array(cls, array: ArrayLike) -> Self:
-        """Pack an array of any shape; an element that is not zero becomes a set bit."""
-        array = np.asarray(array)
+        """Pack an array of any shape; an element that is not zero (NaN included) becomes a set bit.
+
+        Raises:
+            TraceError: this is no array of numbers or booleans.
+        """
+        try:
+            array = np.asarray(array)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TraceError(f"this cannot be read as an array: {error}") from None
+        if array.dtype.kind not in "biufc":
+            raise TraceError(f"an array of {array.dtype} holds no numbers, expected booleans or numbers")
         return cls(array.shape, np.packbits(array.astype(bool, copy=False), axis=None, bitorder="little"))
 
     def to_array(self) -> NDArray[np.bool_]:

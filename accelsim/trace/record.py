@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Literal, get_args
 
 import numpy as np
@@ -40,6 +41,7 @@ class OpTrace:
         needs_input_grad, needs_weight_grad: which gradients the backward pass computed.
         recomputed: a forward that activation checkpointing ran again.
         dtype: number type the tensors had, for information.
+        order: place of the call in the step's forward order; None means the order in which records are written.
 
     Raises:
         TraceError: shapes that do not belong together; names operation, tensor and the shape that would fit.
@@ -67,17 +69,23 @@ class OpTrace:
         needs_weight_grad: bool = True,
         recomputed: bool = False,
         dtype: str = "",
+        order: int | None = None,
     ) -> None:
-        self.name, self.step, self.call, self.kind = name, step, call, kind
+        for field, text in (("name", name), ("dtype", dtype)):
+            if not isinstance(text, str):
+                raise TraceError(f"{name}: {field} is {text!r}, expected a str")
+        self.name, self.kind, self.dtype = name, kind, dtype
+        self.step, self.call = _integer(name, "step", step, 0), _integer(name, "call", call, 0)
+        self.order = None if order is None else _integer(name, "order", order, 0)
         self.stride, self.padding, self.dilation, self.output_padding = (
             _pair(name, "stride", stride, 1),
             _pair(name, "padding", padding, 0),
             _pair(name, "dilation", dilation, 1),
             _pair(name, "output_padding", output_padding, 0),
         )
-        self.groups = groups
-        self.needs_input_grad, self.needs_weight_grad = needs_input_grad, needs_weight_grad
-        self.recomputed, self.dtype = recomputed, dtype
+        self.groups = _integer(name, "groups", groups, 1)
+        self.needs_input_grad, self.needs_weight_grad = bool(needs_input_grad), bool(needs_weight_grad)
+        self.recomputed = bool(recomputed)
         given = (weight, input, grad_output, output_needed, input_grad_needed, weight_grad_needed)
         self.masks: dict[str, BitMask] = {
             mask_name: _four_dimensional(name, mask_name, mask)
@@ -187,9 +195,19 @@ class OpTrace:
         return f"OpTrace({self.name!r}, step={self.step}, call={self.call}, kind={self.kind!r}, {shapes})"
 
 
+def _integer(name: str, field: str, value: int, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TraceError(f"{name}: {field} is {value!r}, expected an integer") from None
+    if number < least:
+        raise TraceError(f"{name}: {field} is {value!r}, expected at least {least}")
+    return number
+
+
 def _pair(name: str, field: str, value: Pair, least: int) -> Pair:
     try:
-        first, second = (int(extent) for extent in value)
+        first, second = (operator.index(extent) for extent in value)
     except (TypeError, ValueError):
         raise TraceError(f"{name}: {field} is {value!r}, expected two integers") from None
     if min(first, second) < least:
@@ -198,7 +216,10 @@ def _pair(name: str, field: str, value: Pair, least: int) -> Pair:
 
 
 def _four_dimensional(name: str, mask_name: str, mask: MaskLike) -> BitMask:
-    packed = mask if isinstance(mask, BitMask) else BitMask.from_array(mask)
+    try:
+        packed = mask if isinstance(mask, BitMask) else BitMask.from_array(mask)
+    except TraceError as error:
+        raise TraceError(f"{name}: {mask_name}: {error}") from None
     match packed.shape:
         case (_, _, _, _):
             return packed

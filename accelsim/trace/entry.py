@@ -1,0 +1,305 @@
+"""A record's header, and how its masks are stored in the body that follows it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from accelsim.errors import TraceError
+from accelsim.trace.bitmask import BitMask
+from accelsim.trace.format import FormatError
+from accelsim.trace.record import MASK_NAMES, Kind, OpTrace, Pair
+
+Pass = Literal["forward", "input_grad", "weight_grad"]
+
+MAX_MASK_ELEMENTS = 1 << 33
+"""Elements of one mask (1 GiB packed): no real tensor is larger, and a mask of ones costs a file nothing."""
+
+# Packed masks are nearly noise: stronger levels take up to ten times as long for a few percent.
+_ZLIB_LEVEL = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MaskEntry:
+    """One mask of a record.
+
+    Attributes:
+        shape: four extents.
+        nonzeros: set elements.
+        storage: "zlib" or "raw" for bytes in the body, "ones" or "zeros" if they are not needed, or the name of the
+            earlier mask of the same record that it equals.
+        stored_bytes: bytes in the body.
+    """
+
+    shape: tuple[int, int, int, int]
+    nonzeros: int
+    storage: str
+    stored_bytes: int
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def density(self) -> float:
+        """Share of elements that are set; 0 for an empty mask."""
+        return self.nonzeros / self.size if self.size else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of a trace without its masks' bits; fields as in `OpTrace`, `macs` those of the dense forward pass."""
+
+    name: str
+    step: int
+    call: int
+    order: int
+    kind: Kind
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    output_padding: Pair
+    groups: int
+    needs_input_grad: bool
+    needs_weight_grad: bool
+    recomputed: bool
+    dtype: str
+    macs: int
+    masks: Mapping[str, MaskEntry]
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """The passes that ran."""
+        backward = "grad_output" in self.masks
+        ran = (True, backward and self.needs_input_grad, backward and self.needs_weight_grad)
+        return tuple(name for name, there in zip(get_args(Pass), ran, strict=True) if there)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the header as the file holds it."""
+        plain: dict[str, Any] = {field: getattr(self, field) for field in _FIELDS}
+        plain["masks"] = {
+            name: (mask.shape, mask.nonzeros, mask.storage, mask.stored_bytes) for name, mask in self.masks.items()
+        }
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: object) -> Entry:
+        """Check a header read from a file.
+
+        Raises:
+            FormatError: fields are missing, unknown, or of the wrong type or size.
+        """
+        if not isinstance(plain, dict) or plain.keys() != {*_FIELDS, "masks"}:
+            raise FormatError("it is no record: its fields are not those of an operation")
+        for field, fits in _FIELDS.items():
+            if not fits(plain[field]):
+                raise FormatError(f"its field {field} has an impossible value")
+        masks = plain["masks"]
+        if not isinstance(masks, dict) or [name for name in MASK_NAMES if name in masks] != list(masks):
+            raise FormatError(f"its masks are not among {', '.join(MASK_NAMES)}")
+        if "weight" not in masks or "input" not in masks:
+            raise FormatError("it has no mask of the weight or of the input")
+        checked: dict[str, MaskEntry] = {}
+        for name, fields in masks.items():
+            checked[name] = _mask_entry(name, fields, checked)
+        return cls(**{field: plain[field] for field in _FIELDS}, masks=checked)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_pair(value: object) -> bool:
+    return type(value) is tuple and len(value) == 2 and all(map(_is_count, value))
+
+
+def _is_bool(value: object) -> bool:
+    return type(value) is bool
+
+
+def _is_str(value: object) -> bool:
+    return type(value) is str
+
+
+def _is_kind(value: object) -> bool:
+    return type(value) is str and value in get_args(Kind)
+
+
+_FIELDS = {
+    "name": _is_str,
+    "step": _is_count,
+    "call": _is_count,
+    "order": _is_count,
+    "kind": _is_kind,
+    "stride": _is_pair,
+    "padding": _is_pair,
+    "dilation": _is_pair,
+    "output_padding": _is_pair,
+    "groups": _is_count,
+    "needs_input_grad": _is_bool,
+    "needs_weight_grad": _is_bool,
+    "recomputed": _is_bool,
+    "dtype": _is_str,
+    "macs": _is_count,
+}
+
+
+def _mask_entry(name: str, fields: object, earlier: Mapping[str, MaskEntry]) -> MaskEntry:
+    match fields:
+        case ((int(n), int(c), int(h), int(w)), int(nonzeros), str(storage), int(stored_bytes)) if (
+            min(n, c, h, w, nonzeros, stored_bytes) >= 0
+        ):
+            mask = MaskEntry((n, c, h, w), nonzeros, storage, stored_bytes)
+        case _:
+            raise FormatError(f"its mask {name} is not described by shape, non-zeros, storage and bytes")
+    if mask.size > MAX_MASK_ELEMENTS:
+        raise FormatError(f"its mask {name} has {mask.size} elements, more than the {MAX_MASK_ELEMENTS} supported")
+    raw_bytes = -(-mask.size // 8)
+    match storage:
+        case "zlib":
+            consistent = 0 < stored_bytes < raw_bytes and nonzeros <= mask.size
+        case "raw":
+            consistent = stored_bytes == raw_bytes and nonzeros <= mask.size
+        case "ones":
+            consistent = stored_bytes == 0 and nonzeros == mask.size
+        case "zeros":
+            consistent = stored_bytes == 0 and nonzeros == 0
+        case _:
+            twin = earlier.get(storage)
+            consistent = (
+                twin is not None and stored_bytes == 0 and (twin.shape, twin.nonzeros) == (mask.shape, nonzeros)
+            )
+    if not consistent:
+        raise FormatError(
+            f"its mask {name} contradicts itself: {nonzeros} non-zeros in {mask.shape}, stored as {storage!r}"
+        )
+    return mask
+
+
+def encode(op: OpTrace, order: int) -> tuple[Entry, bytes]:
+    """Return the header and the body of a record.
+
+    Args:
+        order: stands in where the operation has none.
+
+    Raises:
+        TraceError: a mask is larger than the format allows.
+    """
+    masks: dict[str, MaskEntry] = {}
+    parts: list[bytes] = []
+    for name, mask in op.masks.items():
+        if mask.size > MAX_MASK_ELEMENTS:
+            raise TraceError(f"{op.name}: {name} has {mask.size} elements, more than the {MAX_MASK_ELEMENTS} supported")
+        storage, stored = _store(mask, {earlier: op.masks[earlier] for earlier in masks})
+        n, c, h, w = mask.shape
+        masks[name] = MaskEntry((n, c, h, w), mask.nonzeros, storage, len(stored))
+        parts.append(stored)
+    entry = Entry(
+        name=op.name,
+        step=op.step,
+        call=op.call,
+        order=order if op.order is None else op.order,
+        kind=op.kind,
+        stride=op.stride,
+        padding=op.padding,
+        dilation=op.dilation,
+        output_padding=op.output_padding,
+        groups=op.groups,
+        needs_input_grad=op.needs_input_grad,
+        needs_weight_grad=op.needs_weight_grad,
+        recomputed=op.recomputed,
+        dtype=op.dtype,
+        macs=op.macs,
+        masks=masks,
+    )
+    return entry, b"".join(parts)
+
+
+def _store(mask: BitMask, earlier: Mapping[str, BitMask]) -> tuple[str, bytes]:
+    nonzeros = mask.nonzeros
+    if nonzeros in (0, mask.size):
+        return "zeros" if nonzeros == 0 else "ones", b""
+    for name, candidate in earlier.items():
+        if candidate == mask:
+            return name, b""
+    raw = mask.bits.tobytes()
+    compressed = zlib.compress(raw, _ZLIB_LEVEL)
+    return ("zlib", compressed) if len(compressed) < len(raw) else ("raw", raw)
+
+
+def decode(entry: Entry, body: bytes) -> OpTrace:
+    """Return the operation that a checked header and its body describe.
+
+    Raises:
+        FormatError: the body does not hold what the header says.
+        TraceError: the shapes do not belong together.
+    """
+    if len(body) != sum(mask.stored_bytes for mask in entry.masks.values()):
+        raise FormatError(f"its masks have {len(body)} bytes, not those its header says")
+    masks: dict[str, BitMask] = {}
+    at = 0
+    for name, described in entry.masks.items():
+        stored = memoryview(body)[at : at + described.stored_bytes]
+        at += described.stored_bytes
+        if described.storage in masks:
+            masks[name] = masks[described.storage]
+            continue
+        masks[name] = _restore(name, described, stored)
+        if masks[name].nonzeros != described.nonzeros:
+            raise FormatError(f"its mask {name} has {masks[name].nonzeros} non-zeros, not {described.nonzeros}")
+    op = OpTrace(
+        name=entry.name,
+        step=entry.step,
+        call=entry.call,
+        order=entry.order,
+        kind=entry.kind,
+        stride=entry.stride,
+        padding=entry.padding,
+        dilation=entry.dilation,
+        output_padding=entry.output_padding,
+        groups=entry.groups,
+        needs_input_grad=entry.needs_input_grad,
+        needs_weight_grad=entry.needs_weight_grad,
+        recomputed=entry.recomputed,
+        dtype=entry.dtype,
+        weight=masks["weight"],
+        input=masks["input"],
+        grad_output=masks.get("grad_output"),
+        output_needed=masks.get("output_needed"),
+        input_grad_needed=masks.get("input_grad_needed"),
+        weight_grad_needed=masks.get("weight_grad_needed"),
+    )
+    if op.macs != entry.macs:
+        raise FormatError(f"it has {op.macs} multiply-accumulates by its shapes, not {entry.macs}")
+    return op
+
+
+def _restore(name: str, described: MaskEntry, stored: memoryview) -> BitMask:
+    size = described.size
+    raw_bytes = -(-size // 8)
+    match described.storage:
+        case "zeros":
+            return BitMask(described.shape, np.zeros(raw_bytes, np.uint8))
+        case "ones":
+            bits = np.full(raw_bytes, 0xFF, np.uint8)
+            if size % 8:
+                bits[-1] = (1 << size % 8) - 1
+            return BitMask(described.shape, bits)
+        case "raw":
+            raw = bytes(stored)
+        case _:
+            stream = zlib.decompressobj()
+            try:
+                raw = stream.decompress(stored, raw_bytes)  # never more than the shape needs, whatever the file says
+                surplus = stream.decompress(stream.unconsumed_tail, 1) + stream.unused_data
+            except zlib.error as error:
+                raise FormatError(f"its mask {name} cannot be decompressed: {error}") from None
+            if len(raw) != raw_bytes or surplus or not stream.eof:
+                raise FormatError(f"its mask {name} does not decompress to the {raw_bytes} bytes that it needs")
+    return BitMask(described.shape, raw)
