@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+)
 
 TensorKind = Literal["weight", "activation", "gradient"]
-Positive = Annotated[int, Field(gt=0)]
+# The upper bounds are far above any machine; they turn a slip of the keyboard into a sentence instead of a long wait.
+Extent = Annotated[StrictInt, Field(ge=1, le=4096)]
+Depth = Annotated[StrictInt, Field(ge=1, le=1 << 20)]
+Rate = Annotated[StrictFloat, Field(gt=0, le=1e9)]
+Text = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+
+
+def _each_once(tensors: tuple[TensorKind, ...]) -> tuple[TensorKind, ...]:
+    if len(set(tensors)) != len(tensors):
+        raise ValueError(f"a tensor is listed twice: {', '.join(tensors)}")
+    return tensors
+
+
+Tensors = Annotated[tuple[TensorKind, ...], AfterValidator(_each_once)]
 
 
 class _Part(BaseModel):
@@ -17,9 +41,9 @@ class _Part(BaseModel):
 class Array(_Part):
     """The PE array: R x C processing elements with L multiply-accumulate lanes each."""
 
-    rows: Positive = Field(description="R, rows of PEs; a tile takes R rows of operand A")
-    cols: Positive = Field(description="C, columns of PEs; a tile takes C columns of operand B")
-    lanes: Positive = Field(1, description="L, multiply-accumulate lanes of a PE, reducing along K")
+    rows: Extent = Field(description="R, rows of PEs; a tile takes R rows of operand A")
+    cols: Extent = Field(description="C, columns of PEs; a tile takes C columns of operand B")
+    lanes: Extent = Field(1, description="L, multiply-accumulate lanes of a PE, reducing along K")
     dataflow: Literal["output_stationary"] = Field("output_stationary", description="which operand stays in the PEs")
     interconnect: Literal["broadcast"] = Field(
         "broadcast", description="broadcast: operands reach a whole row or column of PEs in the same cycle"
@@ -29,29 +53,30 @@ class Array(_Part):
 class Skipping(_Part):
     """Which zeros the machine skips, and how far a PE may run ahead of its neighbours."""
 
-    tensors: tuple[TensorKind, ...] = Field(
+    tensors: Tensors = Field(
         (), description="tensors whose masks the scanner sees; the others count as all non-zero; empty: the dense PE"
     )
-    scan_width: Positive = Field(16, description="S, K positions that a PE's scanner looks at in a cycle")
-    fifo_depth: Positive = Field(16, description="D, pairs that a PE's queue holds; at least scan_width")
+    scan_width: Extent = Field(16, description="S, K positions that a PE's scanner looks at in a cycle")
+    fifo_depth: Depth = Field(
+        16, validate_default=True, description="D, pairs that a PE's queue holds; at least scan_width"
+    )
     sync: Literal["pe", "row", "column", "array"] = Field("row", description="PEs that share one scan pointer")
-    blocks: tuple[TensorKind, ...] = Field(
+    blocks: Tensors = Field(
         (), description="tensors whose all-zero windows (over a tile's rows or columns) are not streamed at all"
     )
-    outputs: bool = Field(False, description="leave out outputs that need not be computed")
+    outputs: StrictBool = Field(False, description="leave out outputs that need not be computed")
+    gate_zeros: StrictBool = Field(
+        False,
+        description="a consumed pair with a zero operand does not toggle the multiplier: less energy, the same cycles",
+    )
 
-    @model_validator(mode="after")
-    def _fifo_takes_a_window(self) -> Self:
-        if self.fifo_depth < self.scan_width:
-            raise ValueError(
-                f"fifo_depth {self.fifo_depth} is smaller than scan_width {self.scan_width}: a full window of pairs"
-                f" would never fit; make it at least {self.scan_width}"
-            )
-        for key in ("tensors", "blocks"):
-            listed = getattr(self, key)
-            if len(set(listed)) != len(listed):
-                raise ValueError(f"{key} lists a tensor twice: {', '.join(listed)}")
-        return self
+    @field_validator("fifo_depth")
+    @classmethod
+    def _takes_a_window(cls, depth: int, info: ValidationInfo) -> int:
+        width = info.data.get("scan_width", depth)
+        if depth < width:
+            raise ValueError(f"a full window of scan_width {width} pairs would never fit, make it at least {width}")
+        return depth
 
 
 class Precision(_Part):
@@ -63,11 +88,13 @@ class Precision(_Part):
         None, description="number format; by default fp32, fp16, fp8 or int4, whichever has operand_bits"
     )
 
-    @model_validator(mode="after")
-    def _format_has_the_width(self) -> Self:
-        if self.format is not None and not self.format.endswith(str(self.operand_bits)):
-            raise ValueError(f"format {self.format} does not have operand_bits {self.operand_bits}")
-        return self
+    @field_validator("format")
+    @classmethod
+    def _has_the_width(cls, number_format: str | None, info: ValidationInfo) -> str | None:
+        bits = info.data.get("operand_bits")
+        if number_format and bits and not number_format.endswith(str(bits)):
+            raise ValueError(f"that format does not have the {bits} bits of operand_bits")
+        return number_format
 
     @property
     def number_format(self) -> str:
@@ -78,8 +105,8 @@ class Precision(_Part):
 class Dram(_Part):
     """The off-chip memory channel, shared by loads and stores."""
 
-    bytes_per_cycle: Annotated[float, Field(gt=0)] = Field(description="bandwidth, bytes per clock cycle of the array")
-    latency_cycles: Annotated[int, Field(ge=0)] = Field(
+    bytes_per_cycle: Rate = Field(description="bandwidth, bytes per clock cycle of the array")
+    latency_cycles: Annotated[StrictInt, Field(ge=0, le=10**9)] = Field(
         100, description="cycles from the end of a transfer's slot on the channel until its data can be used"
     )
 
@@ -87,9 +114,9 @@ class Dram(_Part):
 class Buffers(_Part):
     """On-chip buffers; half of each is filled or drained while the array works on the other half."""
 
-    weight_kib: Positive = Field(128, description="holds operand A of the pass (the weights, but for weight_grad)")
-    input_kib: Positive = Field(128, description="holds operand B of the pass")
-    output_kib: Positive = Field(64, description="holds partial sums and outputs, accumulator_bits each")
+    weight_kib: Depth = Field(128, description="holds operand A of the pass (the weights, but for weight_grad)")
+    input_kib: Depth = Field(128, description="holds operand B of the pass")
+    output_kib: Depth = Field(64, description="holds partial sums and outputs, accumulator_bits each")
 
 
 class Memory(_Part):
@@ -97,19 +124,19 @@ class Memory(_Part):
 
     dram: Dram | None = Field(None, description="null: ideal memory, cycles equal array_cycles")
     buffers: Buffers = Field(default_factory=lambda: Buffers.model_validate({}))
-    compression: tuple[TensorKind, ...] = Field((), description="tensors stored compressed in DRAM")
+    compression: Tensors = Field((), description="tensors stored compressed in DRAM")
 
 
 class Hardware(_Part):
     """A training accelerator."""
 
-    name: str
-    clock_mhz: Annotated[float, Field(gt=0)] = 500
+    name: Text = Field(description="what tables and files call the machine")
+    clock_mhz: Rate = Field(500, description="clock of the array and the buffers, MHz")
     array: Array
     skipping: Skipping = Field(default_factory=lambda: Skipping.model_validate({}))
     precision: Precision = Field(default_factory=lambda: Precision.model_validate({}))
     memory: Memory = Field(default_factory=lambda: Memory.model_validate({}))
-    energy: str = Field("horowitz-45nm", description="a shipped energy table's name, or the path of a YAML file")
+    energy: Text = Field("horowitz-45nm", description="a shipped energy table's name, or the path of a YAML file")
 
     @property
     def skips(self) -> bool:

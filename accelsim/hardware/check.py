@@ -1,0 +1,139 @@
+"""Checks a YAML document against a Pydantic model; every problem becomes one sentence with file, line and key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from accelsim.errors import HardwareError
+from accelsim.hardware.yaml_file import Document, Location, Problem
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "string_too_short": "a text that is not empty",
+}
+_BOUNDS = {
+    "greater_than": ("a number above", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than_equal": ("at most", "le"),
+    "string_too_long": ("at most this many characters:", "max_length"),
+    "too_short": ("at least this many items:", "min_length"),
+}
+
+
+def check(document: Document, model: type[Model]) -> Model:
+    """Return the document as a checked model.
+
+    Raises:
+        HardwareError: one sentence a line, in the file's order, for every problem of the document.
+    """
+    problems = list(document.problems)
+    try:
+        checked = model.model_validate(document.value)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            location = detail["loc"]
+            problems.append(Problem(document.line(location), _explain(model, location, dict(detail))))
+    if problems:
+        problems.sort(key=lambda problem: problem.line or 0)
+        raise HardwareError("\n".join(problem.sentence(document.file) for problem in problems))
+    return checked
+
+
+def key_paths(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every key that a model knows, mappings before their keys."""
+    for name, field in model.model_fields.items():
+        yield (*prefix, name)
+        for part in nested_models(field.annotation):
+            yield from key_paths(part, (*prefix, name))
+
+
+def nested_models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that an annotation mentions: `Dram | None` mentions Dram."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from nested_models(argument)
+
+
+def _explain(model: type[BaseModel], location: Location, detail: dict[str, Any]) -> str:
+    key = f"key {_dotted(location)!r}" if location else "the file"
+    kind, given = detail["type"], detail["input"]
+    if kind == "extra_forbidden":
+        return f"{key} is unknown{_nearest(model, location)}"
+    if kind == "missing":
+        return f"{key} is missing"
+    return f"{key} is {_shown(given)}{_wanted(model, location, detail)}"
+
+
+def _wanted(model: type[BaseModel], location: Location, detail: dict[str, Any]) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind in _EXPECTED:
+        return f", expected {_EXPECTED[kind]}"
+    if kind in _BOUNDS:
+        words, bound = _BOUNDS[kind]
+        return f", expected {words} {context[bound]}"
+    match kind:
+        case "model_type" | "model_attributes_type" | "dict_type":
+            keys = list(_model_at(model, location).model_fields)
+            return f", expected a mapping with keys such as {', '.join(keys[:4])}"
+        case "literal_error":
+            words = context["expected"].replace(" or ", ", ").split(", ")
+            close = get_close_matches(str(detail["input"]), [word.strip("'") for word in words], 1)
+            return f", expected {context['expected']}" + (f": did you mean {close[0]!r}?" if close else "")
+        case "value_error":
+            return f": {context['error']}"
+        case _:
+            return f": {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _nearest(model: type[BaseModel], location: Location) -> str:
+    wanted, siblings = str(location[-1]), list(_model_at(model, location[:-1]).model_fields)
+    if close := get_close_matches(wanted, siblings, 1):
+        return f", did you mean {close[0]!r}?"
+    elsewhere = {path[-1]: path for path in reversed(list(key_paths(model))) if len(path) > 1 or len(location) > 1}
+    if close := get_close_matches(wanted, list(elsewhere), 1):
+        return f", did you mean {_dotted(elsewhere[close[0]])!r}?"
+    return f", expected one of {', '.join(siblings)}"
+
+
+def _model_at(model: type[BaseModel], location: Location) -> type[BaseModel]:
+    for key in location:
+        if key in model.model_fields:
+            model = next(nested_models(model.model_fields[str(key)].annotation), model)
+    return model
+
+
+def _dotted(location: Location) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return "empty"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f"the text {value[:40]!r}"
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case _:
+            text = str(value)
+            return text if len(text) < 40 else text[:36] + " ..."
