@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 from numba.core import types
@@ -26,8 +26,7 @@ def kernel(function: Callable[P, T]) -> Callable[P, T]:
 
 
 @intrinsic
-def popcount(typing_context: Any, value: Any) -> Any:
-    """Count the set bits of an unsigned integer, in its own width: LLVM turns it into vector popcounts."""
+def _popcount(typing_context: Any, value: Any) -> Any:
     if not isinstance(value, types.Integer):
         return None
 
@@ -35,3 +34,7 @@ def popcount(typing_context: Any, value: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return value(value), generate
+
+
+popcount = cast("Callable[[Any], Any]", _popcount)
+"""Count the set bits of an unsigned integer, in its own width: LLVM turns it into vector popcounts. For kernels."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from accelsim.hardware.model import Hardware
 from accelsim.trace.record import OpTrace
 
 
@@ -58,4 +59,29 @@ def operations(draw, largest: int = 6, kinds: tuple[str, ...] = ("conv", "conv_t
         output_needed=needed(*output),
         input_grad_needed=needed(*image.shape),
         weight_grad_needed=needed(*weight.shape),
+    )
+
+
+@st.composite
+def machines(draw) -> Hardware:
+    """A random small machine with ideal memory: any array, lanes, scan width, depth, sync group and skipping."""
+    tensors = st.lists(st.sampled_from(("weight", "activation", "gradient")), unique=True)
+    width = draw(st.one_of(st.integers(1, 9), st.sampled_from((16, 20, 33, 64, 70))))
+    return Hardware.model_validate(
+        {
+            "name": "random",
+            "array": {
+                "rows": draw(st.integers(1, 4)),
+                "cols": draw(st.integers(1, 4)),
+                "lanes": draw(st.integers(1, 4)),
+            },
+            "skipping": {
+                "tensors": draw(tensors),
+                "scan_width": width,
+                "fifo_depth": width + draw(st.integers(0, 8)),
+                "sync": draw(st.sampled_from(("pe", "row", "column", "array"))),
+                "blocks": draw(tensors),
+                "outputs": draw(st.booleans()),
+            },
+        }
     )

@@ -1,0 +1,74 @@
+"""What the array did with one GEMM: cycles per tile, and where every lane of every cycle went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Lane-cycles by what became of them; they sum to R · C · L · cycles.
+
+    Attributes:
+        effectual: a pair with two non-zeros.
+        ineffectual: a consumed pair with a zero.
+        edge: a PE with no output to compute.
+        barrier: the PE's group has ended, another has not.
+        sync: the group's scanner was blocked by a full queue, or the group is only draining.
+        starved: the scanner advanced and gave the PE too little.
+        memory: the array waits for data or for room.
+    """
+
+    effectual: int = 0
+    ineffectual: int = 0
+    edge: int = 0
+    barrier: int = 0
+    sync: int = 0
+    starved: int = 0
+    memory: int = 0
+
+    @property
+    def total(self) -> int:
+        """All lane-cycles."""
+        return sum(getattr(self, part.name) for part in fields(self))
+
+    @property
+    def idle(self) -> int:
+        """Lane-cycles without a pair."""
+        return self.total - self.effectual - self.ineffectual
+
+    def __add__(self, other: Self) -> Slots:
+        return Slots(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
+
+
+@dataclass(frozen=True)
+class GemmTiming:
+    """One GEMM on the array, memory aside.
+
+    Attributes:
+        tile_cycles: int64, cycles of each tile; row tiles outermost.
+        tiles_per_row: int64 [row tiles], scheduled column tiles of each row tile.
+        slots: where the lane-cycles of all tiles went.
+        scan_windows: windows looked at, summed over PEs; 0 on a dense PE.
+        fifo_pushes: pairs that went through a queue; 0 on a dense PE.
+        streamed_a, streamed_b: operand elements sent from the buffers to the array, summed over tiles.
+        outputs: outputs computed.
+    """
+
+    tile_cycles: NDArray[np.int64]
+    tiles_per_row: NDArray[np.int64]
+    slots: Slots
+    scan_windows: int
+    fifo_pushes: int
+    streamed_a: int
+    streamed_b: int
+    outputs: int
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of all tiles, one after another."""
+        return int(self.tile_cycles.sum())

@@ -1,0 +1,26 @@
+"""Which PE a machine has; a new kind is one file with a function like `time_dense`, and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from accelsim.hardware.model import Hardware
+from accelsim.lowering.gemm import MaskedGemm
+from accelsim.timing.dense import time_dense
+from accelsim.timing.outcome import GemmTiming
+from accelsim.timing.scan import time_scanning
+
+PE_KINDS: dict[str, Callable[[Hardware, MaskedGemm], GemmTiming]] = {
+    "dense": time_dense,
+    "scanning": time_scanning,
+}
+
+
+def pe_kind(hw: Hardware) -> str:
+    """Name the PE kind of a machine."""
+    return "scanning" if hw.skipping.tensors else "dense"
+
+
+def time_gemm(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
+    """Run one GEMM on the machine's array, memory aside."""
+    return PE_KINDS[pe_kind(hw)](hw, gemm)

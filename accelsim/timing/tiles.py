@@ -1,0 +1,54 @@
+"""Which columns each row tile schedules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.hardware.model import Hardware
+from accelsim.lowering.gemm import MaskedGemm
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Columns of each row tile, in order; a tile takes C consecutive ones.
+
+    Attributes:
+        columns: int64, the scheduled columns of all row tiles, one list after another (one list if they all agree).
+        starts, stops: int64 [row tiles], each row tile's part of `columns`.
+        shared: whether all row tiles schedule the same columns.
+        tiles_per_row: int64 [row tiles].
+    """
+
+    columns: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    shared: bool
+    tiles_per_row: NDArray[np.int64]
+
+    @property
+    def tiles(self) -> int:
+        """All tiles of the GEMM."""
+        return int(self.tiles_per_row.sum())
+
+
+def schedule(hw: Hardware, gemm: MaskedGemm) -> Schedule:
+    """Schedule every column, or with `skipping.outputs` those with an output that a row tile must compute."""
+    rows, cols = hw.array.rows, hw.array.cols
+    row_tiles = -(-gemm.m // rows)
+    if gemm.needed is None or not hw.skipping.outputs:
+        columns = np.arange(gemm.n)
+        starts, stops = np.zeros(row_tiles, np.int64), np.full(row_tiles, gemm.n)
+    else:
+        lists = []
+        for tile in range(row_tiles):
+            wanted = np.bitwise_or.reduce(gemm.needed[tile * rows : (tile + 1) * rows], axis=0)
+            bits = np.unpackbits(wanted.view(np.uint8), count=gemm.n, bitorder="little")
+            lists.append(np.flatnonzero(bits))
+        columns = np.concatenate(lists) if lists else np.zeros(0, np.int64)
+        stops = np.cumsum([len(part) for part in lists], dtype=np.int64)
+        starts = np.append(np.int64(0), stops[:-1])
+    shared = gemm.needed is None or not hw.skipping.outputs
+    return Schedule(columns, starts, stops, shared, -(-(stops - starts) // cols))
