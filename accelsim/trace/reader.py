@@ -165,14 +165,13 @@ class TraceReader:
                     f"it has trace format {self.format_version}, and accelsim {accelsim_version()} reads up to"
                     f" {FORMAT_VERSION}; install accelsim {self.accelsim_version} or newer"
                 )
-            header = read_chunk(file, size)
+            match read_chunk(file, size):
+                case {"format": self.format_version, "accelsim": self.accelsim_version, "meta": dict(meta)}:
+                    return meta
+                case _:
+                    raise FormatError("its header does not match its first bytes")
         except (FormatError, OSError) as error:
             self._refuse("", error)
-        match header:
-            case {"format": self.format_version, "accelsim": self.accelsim_version, "meta": dict(meta)}:
-                return meta
-            case _:
-                self._refuse("", FormatError("its header does not match its first bytes"))
 
     def _read_footer(self, file: BinaryIO, size: int, offset: int) -> list[_Row]:
         try:

@@ -1,0 +1,188 @@
+"""`accelsim inspect`: what is in a trace."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from accelsim.trace.summary import TraceSummary
+
+_PASS_LETTERS = {"forward": "F", "input_grad": "I", "weight_grad": "W"}
+_MASK_TITLES = {
+    "weight": "weight",
+    "input": "activation",
+    "grad_output": "gradient",
+    "output_needed": "output\nneeded",
+    "input_grad_needed": "in. grad\nneeded",
+    "weight_grad_needed": "w. grad\nneeded",
+}
+_STEPS_AT_EITHER_END = 10
+
+
+def inspect(
+    trace: Annotated[Path, typer.Argument(help="A trace file, as `accelsim train` or a Tracer writes it.")],
+    layer: Annotated[
+        list[str] | None, typer.Option(help="Only this layer; a shell pattern such as 'layer1.*' too. Repeatable.")
+    ] = None,
+    step: Annotated[list[int] | None, typer.Option(help="Only this step. Repeatable.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Read every mask and verify its checksum.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Show what a trace holds: metadata, steps, layers, densities by tensor and multiply-accumulates by pass.\f
+
+    Raises:
+        TraceError: the file cannot be read, or a layer or step is not in it.
+    """
+    from accelsim.trace import open_trace
+    from accelsim.trace.summary import summarize
+
+    selection = open_trace(trace).select(layers=layer or None, steps=step or None)
+    if check:
+        for _ in selection:
+            pass
+    summary = summarize(selection)
+    if as_json:
+        typer.echo(json.dumps(_jsonable(asdict(summary)), indent=2, allow_nan=False))
+    else:
+        _print(summary, checked=check)
+
+
+def _print(summary: TraceSummary, *, checked: bool) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    state = "complete" if summary.complete else f"incomplete: the run was cut off after record {summary.records - 1}"
+    if not summary.complete and not summary.records:
+        state = "incomplete: the run was cut off before its first record"
+    console.print(_text(summary.path), style="bold", soft_wrap=True)
+    console.print(
+        f"trace format {summary.format_version}, written by accelsim {_text(summary.accelsim_version)},"
+        f" {_bytes(summary.file_bytes)}, {summary.records} records"
+    )
+    console.print(
+        state + (", all checksums match" if checked else ""), style="green" if summary.complete else "bold red"
+    )
+    tables = [_meta_table(summary), _steps_table(summary), _layers_table(summary), _densities_table(summary)]
+    if summary.unlowered:
+        tables.append(_unlowered_table(summary))
+    for table in tables:
+        console.print()
+        console.print(table)
+
+
+def _table(title: str, *columns: str, left: int = 1) -> Table:
+    """Return an empty table whose first `left` columns hold text and fold, and the others numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for position, column in enumerate(columns):
+        text = position < left
+        table.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=not text)
+    return table
+
+
+def _meta_table(summary: TraceSummary) -> Table:
+    table = _table("Metadata", "key", "value", left=2)
+    for key, value in summary.meta.items():
+        table.add_row(_text(key), _text(value if isinstance(value, str) else repr(value)))
+    return table
+
+
+def _steps_table(summary: TraceSummary) -> Table:
+    table = _table("Steps: dense MACs (multiply-accumulates) by pass", "step", "records", *_PASS_LETTERS, left=0)
+    steps = summary.steps
+    for position, step in enumerate(steps):
+        if len(steps) <= 2 * _STEPS_AT_EITHER_END or not _STEPS_AT_EITHER_END <= position < (
+            len(steps) - _STEPS_AT_EITHER_END
+        ):
+            table.add_row(str(step.step), str(step.records), *map(_count, step.macs.values()))
+        elif position == _STEPS_AT_EITHER_END:
+            table.add_row("...", f"{len(steps) - 2 * _STEPS_AT_EITHER_END} more")
+    if len(steps) > 1:
+        table.add_section()
+        table.add_row("all", str(summary.records), *map(_count, summary.macs.values()))
+    return table
+
+
+def _layers_table(summary: TraceSummary) -> Table:
+    recomputed = ", * recomputed by checkpointing" if any(layer.recomputed for layer in summary.layers) else ""
+    title = f"Layers: passes F forward, I input_grad, W weight_grad{recomputed}; calls in a step; MACs of a call"
+    table = _table(title, "layer", "kind", "weight", "input", "stride", left=5)
+    for column in ("passes", "calls", "MACs"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for layer in summary.layers:
+        table.add_row(
+            _text(layer.name),
+            layer.kind + (f", {layer.groups} groups" if layer.groups > 1 else ""),
+            _shape(layer.weight_shape),
+            _shape(layer.input_shape),
+            _shape(layer.stride),
+            "".join(_PASS_LETTERS[name] for name, macs in layer.macs.items() if macs) + "*" * bool(layer.recomputed),
+            str(layer.calls_per_step),
+            _count(layer.macs["forward"] // layer.records),
+        )
+    return table
+
+
+def _densities_table(summary: TraceSummary) -> Table:
+    columns = {name: title for name, title in _MASK_TITLES.items() if any(name in x.densities for x in summary.layers)}
+    table = _table("Densities: share of elements that are non-zero, or needed", "layer", *columns.values())
+    for layer in summary.layers:
+        shares = (layer.densities.get(name) for name in columns)
+        table.add_row(_text(layer.name), *("" if share is None else f"{share:.4f}" for share in shares))
+    return table
+
+
+def _unlowered_table(summary: TraceSummary) -> Table:
+    table = _table("Not in the trace (could not be lowered)", "operation", "reason", "count", "MACs", left=2)
+    for note in summary.unlowered:
+        macs = "unknown" if note.macs is None else _count(note.macs)
+        table.add_row(_text(note.name), _text(note.reason), str(note.count), macs)
+    return table
+
+
+def _text(value: str) -> str:
+    """Return a file's text so that it can neither style nor steer the terminal."""
+    from rich.markup import escape
+
+    return escape("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in value))
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _count(number: int) -> str:
+    for unit, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            return f"{number / size:.4g} {unit}"
+    return str(number)
+
+
+def _bytes(number: int) -> str:
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= size:
+            return f"{number / size:.2f} {unit}"
+    return f"{number} bytes"
+
+
+def _jsonable(value: Any) -> Any:
+    """Return what JSON can hold: keys as text, bytes as hexadecimal, infinities and NaN as text."""
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
