@@ -8,10 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# ITU-R BT.601 luma, and the YIQ axes in which a hue shift is a rotation.
+# ITU-R BT.601 luma, and the YIQ axes in which a hue shift turns the chrominance plane (I, Q). In RGB such a turn by an
+# angle is FIXED + cos * COSINE + sin * SINE.
 _LUMA = (0.299, 0.587, 0.114)
 _RGB_TO_YIQ = torch.tensor([_LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])
 _YIQ_TO_RGB = torch.linalg.inv(_RGB_TO_YIQ)
+_FIXED = _YIQ_TO_RGB[:, :1] @ _RGB_TO_YIQ[:1]
+_COSINE = _YIQ_TO_RGB[:, 1:] @ _RGB_TO_YIQ[1:]
+_SINE = _YIQ_TO_RGB[:, 1:] @ torch.tensor([[0.0, -1.0], [1.0, 0.0]]) @ _RGB_TO_YIQ[1:]
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class Augmentation:
     """SimCLR's views of 32x32 images (Chen et al. 2020, appendix B.9: no blur, colour strength 0.5).
 
     Each image draws its own numbers. Brightness, contrast, saturation and hue are applied in this order; hue turns the
-    chrominance plane of YIQ, which on a batch is one matrix product instead of a conversion to HSV and back.
+    chrominance plane of YIQ, which on a batch is simpler than a conversion to HSV and back.
 
     Attributes:
         min_area: smallest crop, as a share of the image's area; aspect ratios are 3/4 to 4/3.
@@ -58,9 +62,13 @@ class Augmentation:
         width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
         x, y = torch.empty(2, n).uniform_(-1, 1, generator=generator) * (1 - torch.stack([width, height]))
         mirror = torch.randint(0, 2, (n,), generator=generator) * 2 - 1
-        zero = torch.zeros(n)
-        theta = torch.stack([width * mirror, zero, x, zero, height, y], dim=1).reshape(n, 2, 3)
-        grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+        # Pixel centres from -1 to 1, scaled and moved into the crop.
+        columns, rows = ((torch.arange(extent) * 2 + 1) / extent - 1 for extent in (images.shape[3], images.shape[2]))
+        across = columns * (width * mirror)[:, None] + x[:, None]
+        down = rows * height[:, None] + y[:, None]
+        grid = torch.stack(
+            [across[:, None, :].expand(-1, len(rows), -1), down[:, :, None].expand(-1, -1, len(columns))], dim=3
+        )
         return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
     def _jitter(self, view: Tensor, generator: torch.Generator) -> Tensor:
@@ -72,13 +80,10 @@ class Augmentation:
         view = (mean + (view - mean) * contrast).clamp(0, 1)
         luma = _luma(view)
         view = (luma + (view - luma) * saturation).clamp(0, 1)
-        angle = torch.empty(n).uniform_(-self.hue, self.hue, generator=generator) * 2 * torch.pi
-        turn = torch.zeros(n, 3, 3)
-        turn[:, 0, 0] = 1
-        turn[:, 1, 1] = turn[:, 2, 2] = angle.cos()
-        turn[:, 1, 2], turn[:, 2, 1] = -angle.sin(), angle.sin()
-        matrix = _YIQ_TO_RGB @ turn @ _RGB_TO_YIQ
-        return torch.bmm(matrix, view.flatten(2)).reshape(view.shape).clamp(0, 1)
+        angle = torch.empty(n, 1, 1).uniform_(-self.hue, self.hue, generator=generator) * 2 * torch.pi
+        turn: Tensor = _FIXED + angle.cos() * _COSINE + angle.sin() * _SINE
+        # Sums, not a matrix product: a recorded step should show the network's products only.
+        return (turn[..., None, None] * view[:, None]).sum(2).clamp(0, 1)
 
 
 def _luma(view: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ convolution), so parameters and multiply-accumulates equal the published counts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from torch import Tensor, nn
 
@@ -133,7 +133,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def build_encoder(arch: str, width: int = 64, stem: Stem = "cifar", classes: int | None = None) -> ResNet:
+def build_encoder(arch: str, width: int = 64, stem: str = "cifar", classes: int | None = None) -> ResNet:
     """Build a ResNet by name; see `ResNet` for the arguments.
 
     Raises:
@@ -146,7 +146,7 @@ def build_encoder(arch: str, width: int = 64, stem: Stem = "cifar", classes: int
     if width < 1:
         raise TrainingError(f"width is {width}, expected the channels of the first stage, at least 1")
     found = ARCHITECTURES[arch]
-    return ResNet(found.block, found.depths, width, stem, classes)
+    return ResNet(found.block, found.depths, width, cast(Stem, stem), classes)
 
 
 def _shortcut(c_in: int, c_out: int, stride: int) -> nn.Module:

@@ -1,0 +1,142 @@
+"""`accelsim train`: self-supervised training of a sparse network, recorded."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accelsim.errors import TrainingError
+
+if TYPE_CHECKING:
+    from accelsim.ssl.training import Training
+
+ZeroAs = str | float | dict[str, str | float]
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="Directory of checkpoint, loss.csv, results.json and figure.")],
+    framework: Annotated[str, typer.Option(help="Self-supervised framework: simclr.")] = "simclr",
+    arch: Annotated[str, typer.Option(help="Encoder: resnet18, resnet34 or resnet50.")] = "resnet18",
+    width: Annotated[int, typer.Option(help="Channels of the encoder's first stage; 64 as published.")] = 16,
+    stem: Annotated[
+        str, typer.Option(help="cifar (3x3, stride 1) or imagenet (7x7, stride 2, max pooling).")
+    ] = "cifar",
+    data: Annotated[str, typer.Option(help="photos, or cifar10:DIR in CIFAR-10's binary layout.")] = "photos",
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 400,
+    batch: Annotated[int, typer.Option(help="Images a step, each in two views.")] = 32,
+    sparsity: Annotated[float, typer.Option(help="Share of pruned weights in the end; 0 trains dense.")] = 0.8,
+    pattern: Annotated[str, typer.Option(help="Which weights are pruned together: element.")] = "element",
+    prune_start: Annotated[float, typer.Option(help="Share of the run at which pruning starts.")] = 0.1,
+    prune_end: Annotated[float, typer.Option(help="Share of the run at which the sparsity is reached.")] = 0.75,
+    prune_every: Annotated[int, typer.Option(help="Steps between two mask updates.")] = 10,
+    learning_rate: Annotated[float, typer.Option(help="AdamW's; falls to 0 along half a cosine.")] = 1e-3,
+    weight_decay: Annotated[float, typer.Option(help="AdamW's.")] = 1e-4,
+    temperature: Annotated[float, typer.Option(help="Of the contrastive loss.")] = 0.5,
+    knn_images: Annotated[int, typer.Option(help="Most images of bank and held-out set in the evaluation.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of weights, data order and views.")] = 0,
+    threads: Annotated[int, typer.Option(help="Of PyTorch.")] = 1,
+    record: Annotated[Path | None, typer.Option(help="Trace to write, for example traces.pkl.")] = None,
+    record_every: Annotated[int, typer.Option(help="Record every Nth step.")] = 100,
+    record_start: Annotated[int, typer.Option(help="First step to record.")] = 0,
+    record_stop: Annotated[int | None, typer.Option(help="Record no step from here on.")] = None,
+    zero_as: Annotated[
+        str,
+        typer.Option(
+            help="What counts as zero: exact, fp8_e5m2, fp8_e4m3, int8, a threshold,"
+            " or weight=...,activation=...,gradient=...",
+        ),
+    ] = "exact",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    checkpoint_every: Annotated[int, typer.Option(help="Steps between two checkpoints.")] = 100,
+) -> None:
+    """Train a sparse network without labels and record what its layers multiplied.
+
+    Ctrl-C stops behind the running step; the same command with --resume goes on, bit for bit on a CPU. A trace is
+    never overwritten: a resumed run records into NAME.part2.pkl and so on.
+    """
+    _require("torch", "scikit-image" if data == "photos" else None, "matplotlib")
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from accelsim.ssl.config import TrainConfig
+    from accelsim.ssl.train import Recording
+    from accelsim.ssl.train import train as run
+
+    config = TrainConfig(
+        framework=framework,
+        arch=arch,
+        width=width,
+        stem=stem,
+        data=data,
+        steps=steps,
+        batch=batch,
+        sparsity=sparsity,
+        pattern=pattern,
+        prune_start=prune_start,
+        prune_end=prune_end,
+        prune_every=prune_every,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        temperature=temperature,
+        knn_images=knn_images,
+        seed=seed,
+        threads=threads,
+    )
+    if record is None and (record_every, record_start, record_stop, zero_as) != (100, 0, None, "exact"):
+        raise TrainingError("--record-every, --record-start, --record-stop and --zero-as need --record FILE")
+    recording = None
+    if record is not None:
+        recording = Recording(record, record_every, record_start, record_stop, parse_zero_as(zero_as))
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("untrained k-NN", total=steps)
+
+        def show(training: Training) -> None:
+            description = f"loss {training.losses[-1]:.3f}, {100 * training.sparsity:.0f} % pruned"
+            progress.update(bar, completed=training.step, description=description)
+
+        found = run(config, out, recording, resume, checkpoint_every, show)
+    if found is None:
+        typer.echo(f"stopped; go on with the same command and --resume ({out})", err=True)
+        raise typer.Exit(130)
+    loss, knn = found["loss"], found["knn_accuracy"]
+    typer.echo(
+        f"loss {loss['first_steps']:.3f} -> {loss['last_steps']:.3f},"
+        f" k-NN {100 * knn['untrained']:.1f} % -> {100 * knn['trained']:.1f} %,"
+        f" {100 * found['sparsity']['total']:.1f} % pruned; {out / 'results.json'}"
+    )
+
+
+def parse_zero_as(text: str) -> ZeroAs:
+    """Read a format's name, a threshold, or kind=zero pairs separated by commas.
+
+    Raises:
+        TrainingError: pairs that are not kind=zero.
+    """
+    if "=" not in text:
+        return _zero(text)
+    pairs = [part.partition("=") for part in text.split(",")]
+    if any(not kind or not zero for kind, _, zero in pairs):
+        raise TrainingError(f"--zero-as {text!r} is not of the form weight=exact,activation=exact,gradient=int8")
+    return {kind.strip(): _zero(zero) for kind, _, zero in pairs}
+
+
+def _zero(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text.strip()
+
+
+_MODULES = {"torch": "torch", "scikit-image": "skimage", "matplotlib": "matplotlib"}
+
+
+def _require(*packages: str | None) -> None:
+    """Say what to install before anything is trained, rather than behind it."""
+    for package in packages:
+        if package is not None and find_spec(_MODULES[package]) is None:
+            raise TrainingError(f"accelsim train needs {package}: pip install 'accelsim[train]'")

@@ -1,0 +1,103 @@
+"""What a training run is: every choice that changes its numbers, checked, with the command that repeats it."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import asdict, dataclass
+
+from accelsim.errors import TrainingError
+from accelsim.sparsity.patterns import PATTERNS
+from accelsim.sparsity.schedules import CubicSchedule
+from accelsim.ssl.frameworks import FRAMEWORKS
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Every choice that changes a run's numbers; field names are the options of `accelsim train`.
+
+    Attributes:
+        framework: key of `frameworks.FRAMEWORKS`.
+        arch, width, stem: the encoder, see `encoders.build_encoder`.
+        data: see `data.load_data`.
+        steps: optimiser steps.
+        batch: images a step; each is seen in two views.
+        sparsity: share of the sparse layers' weights that is zero in the end, [0, 1); 0 trains dense, without masks.
+        pattern: key of `sparsity.PATTERNS`.
+        prune_start, prune_end: shares of the run at which the cubic ramp starts and ends.
+        prune_every: steps between two mask updates.
+        learning_rate, weight_decay: AdamW's; the learning rate falls to 0 along half a cosine.
+        temperature: the contrastive loss's.
+        knn_images: most images of the bank and of the held-out set in the k-NN evaluation.
+        seed: of weights, data order and augmentation.
+        threads: of PyTorch; part of the numbers because sums are split among threads.
+
+    Raises:
+        TrainingError: a value that cannot be used; names the field.
+    """
+
+    framework: str = "simclr"
+    arch: str = "resnet18"
+    width: int = 16
+    stem: str = "cifar"
+    data: str = "photos"
+    steps: int = 400
+    batch: int = 32
+    sparsity: float = 0.8
+    pattern: str = "element"
+    prune_start: float = 0.1
+    prune_end: float = 0.75
+    prune_every: int = 10
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    temperature: float = 0.5
+    knn_images: int = 2000
+    seed: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.framework not in FRAMEWORKS:
+            raise TrainingError(f"unknown framework {self.framework!r}, expected one of {', '.join(FRAMEWORKS)}")
+        if self.pattern not in PATTERNS:
+            raise TrainingError(f"unknown sparsity pattern {self.pattern!r}, expected one of {', '.join(PATTERNS)}")
+        for name, least in (("steps", 1), ("batch", 2), ("prune_every", 1), ("knn_images", 1), ("threads", 1)):
+            if getattr(self, name) < least:
+                raise TrainingError(f"{name} is {getattr(self, name)}, expected at least {least}")
+        for name in ("learning_rate", "temperature"):
+            if not getattr(self, name) > 0:
+                raise TrainingError(f"{name} is {getattr(self, name)}, expected a number above 0")
+        if not self.weight_decay >= 0:
+            raise TrainingError(f"weight_decay is {self.weight_decay}, expected at least 0")
+        if not 0 <= self.seed < 2**32:
+            raise TrainingError(f"seed is {self.seed}, expected 0 to {2**32 - 1}")
+        if not 0 <= self.sparsity < 1:
+            raise TrainingError(f"sparsity is {self.sparsity}, expected a share of zeros from 0 to below 1")
+        if not 0 <= self.prune_start < self.prune_end <= 1:
+            raise TrainingError(
+                f"pruning runs from {self.prune_start} to {self.prune_end} of the steps,"
+                f" expected 0 <= prune_start < prune_end <= 1"
+            )
+
+    @property
+    def schedule(self) -> CubicSchedule | None:
+        """The ramp in steps; it ends in the last step at the latest. None for a dense run."""
+        if not self.sparsity:
+            return None
+        start = min(int(self.prune_start * self.steps), self.steps - 1)
+        end = max(start + 1, min(int(self.prune_end * self.steps), self.steps - 1))
+        return CubicSchedule(start, end, final_density=1 - self.sparsity, every=self.prune_every)
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats the run, without where it writes."""
+        options = [part for name, value in asdict(self).items() for part in (option(name), str(value))]
+        return shlex.join(["accelsim", "train", *options])
+
+    def learning_rate_at(self, step: int) -> float:
+        """Learning rate of a step: half a cosine from `learning_rate` at the first step towards 0 behind the last."""
+        return self.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
+
+
+def option(field_name: str) -> str:
+    """Return the command-line option of a field."""
+    return "--" + field_name.replace("_", "-")

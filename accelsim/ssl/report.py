@@ -1,0 +1,126 @@
+"""What a run leaves behind for people: loss.csv, results.json and the loss figure; each file is written whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from accelsim.sparsity import sparsity_by_layer
+from accelsim.ssl.training import Training
+from accelsim.trace.format import accelsim_version
+
+WINDOW = 20  # steps; of the mean losses in results.json and of the figure's smooth line
+
+
+def write_losses(training: Training, path: Path) -> None:
+    """Write one row a step: step, loss, learning_rate, sparsity (that the schedule asks for)."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("step", "loss", "learning_rate", "sparsity"))
+    for step, loss in enumerate(training.losses):
+        rows.writerow(
+            (step, f"{loss:.6f}", f"{training.config.learning_rate_at(step):.6g}", f"{_sparsity(training, step):.4f}")
+        )
+    _write_whole(path, text.getvalue().encode())
+
+
+def results(training: Training, trained_knn: float, traces: list[str]) -> dict[str, Any]:
+    """Collect what a finished run measured, as plain values for JSON."""
+    data, losses = training.data, training.losses
+    return {
+        "command": training.config.command,
+        "config": asdict(training.config),
+        "seed": training.config.seed,
+        "git": git_state(),
+        "versions": {"accelsim": accelsim_version(), "torch": torch.__version__, "python": platform.python_version()},
+        "data": {"train_images": len(data.train), "held_out_images": len(data.test), "classes": list(data.classes)},
+        "loss": {
+            "first_steps": float(np.mean(losses[:WINDOW])),
+            "last_steps": float(np.mean(losses[-WINDOW:])),
+            "window_steps": min(WINDOW, len(losses)),
+        },
+        "knn_accuracy": {
+            "untrained": training.untrained_knn,
+            "trained": trained_knn,
+            "chance": 1 / len(data.classes),
+        },
+        "sparsity": {"total": training.sparsity, "layers": sparsity_by_layer(training.model)},
+        "traces": traces,
+    }
+
+
+def write_results(found: dict[str, Any], path: Path) -> None:
+    """Write results as JSON."""
+    _write_whole(path, (json.dumps(found, indent=2) + "\n").encode())
+
+
+def write_figure(training: Training, trained_knn: float, stem: Path) -> None:
+    """Draw loss and sparsity over steps into `stem`.svg and `stem`.png."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    losses = np.array(training.losses)
+    steps = range(len(losses))
+    window = min(WINDOW, len(losses))
+    config = training.config
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(steps, losses, color="tab:blue", alpha=0.3, linewidth=0.8)
+    axes.plot(steps[window - 1 :], np.convolve(losses, np.ones(window) / window, "valid"), color="tab:blue")
+    axes.set(xlabel="step", xlim=(0, max(len(losses) - 1, 1)))
+    axes.set_ylabel(f"loss (bold: mean of {window} steps)", color="tab:blue")
+    right = axes.twinx()
+    right.plot(steps, [100 * _sparsity(training, step) for step in steps], color="tab:orange", drawstyle="steps-post")
+    right.set(ylim=(0, 100))
+    right.set_ylabel("pruned weights, %", color="tab:orange")
+    axes.set_title(
+        f"{config.framework} {config.arch}, width {config.width}, {config.data.partition(':')[0]}: k-NN"
+        f" {100 * training.untrained_knn:.1f} % untrained, {100 * trained_knn:.1f} % trained",
+        fontsize=10,
+    )
+    for suffix, canvas in (("png", FigureCanvasAgg(figure)), ("svg", FigureCanvasSVG(figure))):
+        drawn = io.BytesIO()
+        canvas.print_figure(drawn, format=suffix, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
+        _write_whole(stem.with_suffix(f".{suffix}"), drawn.getvalue())
+
+
+def git_state() -> dict[str, str | bool] | None:
+    """Return commit and whether tracked files of the package differ from it; None outside accelsim's repository."""
+    package = Path(__file__).parent.parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            ran = subprocess.run(["git", "-C", str(package), *arguments], capture_output=True, text=True, check=False)
+        except OSError:
+            return None
+        return ran.stdout.strip() if ran.returncode == 0 else None
+
+    # An installed copy may lie inside somebody else's repository: only one that tracks the package counts.
+    if git("ls-files", "--error-unmatch", "ssl/report.py") is None or (commit := git("rev-parse", "HEAD")) is None:
+        return None
+    return {"commit": commit, "changed": bool(git("status", "--porcelain", "--untracked-files=no", "--", "."))}
+
+
+def _sparsity(training: Training, step: int) -> float:
+    """Sparsity in force at a step: that of the latest mask update up to it."""
+    schedule = training.config.schedule
+    if schedule is None:
+        return 0.0
+    updated = next((past for past in range(step, schedule.start - 1, -1) if schedule.updates_at(past)), None)
+    return 0.0 if updated is None else schedule.sparsity(updated)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    beside = path.with_name(path.name + ".partial")
+    beside.write_bytes(content)
+    beside.replace(path)

@@ -1,0 +1,187 @@
+"""Train, record, checkpoint, evaluate: what `accelsim train` does."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from accelsim.errors import TrainingError
+from accelsim.ssl.checkpoint import load_checkpoint, save_checkpoint
+from accelsim.ssl.config import TrainConfig, option
+from accelsim.ssl.data import load_data
+from accelsim.ssl.report import git_state, results, write_figure, write_losses, write_results
+from accelsim.ssl.training import Training
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What to record of a run.
+
+    Attributes:
+        path: the trace; never overwritten. A resumed run records into the first free of NAME.part2.pkl,
+            NAME.part3.pkl and so on.
+        every, start, stop: record every Nth step from `start` up to, not including, `stop` (None: the end).
+        zero_as: what counts as zero, see `accelsim.Tracer`.
+    """
+
+    path: Path
+    every: int = 100
+    start: int = 0
+    stop: int | None = None
+    zero_as: str | float | dict[str, str | float] = "exact"
+
+    @property
+    def options(self) -> str:
+        """The options of `accelsim train` that record this again; the file by its name alone."""
+        values = {"record": self.path.name, "record_every": self.every, "record_start": self.start}
+        if self.stop is not None:
+            values["record_stop"] = self.stop
+        values["zero_as"] = (
+            ",".join(f"{kind}={zero}" for kind, zero in self.zero_as.items())
+            if isinstance(self.zero_as, dict)
+            else self.zero_as
+        )
+        return shlex.join(part for name, value in values.items() for part in (option(name), str(value)))
+
+    def part(self, resumed: bool) -> Path:
+        """Return the file to write.
+
+        Raises:
+            TrainingError: the file exists and the run is not resumed.
+        """
+        if not self.path.exists():
+            return self.path
+        if not resumed:
+            raise TrainingError(f"{self.path} exists already: remove it or record into another file")
+        part = 2
+        while (found := self.path.with_name(f"{self.path.stem}.part{part}{self.path.suffix}")).exists():
+            part += 1
+        return found
+
+
+def train(
+    config: TrainConfig,
+    out: Path,
+    recording: Recording | None = None,
+    resume: bool = False,
+    checkpoint_every: int = 100,
+    on_step: Callable[[Training], None] = lambda training: None,
+) -> dict[str, Any] | None:
+    """Run a training to its end, or until Ctrl-C.
+
+    Writes into `out`: checkpoint.pt (every `checkpoint_every` steps and when the run stops), loss.csv, and at the end
+    results.json, loss.svg and loss.png.
+
+    Args:
+        config: the run.
+        out: directory, made if need be.
+        recording: what to trace, if anything.
+        resume: go on from `out`/checkpoint.pt.
+        checkpoint_every: steps between two checkpoints.
+        on_step: called after every step.
+
+    Returns:
+        What results.json holds; None if Ctrl-C stopped the run behind a whole step, with a checkpoint to resume from.
+
+    Raises:
+        TrainingError: `out` holds a run already, or none to resume; data, checkpoint or configuration cannot be used.
+    """
+    if checkpoint_every < 1:
+        raise TrainingError(f"checkpoint_every is {checkpoint_every}, expected at least 1")
+    saved = out / "checkpoint.pt"
+    if saved.exists() and not resume:
+        raise TrainingError(f"{out} holds a run already: pass --resume to go on with it, or give another --out")
+    state = load_checkpoint(saved) if resume else None
+    training = Training(config, load_data(config.data))
+    if state is None:
+        _make_directory(out)
+        training.untrained_knn = training.knn()
+    else:
+        training.load_state(state)
+
+    def save() -> None:
+        save_checkpoint(saved, training.state())
+        write_losses(training, out / "loss.csv")
+
+    with _stop_on_interrupt() as stopped, _recorder(training, recording, resume):
+        while training.step < config.steps and not stopped.is_set():
+            training.advance()
+            on_step(training)
+            if training.step % checkpoint_every == 0:
+                save()
+    save()
+    if training.step < config.steps:
+        return None
+    trained_knn = training.knn()
+    found = results(training, trained_knn, _traces(recording))
+    write_figure(training, trained_knn, out / "loss")
+    write_results(found, out / "results.json")
+    return found
+
+
+def _recorder(training: Training, recording: Recording | None, resumed: bool) -> AbstractContextManager[object]:
+    if recording is None:
+        return nullcontext()
+    from accelsim.tracing import Tracer
+
+    path = recording.part(resumed)
+    _make_directory(path.parent)
+    config = training.config
+    return Tracer(
+        training.model,
+        path,
+        every=recording.every,
+        start=recording.start,
+        stop=recording.stop,
+        first_step=training.step,
+        zero_as=recording.zero_as,
+        meta={
+            "framework": config.framework,
+            "model": f"{config.arch}, width {config.width}, {config.stem} stem",
+            "data": config.data,
+            "command": f"{config.command} {recording.options}",
+            "git": git_state(),
+        },
+    )
+
+
+def _traces(recording: Recording | None) -> list[str]:
+    """Names of all parts recorded so far, in order."""
+    if recording is None:
+        return []
+    path = recording.path
+    parts = path.parent.glob(f"{path.stem}.part*{path.suffix}")
+    return [path.name, *sorted((part.name for part in parts), key=lambda name: (len(name), name))]
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into a request to stop behind the running step; a second one interrupts at once."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped  # signals reach the main thread only
+        return
+
+    def request(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        stopped.set()
+
+    before = signal.signal(signal.SIGINT, request)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be made a directory: {error.strerror}") from None

@@ -1,0 +1,140 @@
+"""One run in memory: model, optimiser, masks and the step, advanced one optimiser step at a time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+
+import numpy as np
+import torch
+
+from accelsim.errors import TrainingError
+from accelsim.sparsity import MagnitudePruner, sparse_layers, total_sparsity
+from accelsim.ssl.augment import Augmentation
+from accelsim.ssl.checkpoint import VERSION, Checkpoint
+from accelsim.ssl.config import TrainConfig
+from accelsim.ssl.data import ImageSet
+from accelsim.ssl.encoders import build_encoder
+from accelsim.ssl.evaluate import evaluate
+from accelsim.ssl.frameworks import FRAMEWORKS
+
+_ORDER, _VIEWS = range(2)  # streams of random numbers
+
+
+class Training:
+    """A run between two steps.
+
+    Every random number of step t follows from (seed, t), so a run resumed from a checkpoint sees the same batches and
+    views as one that never stopped.
+
+    Args:
+        config: the run.
+        data: its images.
+
+    Attributes:
+        model: the framework, with masks on the encoder's sparse layers (projector, norms, first convolution dense).
+        step: optimiser steps done.
+        losses: of every step done.
+        untrained_knn: k-NN accuracy of the encoder before the first step.
+
+    Raises:
+        TrainingError: a batch larger than the data.
+    """
+
+    def __init__(self, config: TrainConfig, data: ImageSet) -> None:
+        if config.batch > len(data.train):
+            raise TrainingError(f"batch is {config.batch}, but {data.name} has {len(data.train)} training images")
+        torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        self.config, self.data = config, data
+        encoder = build_encoder(config.arch, config.width, config.stem)
+        self.model = FRAMEWORKS[config.framework](encoder, temperature=config.temperature)
+        schedule = config.schedule
+        self.pruner = None
+        if schedule is not None:
+            self.pruner = MagnitudePruner(sparse_layers(encoder), schedule, config.pattern)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.augment = Augmentation()
+        self.step = 0
+        self.losses: list[float] = []
+        self.untrained_knn = math.nan
+
+    def advance(self) -> float:
+        """Do one step and return its loss.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        config = self.config
+        if self.pruner is not None:
+            self.pruner.update(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate_at(self.step)
+        images = self.data.train[self._batch()]
+        generator = _generator(config.seed, _VIEWS, self.step)
+        self.model.train()
+        loss = self.model.loss(self.augment(images, generator), self.augment(images, generator))
+        if not math.isfinite(value := loss.item()):
+            raise TrainingError(
+                f"the loss is {value} at step {self.step}: try a learning_rate below {config.learning_rate}"
+            )
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        self.step += 1
+        self.losses.append(value)
+        return value
+
+    def knn(self) -> float:
+        """k-NN accuracy of the encoder on held-out images, 0 to 1."""
+        return evaluate(self.model.encoder, self.data, self.config.knn_images)
+
+    @property
+    def sparsity(self) -> float:
+        """Share of zeros among the weights of the sparse layers."""
+        return total_sparsity(self.model)
+
+    def state(self) -> Checkpoint:
+        """Return everything needed to go on from here."""
+        return {
+            "version": VERSION,
+            "config": asdict(self.config),
+            "step": self.step,
+            "losses": torch.tensor(self.losses, dtype=torch.float64),
+            "untrained_knn": self.untrained_knn,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "rng": torch.get_rng_state(),
+        }
+
+    def load_state(self, state: Checkpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            TrainingError: the checkpoint belongs to another configuration; names the first option that differs.
+        """
+        theirs, ours = state["config"], asdict(self.config)
+        for name in ours | theirs:
+            if theirs.get(name) != ours.get(name):
+                raise TrainingError(
+                    f"the run to resume has {name} {theirs.get(name)}, not {ours.get(name)}: a run goes on with the"
+                    f" options it was started with"
+                )
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["rng"])
+        self.step, self.losses = state["step"], state["losses"].tolist()
+        self.untrained_knn = state["untrained_knn"]
+
+    def _batch(self) -> torch.Tensor:
+        """Indices of this step's images, int64 [batch]; every epoch has its own order, its remainder is left out."""
+        epoch, position = divmod(self.step, len(self.data.train) // self.config.batch)
+        order = torch.randperm(len(self.data.train), generator=_generator(self.config.seed, _ORDER, epoch))
+        return order[position * self.config.batch :][: self.config.batch]
+
+
+def _generator(seed: int, stream: int, index: int) -> torch.Generator:
+    state = np.random.SeedSequence((seed, stream, index)).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]) >> 1)
