@@ -74,6 +74,8 @@ def _explain(model: type[BaseModel], location: Location, detail: dict[str, Any])
         return f"{key} is unknown{_nearest(model, location)}"
     if kind == "missing":
         return f"{key} is missing"
+    if kind == "value_error" and isinstance(given, dict):  # a rule over several keys of one mapping
+        return f"{key}: {detail['ctx']['error']}"
     return f"{key} is {_shown(given)}{_wanted(model, location, detail)}"
 
 

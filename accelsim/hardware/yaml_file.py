@@ -166,26 +166,25 @@ class _Builder:
             case yaml.ScalarNode(), "str" | "null" | "bool" | "int" | "float":
                 return self._scalar(node.value, kind, line)
             case _:
-                self._refuse(
-                    line, f"tag {node.tag!r} is not supported, expected plain text, numbers, lists and mappings"
-                )
+                tag = node.tag.replace(_CORE_TAG, "!!")
+                raise self._refusal(line, f"tag {tag} is not supported, expected text, numbers, lists and mappings")
 
     def _scalar(self, text: str, kind: str, line: int) -> str | int | float | bool | None:
         try:
             return _scalar(text, kind)
         except ValueError:
             shown = text if len(text) < 40 else text[:36] + " ..."
-            self._refuse(line, f"{shown!r} is not a valid {kind}")
+            raise self._refusal(line, f"{shown!r} is not a valid {kind}") from None
 
-    def _refuse(self, line: int, why: str) -> NoReturn:
-        raise HardwareError(Problem(line, why).sentence(self.file)) from None
+    def _refusal(self, line: int, why: str) -> HardwareError:
+        return HardwareError(Problem(line, why).sentence(self.file))
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                self._refuse(line, "a list or mapping stands where a key belongs")
+                raise self._refusal(line, "a list or mapping stands where a key belongs")
             key = key_node.value
             place = (*location, key)
             if key in result:
