@@ -27,7 +27,6 @@ from accelsim.trace.format import (
 )
 from accelsim.trace.record import OpTrace
 
-_HEADER_LIMIT = 1 << 20
 _BYTES_FRAMING = 32  # what a pickle of bytes adds to them, at most
 
 
@@ -248,7 +247,7 @@ def _opened(path: Path) -> BinaryIO:
 
 def _read_entry(file: BinaryIO, size: int, row: _Row) -> Entry:
     file.seek(row.offset)
-    entry = Entry.from_plain(read_chunk(file, size, _HEADER_LIMIT))
+    entry = Entry.from_plain(read_chunk(file, size))
     if (entry.name, entry.step, entry.order) != (row.name, row.step, row.order):
         raise FormatError("it is not the record that the index promises")
     return entry

@@ -170,7 +170,7 @@ class OpTrace:
                 f" in {self.groups} groups"
             )
         output_shape = self.output_shape
-        if min(output_shape[2:]) < 0 or min(self.masks["weight"].shape) < 1:
+        if min(output_shape[2:]) < 1 or min(self.masks["weight"].shape) < 1:
             raise TraceError(
                 f"{self.name}: input {self.masks['input'].shape} is too small for the kernel of weight"
                 f" {self.masks['weight'].shape}"
