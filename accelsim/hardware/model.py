@@ -123,7 +123,9 @@ class Memory(_Part):
     """DRAM, on-chip buffers, and which tensors are stored compressed (a bit an element and the non-zero words)."""
 
     dram: Dram | None = Field(None, description="null: ideal memory, cycles equal array_cycles")
-    buffers: Buffers = Field(default_factory=lambda: Buffers.model_validate({}))
+    buffers: Buffers = Field(
+        default_factory=lambda: Buffers.model_validate({}), description="on-chip buffers, whole capacity"
+    )
     compression: Tensors = Field((), description="tensors stored compressed in DRAM")
 
 
@@ -132,22 +134,29 @@ class Hardware(_Part):
 
     name: Text = Field(description="what tables and files call the machine")
     clock_mhz: Rate = Field(500, description="clock of the array and the buffers, MHz")
-    array: Array
-    skipping: Skipping = Field(default_factory=lambda: Skipping.model_validate({}))
-    precision: Precision = Field(default_factory=lambda: Precision.model_validate({}))
-    memory: Memory = Field(default_factory=lambda: Memory.model_validate({}))
+    array: Array = Field(description="the PE array")
+    skipping: Skipping = Field(
+        default_factory=lambda: Skipping.model_validate({}), description="which zeros are skipped; by default none"
+    )
+    precision: Precision = Field(
+        default_factory=lambda: Precision.model_validate({}), description="widths of the numbers"
+    )
+    memory: Memory = Field(
+        default_factory=lambda: Memory.model_validate({}), description="DRAM, buffers, compression; by default ideal"
+    )
     energy: Text = Field("horowitz-45nm", description="a shipped energy table's name, or the path of a YAML file")
 
     @property
     def skips(self) -> bool:
-        """Whether any zero is skipped; without, the machine is its own dense baseline."""
+        """Whether any zero is skipped; if none, the machine takes as many array cycles as its dense baseline."""
         return bool(self.skipping.tensors or self.skipping.blocks or self.skipping.outputs)
 
     def dense(self) -> Hardware:
-        """Return the baseline of every speedup: this machine without skipping and without compression."""
+        """Return the baseline of every speedup: this machine making use of no zero, in time, energy or storage."""
+        unused = {"tensors": (), "blocks": (), "outputs": False, "gate_zeros": False}
         return self.model_copy(
             update={
-                "skipping": self.skipping.model_copy(update={"tensors": (), "blocks": (), "outputs": False}),
+                "skipping": self.skipping.model_copy(update=unused),
                 "memory": self.memory.model_copy(update={"compression": ()}),
             }
         )

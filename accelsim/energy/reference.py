@@ -1,0 +1,40 @@
+"""The shipped energy tables as Markdown; `python -m accelsim.energy.reference PAGE` refreshes a page's tables.
+
+A page holds a table between the lines `<!-- table NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from accelsim.energy.load import load_table
+
+_BLOCK = re.compile(r"<!-- table (\S+) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def table_markdown(name: str) -> str:
+    """Every number of a table: key, value, unit, status, and source or rule; then the sources."""
+    table = load_table(name)
+    sizes = {
+        f"sram[{index}].access_64_bit": f"`sram`, {point.kib:g} KiB, 64 bits" for index, point in enumerate(table.sram)
+    }
+    lines = [f"{table.technology}.", "", "| number | value | unit | status | from |", "|---|---|---|---|---|"]
+    for key, quantity in table.quantities():
+        where = quantity.source + (f": {quantity.rule}" if quantity.rule else "")
+        unit = "" if quantity.unit == "1" else quantity.unit
+        lines.append(f"| {sizes.get(key, f'`{key}`')} | {quantity.value:g} | {unit} | {quantity.status} | {where} |")
+    lines += ["", *(f"- {source}: {citation}" for source, citation in table.sources.items())]
+    return "\n".join(lines)
+
+
+def refresh(page: str) -> str:
+    """Return a page's text with every table block written anew from the shipped tables."""
+    return _BLOCK.sub(lambda block: f"<!-- table {block[1]} -->\n{table_markdown(block[1])}\n<!-- end -->", page)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        path = Path(name)
+        path.write_text(refresh(path.read_text(encoding="utf-8")), encoding="utf-8")

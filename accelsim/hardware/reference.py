@@ -1,0 +1,90 @@
+"""A page on every hardware key, written from the model itself; `python -m accelsim.hardware.reference` prints it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from accelsim.hardware.check import nested_models
+from accelsim.hardware.model import Hardware
+
+_UNITS = {"bytes_per_cycle": "bytes/cycle", "_mhz": "MHz", "_kib": "KiB", "_bits": "bits", "_cycles": "cycles"}
+_HEAD = """\
+# Hardware files
+
+A hardware file is YAML, one file a machine; `hw_configs/` holds commented examples. Every key is checked: an unknown
+or repeated key, a wrong type or an impossible value is reported with file, line, key and the nearest valid name, all
+problems of a file at once. Numbers follow YAML 1.2 (`1e3` is a number, `yes` is text); a number in quotes is text and
+is refused; aliases and tags are not supported. Only `name`, `array.rows` and `array.cols` must be given (and
+`memory.dram.bytes_per_cycle` where there is a `memory.dram`). What the keys do in a cycle is told in the timing
+documentation, what they cost in `docs/energy.md`.
+
+This page is printed by `python -m accelsim.hardware.reference`.
+"""
+
+
+def reference() -> str:
+    """Markdown with a table a section: key, values, default, unit and meaning of every key of a hardware file."""
+    return "\n".join([_HEAD, *_section(Hardware, ()), ""])
+
+
+def _section(model: type[BaseModel], prefix: tuple[str, ...]) -> list[str]:
+    title = "Top level" if not prefix else f"`{'.'.join(prefix)}`"
+    lines = [f"## {title}", "", " ".join((model.__doc__ or "").split()), ""]
+    lines += ["| key | values | default | unit | meaning |", "|---|---|---|---|---|"]
+    below: list[str] = []
+    for name, field in model.model_fields.items():
+        key = (*prefix, name)
+        parts = list(nested_models(field.annotation))
+        cells = (f"`{'.'.join(key)}`", _values(field), _default(field), _unit(name), field.description or "see below")
+        lines.append("| " + " | ".join(cells) + " |")
+        for part in parts:
+            below += ["", *_section(part, key)]
+    return lines + below
+
+
+def _values(field: FieldInfo) -> str:
+    bounds = {type(rule).__name__: rule for rule in field.metadata}
+    if "Ge" in bounds:
+        return f"whole number, {bounds['Ge'].ge} to {bounds['Le'].le}"
+    if "Gt" in bounds:
+        return f"number above {bounds['Gt'].gt}, to {bounds['Le'].le:g}"
+    return _type_words(field.annotation)
+
+
+def _type_words(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return f"list of {_type_words(get_args(annotation)[0])}"
+    if type(None) in get_args(annotation):
+        return " or ".join([*(_type_words(a) for a in get_args(annotation) if a is not type(None)), "`null`"])
+    return {bool: "`true`, `false`", str: "text"}.get(annotation, "mapping")
+
+
+def _default(field: FieldInfo) -> str:
+    if any(True for _ in nested_models(field.annotation)):
+        return "required" if field.is_required() else "`null`" if field.default is None else "its keys' defaults"
+    match field.default:
+        case value if value is PydanticUndefined:
+            return "required"
+        case None:
+            return "`null`"
+        case bool() as value:
+            return f"`{str(value).lower()}`"
+        case () | []:
+            return "`[]`"
+        case value:
+            return f"`{value}`"
+
+
+def _unit(name: str) -> str:
+    return next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), "")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
