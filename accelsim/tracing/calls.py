@@ -1,0 +1,74 @@
+"""One forward call on its way to a record: packed at once, complete when its backward has run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from accelsim.trace.bitmask import BitMask
+from accelsim.trace.record import OpTrace
+from accelsim.tracing.operands import Geometry, Layout
+from accelsim.tracing.products import Product
+
+
+@dataclass
+class Call:
+    """A forward call; holds packed masks and no tensor.
+
+    Attributes:
+        name, step, call, order, recomputed, dtype, geometry: as in the record.
+        layout: how to lay out the output's gradient; with `columns` the weight is the first operand.
+        product: recognises a product's backward; None for a convolution.
+        input_grad_needed: only if the input came out of a ReLU.
+        expected: gradients not seen yet, in the order in which they run: True is the first operand's.
+        computed: gradients seen.
+    """
+
+    name: str
+    step: int
+    call: int
+    order: int
+    recomputed: bool
+    dtype: str
+    geometry: Geometry
+    layout: Layout
+    product: Product | None
+    weight: BitMask
+    input: BitMask
+    input_grad_needed: BitMask | None
+    expected: list[bool]
+    grad_output: BitMask | None = None
+    computed: set[bool] = field(default_factory=set)
+
+    @property
+    def needs_input_grad(self) -> bool:
+        """Whether the input's gradient was computed."""
+        return (self.layout != "columns") in self.computed
+
+    @property
+    def needs_weight_grad(self) -> bool:
+        """Whether the weight's gradient was computed."""
+        return (self.layout == "columns") in self.computed
+
+    def to_record(self) -> OpTrace:
+        """Return the record; without a backward, forward only."""
+        geometry = self.geometry
+        return OpTrace(
+            name=self.name,
+            step=self.step,
+            call=self.call,
+            order=self.order,
+            kind=geometry.kind,
+            stride=geometry.stride,
+            padding=geometry.padding,
+            dilation=geometry.dilation,
+            output_padding=geometry.output_padding,
+            groups=geometry.groups,
+            weight=self.weight,
+            input=self.input,
+            grad_output=self.grad_output,
+            input_grad_needed=self.input_grad_needed if self.needs_input_grad else None,
+            needs_input_grad=self.needs_input_grad,
+            needs_weight_grad=self.needs_weight_grad,
+            recomputed=self.recomputed,
+            dtype=self.dtype,
+        )

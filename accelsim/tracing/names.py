@@ -1,0 +1,138 @@
+"""Which module is running: the model's own names, kept by global hooks around every module's forward.
+
+`torch.utils.module_tracker.ModuleTracker` keeps such a stack, but prefixes every name with the root's class, loses
+the balance when a forward raises (as checkpointing's early stop does on purpose) and warns when a module runs again
+inside backward, so this follows its idea with hooks of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from accelsim.errors import TracingError
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A module whose forward is running.
+
+    Attributes:
+        module: the module.
+        name: its name in the model, or under its own root's class if it is not part of the model.
+        node: the autograd node that was executing when it was entered: not None in a recomputed forward.
+    """
+
+    module: nn.Module
+    name: str
+    node: Any
+
+
+class ModuleNames:
+    """Names of running modules, and a stack of them for each thread (backward may run in threads of its own)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Take names from `model.named_modules()`; a compiled or parallel wrapper is looked through by identity.
+
+        Raises:
+            TracingError: the model holds TorchScript modules, which run no hooks.
+        """
+        self._model = model
+        self._names: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
+        self._roots: dict[str, int] = {}
+        self._local = threading.local()
+        self._handles: list[torch.utils.hooks.RemovableHandle] = []
+        self._register_model()
+
+    def install(self) -> None:
+        """Put the hooks in place."""
+        hooks = nn.modules.module
+        self._handles = [
+            hooks.register_module_forward_pre_hook(self._enter),
+            hooks.register_module_forward_hook(self._leave, always_call=True),
+        ]
+
+    def remove(self) -> None:
+        """Take the hooks away; every stack is empty after."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._local = threading.local()
+
+    @property
+    def current(self) -> Frame | None:
+        """The innermost running module of this thread."""
+        stack = self._stack
+        return stack[-1] if stack else None
+
+    def operation_name(self, frame: Frame, weight: torch.Tensor | None) -> str:
+        """Name of an operation in a module: the module's, or that of the parameter that is not its `weight`.
+
+        A functional call with a submodule's weight is named after the submodule, one with the module's own parameter
+        `in_proj_weight` gets that name; two layers that share a weight keep their own names.
+        """
+        if weight is None:
+            return frame.name
+        storage = weight.untyped_storage()._cdata
+        # own parameters come first in named_parameters
+        for path, parameter in frame.module.named_parameters(remove_duplicate=False):
+            if parameter.untyped_storage()._cdata == storage:
+                own = path.removesuffix("weight").removesuffix(".")
+                return ".".join(part for part in (frame.name if frame.name else "", own) if part)
+        return frame.name
+
+    @property
+    def _stack(self) -> list[Frame]:
+        stack: list[Frame] | None = getattr(self._local, "stack", None)
+        if stack is None:
+            stack = self._local.stack = []
+        return stack
+
+    def _register_model(self) -> None:
+        for path, module in self._model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                raise _scripted(path or type(module).__name__)
+            if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
+                raise TracingError(
+                    f"module {path or 'model'!r} is a DataParallel over {len(module.device_ids)} devices, whose threads"
+                    f" cannot be told apart: use DistributedDataParallel or one device"
+                )
+            self._names[module] = path or type(module).__name__
+
+    def _name(self, module: nn.Module) -> str:
+        name = self._names.get(module)
+        if name is None:
+            self._register_model()  # modules may be added while training runs
+            name = self._names.get(module)
+        if name is None:
+            root = type(module).__name__
+            count = self._roots[root] = self._roots.get(root, 0) + 1
+            root = root if count == 1 else f"{root}-{count}"
+            for path, child in module.named_modules(prefix=root):
+                self._names.setdefault(child, path)
+            name = self._names[module]
+        return name
+
+    def _enter(self, module: nn.Module, _inputs: Any) -> None:
+        if isinstance(module, torch.jit.ScriptModule):
+            raise _scripted(self._names.get(module, type(module).__name__))
+        self._stack.append(Frame(module, self._name(module), torch._C._current_autograd_node()))
+
+    def _leave(self, module: nn.Module, _inputs: Any, _output: Any) -> None:
+        stack = self._stack
+        # a module entered while hooks were off has no frame; one left by an exception in a hook is still on top
+        if any(frame.module is module for frame in stack):
+            while stack.pop().module is not module:
+                pass
+
+
+def _scripted(name: str) -> TracingError:
+    return TracingError(
+        f"module {name!r} is TorchScript, whose operations cannot be linked to their layer: train the original"
+        f" nn.Module while recording"
+    )

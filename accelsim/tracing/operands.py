@@ -1,0 +1,145 @@
+"""A convolution or matrix product as a record will show it: which tensor is what, in which layout and geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from accelsim.trace.record import Kind, Pair
+from accelsim.tracing.products import Product
+
+aten = torch.ops.aten
+
+CONVOLUTIONS = (aten.convolution, aten._convolution, aten.convolution_overrideable)
+CONVOLUTION_BACKWARDS = (aten.convolution_backward, aten.convolution_backward_overrideable)
+PRODUCTS = (aten.mm, aten.bmm)
+ADDED_PRODUCTS = (aten.addmm, aten.addmm_, aten._addmm_activation, aten.baddbmm, aten.baddbmm_)
+
+Layout = Literal["image", "rows", "columns", "batched"]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The parameters of a record's convolution."""
+
+    kind: Kind = "conv"
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    output_padding: Pair = (0, 0)
+    groups: int = 1
+
+
+@dataclass(frozen=True)
+class Operands:
+    """A forward operation's tensors.
+
+    Attributes:
+        weight, input: what the record calls so (a product of activations: its second and first operand).
+        layout: how tensors lie in the record. `image`: as they are. For a product [B,] M x K times K x N: `rows`,
+            weight is the second operand; `columns`, weight is the first; `batched`, a group a batch entry.
+        geometry: the record's parameters.
+        product: recognises the backward's products; None for a convolution.
+    """
+
+    weight: torch.Tensor
+    input: torch.Tensor
+    layout: Layout
+    geometry: Geometry
+    product: Product | None
+
+    @property
+    def weight_is_first(self) -> bool:
+        """Whether the weight is the first operand of the product."""
+        return self.layout == "columns"
+
+    def weight_view(self) -> tuple[torch.Tensor, tuple[int, ...]]:
+        """The weight in the record's order of elements, and the record's shape."""
+        match self.layout:
+            case "rows":
+                matrix = self.weight[0] if self.weight.dim() == 3 else self.weight
+                return matrix.t(), (matrix.shape[1], matrix.shape[0])
+            case "columns":
+                matrix = self.weight[0] if self.weight.dim() == 3 else self.weight
+                return matrix, tuple(matrix.shape)
+            case "batched":
+                b, k, n = self.weight.shape
+                return self.weight.transpose(1, 2), (b * n, k)
+            case "image":
+                return self.weight, tuple(self.weight.shape)
+
+    def input_view(self) -> tuple[torch.Tensor, tuple[int, ...]]:
+        """The input in the record's order of elements, and the record's shape."""
+        return activation_view(self.input, self.layout)
+
+
+def activation_view(tensor: torch.Tensor, layout: Layout) -> tuple[torch.Tensor, tuple[int, ...]]:
+    """An input or an output's gradient in the record's order of elements, and the record's shape."""
+    match layout:
+        case "rows":
+            return tensor, (tensor.shape[:-1].numel(), tensor.shape[-1])
+        case "columns":
+            return tensor.mT, (tensor.shape[:-2].numel() * tensor.shape[-1], tensor.shape[-2])
+        case "batched":
+            b, m, features = tensor.shape
+            return tensor.transpose(0, 1), (m, b * features)
+        case "image":
+            return tensor, tuple(tensor.shape)
+
+
+def convolution(args: Sequence[Any]) -> Operands | None:
+    """Return a convolution's operands, None if it has more than two image dimensions."""
+    source, weight, _, stride, padding, dilation, transposed, output_padding, groups = args[:9]
+    if weight.dim() not in (3, 4) or source.dim() != weight.dim() or source.layout is not torch.strided:
+        return None
+    return Operands(
+        weight=weight,
+        input=source,
+        layout="image",
+        geometry=Geometry(
+            kind="conv_transpose" if transposed else "conv",
+            stride=_pair(stride, weight, 1),
+            padding=_pair(padding, weight, 0),
+            dilation=_pair(dilation, weight, 1),
+            output_padding=_pair(output_padding, weight, 0),
+            groups=int(groups),
+        ),
+        product=None,
+    )
+
+
+def product(a: torch.Tensor, b: torch.Tensor, module: nn.Module) -> Operands | None:
+    """Return the operands of a x b as run by a module, None if one of them is not an ordinary dense tensor.
+
+    The weight is the operand that is one of the module's parameters; in a module with parameters of its own whose
+    values are computed first (masked, normalised, cast), the second operand, as in `torch.nn.Linear`. Otherwise both
+    are activations.
+    """
+    if a.layout is not torch.strided or b.layout is not torch.strided:
+        return None
+    remembered = Product.of(a, b)
+    shared = a.dim() == 2 or a.shape[0] == 1
+    parameters = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
+    if _is_parameter(b, parameters) and (shared or b.stride(0) == 0):
+        return Operands(b, a, "rows", Geometry(), remembered)
+    if _is_parameter(a, parameters) and (shared or a.stride(0) == 0):
+        return Operands(a, b, "columns", Geometry(), remembered)
+    if a.dim() == 2 and any(True for _ in module.parameters()):
+        return Operands(b, a, "rows", Geometry(), remembered)
+    if a.dim() == 2:
+        a, b = a.unsqueeze(0), b.unsqueeze(0)
+    return Operands(b, a, "batched", Geometry(kind="matmul", groups=a.shape[0]), remembered)
+
+
+def _is_parameter(tensor: torch.Tensor, parameters: set[int]) -> bool:
+    return tensor.untyped_storage()._cdata in parameters
+
+
+def _pair(extents: Sequence[int], weight: torch.Tensor, missing: int) -> Pair:
+    """Extents by row and column: a 1-D convolution is a 2-D one on images of one row."""
+    values = [int(extent) for extent in extents] * (weight.dim() - 2 if len(extents) == 1 else 1)
+    return (missing, values[0]) if weight.dim() == 3 else (values[0], values[1])

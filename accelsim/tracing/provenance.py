@@ -1,0 +1,175 @@
+"""Which tensors came out of a ReLU: where such a tensor is zero, its gradient will be zeroed anyway.
+
+A tag sits on a tensor's storage, so it survives views; it goes when anything else is written into the storage. It
+moves on through operations whose backward sends the gradient of a zero only to zeros of their input.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+
+aten = torch.ops.aten
+
+
+class Tag(enum.Enum):
+    """What is known about a storage's zeros: all lie where a ReLU stops the gradient."""
+
+    NON_NEGATIVE = enum.auto()
+    """... and nothing is negative, so that a zero maximum or mean comes from zeros only."""
+    SIGNED = enum.auto()
+
+
+Arguments = Sequence[Any]
+Rule = Callable[["Provenance", Arguments, dict[str, Any]], Tag | None]
+
+# Casts that cannot turn a small number of a 16 or 32 bit type into zero.
+_WIDE = (torch.float32, torch.float64, torch.bfloat16)
+
+
+class Provenance:
+    """Follows ReLU outputs through a step's operations."""
+
+    def __init__(self) -> None:
+        # The weak reference keeps a storage's address from being used again, so an address found here is the one meant.
+        self._tags: dict[int, tuple[StorageWeakRef, Tag]] = {}
+        self._written: dict[Any, tuple[tuple[int, str], ...]] = {}
+
+    def clear(self) -> None:
+        """Forget all tags."""
+        self._tags.clear()
+
+    def tag(self, tensor: Any) -> Tag | None:
+        """Return the tag of a tensor's storage."""
+        if not isinstance(tensor, torch.Tensor) or not self._tags or tensor.layout is not torch.strided:
+            return None
+        found = self._tags.get(tensor.untyped_storage()._cdata)
+        return found[1] if found else None
+
+    def stops_gradient_at_zeros(self, tensor: torch.Tensor) -> bool:
+        """Whether the gradient at the tensor's zeros is zeroed further back.
+
+        Not for a leaf (or a view of one) that requires grad: its whole gradient is somebody's result.
+        """
+        return self.tag(tensor) is not None and not tensor.is_leaf and not (tensor._base is not None and _leaf(tensor))
+
+    def run(self, function: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
+        """Call an operation and keep the tags right."""
+        rule = _RULES.get(function)
+        tag = rule(self, args, kwargs) if rule else None
+        result = function(*args, **kwargs)
+        for position, name in self._writes(function):
+            written = kwargs.get(name, args[position] if position < len(args) else None)
+            for tensor in written if isinstance(written, list | tuple) else (written,):
+                if isinstance(tensor, torch.Tensor) and tensor.layout is torch.strided:
+                    self._tags.pop(tensor.untyped_storage()._cdata, None)
+        if tag is not None:
+            self._set(result[0] if isinstance(result, tuple) else result, tag)
+        return result
+
+    def purge(self) -> None:
+        """Drop the entries of storages that no longer exist."""
+        for address in [address for address, (storage, _) in self._tags.items() if storage.expired()]:
+            del self._tags[address]
+
+    def _set(self, tensor: torch.Tensor, tag: Tag) -> None:
+        storage = tensor.untyped_storage()
+        if storage.nbytes() == tensor.numel() * tensor.element_size():  # of a part, nothing is known about the rest
+            self._tags[storage._cdata] = StorageWeakRef(storage), tag
+
+    def _writes(self, function: Any) -> tuple[tuple[int, str], ...]:
+        positions = self._written.get(function)
+        if positions is None:
+            arguments = function._schema.arguments if isinstance(function, torch._ops.OpOverload) else ()
+            positions = self._written[function] = tuple(
+                (position, argument.name)
+                for position, argument in enumerate(arguments)
+                if argument.alias_info is not None and argument.alias_info.is_write
+            )
+        return positions
+
+
+def _leaf(view: torch.Tensor) -> bool:
+    base = view._base
+    return base is not None and base.is_leaf and base.requires_grad
+
+
+def _number(args: Arguments, kwargs: dict[str, Any], position: int, name: str, default: Any) -> Any:
+    return args[position] if position < len(args) else kwargs.get(name, default)
+
+
+def _relu(_: Provenance, _args: Arguments, _kwargs: dict[str, Any]) -> Tag:
+    return Tag.NON_NEGATIVE
+
+
+def _hardtanh(_: Provenance, args: Arguments, kwargs: dict[str, Any]) -> Tag | None:
+    low, high = _number(args, kwargs, 1, "min_val", -1), _number(args, kwargs, 2, "max_val", 1)
+    return Tag.NON_NEGATIVE if low == 0 and high > 0 else None
+
+
+def _threshold(_: Provenance, args: Arguments, kwargs: dict[str, Any]) -> Tag | None:
+    threshold, value = _number(args, kwargs, 1, "threshold", None), _number(args, kwargs, 2, "value", None)
+    return Tag.NON_NEGATIVE if value == 0 and threshold >= 0 else None
+
+
+def _clamp(_: Provenance, args: Arguments, kwargs: dict[str, Any]) -> Tag | None:
+    low, high = _number(args, kwargs, 1, "min", None), _number(args, kwargs, 2, "max", None)
+    if low != 0 or (high is not None and high <= 0):
+        return None
+    # unlike ReLU's, clamp's backward lets the gradient of an exact zero pass
+    return None if bool((args[0] == 0).any()) else Tag.NON_NEGATIVE
+
+
+def _same(self: Provenance, args: Arguments, _: dict[str, Any]) -> Tag | None:
+    return self.tag(args[0])
+
+
+def _pool(self: Provenance, args: Arguments, _: dict[str, Any]) -> Tag | None:
+    return Tag.NON_NEGATIVE if self.tag(args[0]) is Tag.NON_NEGATIVE else None
+
+
+def _cast(self: Provenance, args: Arguments, kwargs: dict[str, Any]) -> Tag | None:
+    target = kwargs.get("dtype")
+    return self.tag(args[0]) if target is None or target in _WIDE or target is args[0].dtype else None
+
+
+def _pad(self: Provenance, args: Arguments, kwargs: dict[str, Any]) -> Tag | None:
+    return self.tag(args[0]) if _number(args, kwargs, 2, "value", 0) == 0 else None
+
+
+def _mul(self: Provenance, args: Arguments, _: dict[str, Any]) -> Tag | None:
+    for one, other in (args[:2], args[1::-1]):
+        if self.tag(one) is not None:
+            # a factor that learns gets its gradient from the zeros it makes, and broadcasting sums over them
+            fixed = not isinstance(other, torch.Tensor) or not other.requires_grad
+            fits = not isinstance(other, torch.Tensor) or torch.broadcast_shapes(one.shape, other.shape) == one.shape
+            return Tag.SIGNED if fixed and fits else None
+    return None
+
+
+def _cat(self: Provenance, args: Arguments, _: dict[str, Any]) -> Tag | None:
+    tags = {self.tag(part) for part in args[0]}
+    if None in tags or not tags:
+        return None
+    return Tag.SIGNED if Tag.SIGNED in tags else Tag.NON_NEGATIVE
+
+
+_RULES: dict[Any, Rule] = {
+    **dict.fromkeys((aten.relu.default, aten.relu_.default), _relu),
+    **dict.fromkeys((aten.hardtanh.default, aten.hardtanh_.default), _hardtanh),
+    **dict.fromkeys((aten.threshold.default, aten.threshold_.default), _threshold),
+    **dict.fromkeys((aten.clamp.default, aten.clamp_.default, aten.clamp_min.default, aten.clamp_min_.default), _clamp),
+    **dict.fromkeys((aten.clone.default, aten._unsafe_view.default, aten.native_dropout.default), _same),
+    **dict.fromkeys((aten.native_channel_shuffle.default, aten.roll.default, aten._reshape_copy.default), _same),
+    **dict.fromkeys((aten.mean.dim, aten.avg_pool2d.default, aten._adaptive_avg_pool2d.default), _pool),
+    **dict.fromkeys((aten.max_pool2d_with_indices.default, aten.adaptive_max_pool2d.default), _pool),
+    **dict.fromkeys((aten.upsample_nearest2d.default, aten.upsample_nearest2d.vec), _pool),
+    aten._to_copy.default: _cast,
+    aten.constant_pad_nd.default: _pad,
+    **dict.fromkeys((aten.mul.Tensor, aten.mul_.Tensor, aten.mul.Scalar), _mul),
+    aten.cat.default: _cat,
+}

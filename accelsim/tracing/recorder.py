@@ -1,0 +1,238 @@
+"""The dispatch mode: sees every operation as it executes and writes a record for each call of a layer."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from accelsim.errors import TracingError
+from accelsim.trace.bitmask import BitMask
+from accelsim.trace.writer import TraceWriter
+from accelsim.tracing import operands as ops
+from accelsim.tracing.calls import Call
+from accelsim.tracing.names import Frame, ModuleNames
+from accelsim.tracing.operands import Operands, activation_view
+from accelsim.tracing.packing import pack
+from accelsim.tracing.provenance import Provenance
+from accelsim.tracing.unlowered import EVALUATION, OUTSIDE, Unlowered, count_macs, multiplies
+from accelsim.tracing.zeros import Zeros
+
+_PLAIN = (torch.Tensor, nn.Parameter, nn.Buffer)
+
+BACKWARD_UNKNOWN = "backward of an operation that was not recorded, or a second backward through it"
+
+
+class Recorder(TorchDispatchMode):
+    """Records operations while it is on the mode stack.
+
+    A backward operation is linked to its forward exactly: the autograd node that executes carries the sequence number
+    it was given when the forward call created it.
+
+    Attributes:
+        operations: how many operations that multiply were seen in this step.
+    """
+
+    supports_higher_order_operators = True
+
+    def __init__(
+        self, model: nn.Module, names: ModuleNames, writer: TraceWriter, zeros: Zeros, unlowered: Unlowered
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._model, self._names, self._writer, self._zeros, self._unlowered = model, names, writer, zeros, unlowered
+        self._provenance = Provenance()
+        self._process = os.getpid()
+        self._roles: dict[Any, str] = {}
+        self._weights: dict[tuple[Any, ...], BitMask] = {}
+        self._begin(0)
+
+    def _begin(self, step: int) -> None:
+        self.operations = 0
+        self._step = step
+        self._order = 0
+        self._counts: Counter[str] = Counter()
+        self._open: dict[int, Call] = {}
+        self._weights.clear()
+        self._provenance.clear()
+
+    def begin_step(self, step: int) -> None:
+        """Start a step afresh."""
+        self._begin(step)
+
+    def end_step(self) -> None:
+        """Write the calls whose backward never came, or not in full."""
+        for call in self._open.values():
+            self._write(call)
+        self._open = {}
+
+    def __torch_dispatch__(
+        self, function: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if any(kind not in _PLAIN for kind in types):  # a tensor subclass unfolds its operations first
+            return NotImplemented
+        role = self._roles.get(function) or self._find_role(function)
+        if role == "other" or os.getpid() != self._process:  # a DataLoader's forked worker inherits this mode
+            return self._provenance.run(function, args, kwargs)
+        if role == "composite":
+            with self:
+                return function.decompose(*args, **kwargs)
+        self.operations += 1
+        return self._multiplication(role, function, args, kwargs)
+
+    def _find_role(self, function: Any) -> str:
+        packet = getattr(function, "overloadpacket", function)
+        if packet in ops.CONVOLUTIONS:
+            role = "convolution"
+        elif packet in ops.CONVOLUTION_BACKWARDS:
+            role = "convolution_backward"
+        elif packet in ops.PRODUCTS:
+            role = "product"
+        elif packet in ops.ADDED_PRODUCTS:
+            role = "added_product"
+        elif _is_composite(function):  # in inference mode only
+            role = "composite"
+        else:
+            role = "unlowered" if multiplies(function) else "other"
+        self._roles[function] = role
+        return role
+
+    def _multiplication(self, role: str, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        node = torch._C._current_autograd_node()
+        frame = self._names.current
+        in_backward = node is not None and (frame is None or frame.node is not node)
+        if node is not None and "CompiledFunction" in node.name():
+            raise TracingError(
+                "a torch.compile'd backward ran while recording, which hides its operations: leave the part of the loop"
+                " that records uncompiled (torch.compiler.set_stance('force_eager'))"
+            )
+        reason: str | None
+        if in_backward:
+            reason = self._backward(role, node, args)
+        elif role in ("unlowered", "convolution_backward"):
+            reason = self._outside(frame, args) or "no lowering to a convolution or matrix product"
+        else:
+            reason = self._forward(role, frame, args, node is not None)
+        result = self._provenance.run(function, args, kwargs)
+        if reason is not None:
+            self._unlowered.add(function, reason, count_macs(function, args, kwargs, result))
+        return result
+
+    def _outside(self, frame: Frame | None, args: Sequence[Any]) -> str | None:
+        if not self._model.training and not _builds_graph(args):
+            return EVALUATION
+        return OUTSIDE if frame is None else None
+
+    def _forward(self, role: str, frame: Frame | None, args: Sequence[Any], recomputed: bool) -> str | None:
+        """Open a call, and write it unless a backward may come; return why not, if it cannot be recorded."""
+        reason = self._outside(frame, args)
+        if reason or frame is None:
+            return reason or OUTSIDE
+        if role == "convolution":
+            operands = ops.convolution(args)
+        else:
+            first = 1 if role == "added_product" else 0
+            operands = ops.product(args[first], args[first + 1], frame.module)
+        if operands is None:
+            return "three image dimensions or a sparse layout"
+        call = self._call(operands, frame, recomputed)
+        if _builds_graph(args) and call.expected:
+            self._open[torch._C._autograd._get_sequence_nr() - 1] = call
+        else:
+            self._write(call)
+        return None
+
+    def _call(self, operands: Operands, frame: Frame, recomputed: bool) -> Call:
+        matmul = operands.geometry.kind == "matmul"
+        name = self._names.operation_name(frame, None if matmul else operands.weight)
+        view, shape = operands.input_view()
+        threshold = self._zeros.threshold("activation", operands.input)
+        mask = pack(view, threshold, shape)
+        needed = None
+        if self._provenance.stops_gradient_at_zeros(operands.input):
+            needed = mask if threshold == 0 else pack(view, 0.0, shape)
+        number, self._counts[name] = self._counts[name], self._counts[name] + 1
+        order, self._order = self._order, self._order + 1
+        wanted = [(operands.layout != "columns", operands.input), (operands.layout == "columns", operands.weight)]
+        return Call(
+            name=name,
+            step=self._step,
+            call=number,
+            order=order,
+            recomputed=recomputed,
+            dtype=str(operands.input.dtype).removeprefix("torch."),
+            geometry=operands.geometry,
+            layout=operands.layout,
+            product=operands.product,
+            weight=self._pack_weight(operands, matmul),
+            input=mask,
+            input_grad_needed=needed,
+            expected=[first for first, tensor in sorted(wanted, key=lambda w: not w[0]) if tensor.requires_grad],
+        )
+
+    def _pack_weight(self, operands: Operands, matmul: bool) -> BitMask:
+        view, shape = operands.weight_view()
+        if matmul:
+            return pack(view, self._zeros.threshold("activation", view), shape)
+        key = None
+        if not view.is_inference():
+            base = view if view._base is None else view._base
+            if base.is_leaf and isinstance(base, nn.Parameter):  # lives as long as the step, so its id is its own
+                key = (id(base), view._version, view.storage_offset(), tuple(view.shape), view.stride())
+        mask = self._weights.get(key) if key else None
+        if mask is None:
+            mask = pack(view, self._zeros.threshold("weight", view), shape)
+            if key:
+                self._weights[key] = mask
+        return mask
+
+    def _backward(self, role: str, node: Any, args: Sequence[Any]) -> str | None:
+        """Complete the call that created the node; return why not, if there is none."""
+        if role in ("unlowered", "convolution", "added_product"):
+            return "inside the backward of another operation (a double backward, or a function of the user's own)"
+        number = node._sequence_nr()
+        call = self._open.get(number)
+        if call is None:
+            return BACKWARD_UNKNOWN
+        if role == "convolution_backward":
+            if call.product is not None:
+                return BACKWARD_UNKNOWN
+            gradient, mask = args[0], args[-1]
+            call.computed = {first for first, wanted in ((True, mask[0]), (False, mask[1])) if wanted}
+            call.expected = []
+        else:
+            found = call.product.recognise(args[0], args[1], call.expected) if call.product else None
+            if found is None:
+                return BACKWARD_UNKNOWN
+            call.computed.add(found.first)
+            call.expected.remove(found.first)
+            gradient = found.grad_output
+        if call.grad_output is None:
+            if call.layout == "batched" and gradient.dim() == 2:
+                gradient = gradient.unsqueeze(0)
+            view, shape = activation_view(gradient, call.layout)
+            call.grad_output = pack(view, self._zeros.threshold("gradient", gradient), shape)
+        if not call.expected:
+            del self._open[number]
+            self._write(call)
+        return None
+
+    def _write(self, call: Call) -> None:
+        record = call.to_record()
+        self._unlowered.recorded_macs += record.macs * (1 + record.needs_input_grad + record.needs_weight_grad)
+        self._writer.write(record)
+
+
+def _builds_graph(args: Sequence[Any]) -> bool:
+    return torch.is_grad_enabled() and any(isinstance(arg, torch.Tensor) and arg.requires_grad for arg in args)
+
+
+def _is_composite(function: Any) -> bool:
+    return isinstance(function, torch._ops.OpOverload) and torch._C._dispatch_has_kernel_for_dispatch_key(
+        function.name(), "CompositeImplicitAutograd"
+    )

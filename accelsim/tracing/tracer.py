@@ -1,0 +1,205 @@
+"""Records a training loop, unchanged: the context manager that users see."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack, _pop_mode, _push_mode
+
+from accelsim.errors import TracingError
+from accelsim.trace.format import accelsim_version
+from accelsim.trace.writer import TraceWriter
+from accelsim.tracing.names import ModuleNames
+from accelsim.tracing.recorder import Recorder
+from accelsim.tracing.unlowered import Unlowered
+from accelsim.tracing.zeros import ZeroAsSetting, Zeros
+
+
+class Tracer:
+    """Records the sparse masks of a training loop while the loop runs inside its `with` block, unchanged.
+
+        with Tracer(model, "run.pkl", every=10):
+            for images, labels in loader:
+                loss = criterion(model(images), labels)
+                optimizer.zero_grad(); loss.backward(); optimizer.step()
+
+    An optimizer's step ends a training step, if anything has run since the last one ended. On steps that are not
+    recorded only that one hook is in place.
+
+    Args:
+        model: names come from its `named_modules()`; modules outside it are recorded under their class's name.
+        path: the trace file, replaced if it exists.
+        every: record every so many steps.
+        start: the first step to record.
+        stop: the step at which to stop, not recorded itself; None means never.
+        first_step: number of the step that runs when the block is entered (a resumed run goes on counting).
+        zero_as: what counts as zero: "exact", "fp8_e5m2", "fp8_e4m3", "int8", a magnitude up to which a number is
+            zero, or a dict of these by "weight", "activation", "gradient".
+        meta: plain values to keep in the trace's metadata (data set, seed, ...).
+
+    Raises:
+        TracingError: an argument that cannot be used, or a model that cannot be recorded.
+        TraceError: the file cannot be written, or `meta` holds something else than plain values.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        path: str | os.PathLike[str],
+        *,
+        every: int = 1,
+        start: int = 0,
+        stop: int | None = None,
+        first_step: int = 0,
+        zero_as: ZeroAsSetting = "exact",
+        meta: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise TracingError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
+        self._steps = _steps(every, start, stop)
+        self._step = _count("first_step", first_step, 0)
+        self._zeros = Zeros.parse(zero_as)
+        self._model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper
+        self._path, self._meta = path, dict(meta or {})
+        self._names = ModuleNames(self._model)
+        self._unlowered = Unlowered()
+        self._writer: TraceWriter | None = None
+        self._recorder: Recorder | None = None
+        self._on = False
+
+    @property
+    def current_step(self) -> int:
+        """Number of the step that is running."""
+        return self._step
+
+    def __enter__(self) -> Self:
+        if self._writer is not None:
+            raise TracingError(f"the tracer of {self._path} was used already: make a new one for another recording")
+        self._writer = TraceWriter(self._path, meta={**self._description(), **self._meta})
+        self._process = os.getpid()
+        self._recorder = Recorder(self._model, self._names, self._writer, self._zeros, self._unlowered)
+        self._recorded = 0
+        self._ended_by_optimizer = False
+        self._hook = register_optimizer_step_post_hook(self._optimizer_stepped)
+        self._begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._writer is not None
+        self._hook.remove()
+        self._turn_off()
+        if os.getpid() != self._process:
+            return
+        try:
+            if kind is None:
+                self._end()  # a step that was broken off has calls whose backward is missing: these stay unwritten
+        finally:
+            self._describe_outcome()
+            self._writer.close()
+        if kind is None:
+            self._unlowered.warn()
+
+    def step(self) -> None:
+        """End a training step where no optimizer does; right after an optimizer's step it changes nothing."""
+        if self._writer is None:
+            raise TracingError("step() was called outside the tracer's with block")
+        if self._anything_ran() or not self._ended_by_optimizer:
+            self._end()
+            self._step += 1
+            self._begin()
+        self._ended_by_optimizer = False
+
+    def _optimizer_stepped(self, *_: Any) -> None:
+        if os.getpid() == self._process and self._anything_ran():
+            self._end()
+            self._step += 1
+            self._begin()
+            self._ended_by_optimizer = True
+
+    def _anything_ran(self) -> bool:
+        assert self._recorder is not None
+        # every node of an autograd graph takes a number, so on steps not recorded this needs no hook
+        ran = torch._C._autograd._get_sequence_nr() != self._first_number
+        return ran or (self._on and self._recorder.operations > 0)
+
+    def _begin(self) -> None:
+        assert self._recorder is not None
+        self._first_number = torch._C._autograd._get_sequence_nr()
+        if self._step in self._steps:
+            self._recorder.begin_step(self._step)
+            if not self._on:
+                self._names.install()
+                self._recorder.__enter__()  # type: ignore[no-untyped-call]
+                self._on = True
+        else:
+            self._turn_off()
+
+    def _end(self) -> None:
+        assert self._writer is not None
+        assert self._recorder is not None
+        if self._step in self._steps and self._recorder.operations:
+            self._recorder.end_step()
+            self._recorded += 1
+
+    def _describe_outcome(self) -> None:
+        assert self._writer is not None
+        self._writer.meta["recorded_steps"] = self._recorded
+        self._writer.meta["steps"] = self._step
+        self._writer.meta["unlowered"] = self._unlowered.plain()
+
+    def _turn_off(self) -> None:
+        if not self._on:
+            return
+        assert self._recorder is not None
+        self._on = False
+        self._names.remove()
+        # modes that the loop entered later lie above this one and stay
+        above = []
+        while (stack := _get_current_dispatch_mode_stack()) and stack[-1] is not self._recorder:
+            above.append(_pop_mode())
+        if stack:
+            self._recorder.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        for mode in reversed(above):
+            _push_mode(mode)
+
+    def _description(self) -> dict[str, Any]:
+        parameters = {str(parameter.dtype).removeprefix("torch.") for parameter in self._model.parameters()}
+        return {
+            "model": type(self._model).__name__,
+            "framework": f"torch {torch.__version__}",
+            "torch": str(torch.__version__),
+            "accelsim": accelsim_version(),
+            "python": platform.python_version(),
+            "command": shlex.join(sys.argv),
+            "every": self._steps.step,
+            "start": self._steps.start,
+            "stop": None if self._steps.stop == sys.maxsize else self._steps.stop,
+            "zero_as": self._zeros.plain(),
+            "dtype": ", ".join(sorted(parameters)),
+            "recorded_steps": 0,
+            "steps": 0,
+            "unlowered": {},
+        }
+
+
+def _steps(every: int, start: int, stop: int | None) -> range:
+    first = _count("start", start, 0)
+    last = sys.maxsize if stop is None else _count("stop", stop, first)
+    return range(first, last, _count("every", every, 1))
+
+
+def _count(name: str, value: int, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise TracingError(f"{name} is {value!r}, expected an integer of at least {least}")
+    return value
