@@ -21,7 +21,8 @@ class Footprint:
 
     Attributes:
         lines: lines of the source tensor (images x height).
-        line_elements: elements of a line, of one group's channels.
+        channels: channels of a line, those of one group.
+        line_elements: elements of a line: image width x channels.
         line_nonzeros: int64 [lines], non-zero elements of each line.
         grid_lines: lines of the grid that enumerates (n, y): the column axis N of the GEMM, or its reduction K.
         grid_width: grid positions in one grid line.
@@ -30,6 +31,7 @@ class Footprint:
     """
 
     lines: int
+    channels: int
     line_elements: int
     line_nonzeros: np.ndarray[tuple[int], np.dtype[np.int64]]
     grid_lines: int

@@ -226,6 +226,7 @@ def _footprint(
     image = np.arange(n)[:, None] * height
     return Footprint(
         lines=n * height,
+        channels=channels[1],
         line_elements=width * channels[1],
         line_nonzeros=per_line,
         grid_lines=n * grid[0],

@@ -1,0 +1,105 @@
+"""Loader, array and store as SimPy processes around one DRAM channel.
+
+The channel serves its transfers in an order fixed beforehand (the load of step i + 2 goes before the outputs of step
+i: both become ready when the array leaves step i, and the array needs the load sooner). Every start is then a maximum
+of ends and every end a start plus a duration, so shortening any transfer can never make anything later: more bandwidth
+never costs cycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import simpy
+
+from accelsim.hardware.model import Dram
+from accelsim.memory.steps import Step
+
+AHEAD = 2  # halves of a double buffer
+Process = Generator[simpy.Event, Any, None]
+
+
+@dataclass(frozen=True)
+class _Transfer:
+    size_bytes: int
+    ready: simpy.Event  # may start
+    served: simpy.Event  # the channel is free again
+    arrived: simpy.Event | None  # a load's data can be used; None for a store, which nothing waits for
+
+
+def run_events(dram: Dram, steps: list[Step]) -> int:
+    """Return the cycle at which the last transfer has left the channel and the array is done.
+
+    Args:
+        steps: in the order in which the array takes them.
+    """
+    env = simpy.Environment()
+    loads = [_Transfer(step.load_bytes, env.event(), env.event(), env.event()) for step in steps]
+    stores = [_Transfer(step.store_bytes, env.event(), env.event(), None) for step in steps]
+    computed = [env.event() for _ in steps]
+    env.process(_loader(loads, computed))
+    env.process(_array(env, steps, loads, stores, computed))
+    env.process(_store(stores, computed))
+    env.process(_channel(env, dram, list(_service_order(loads, stores))))
+    env.run()
+    return int(env.now)
+
+
+def _service_order(loads: list[_Transfer], stores: list[_Transfer]) -> Iterator[_Transfer]:
+    yield from loads[:AHEAD]
+    for index, store in enumerate(stores):
+        yield from loads[index + AHEAD : index + AHEAD + 1]
+        yield store
+
+
+def _channel(env: simpy.Environment, dram: Dram, order: list[_Transfer]) -> Process:
+    for transfer in order:
+        yield transfer.ready
+        if transfer.size_bytes:
+            yield env.timeout(ceil(transfer.size_bytes / dram.bytes_per_cycle))
+        transfer.served.succeed()
+        if transfer.arrived is not None:
+            env.process(_arrive(env, dram.latency_cycles if transfer.size_bytes else 0, transfer.arrived))
+
+
+def _arrive(env: simpy.Environment, latency_cycles: int, arrived: simpy.Event) -> Process:
+    yield env.timeout(latency_cycles)
+    arrived.succeed()
+
+
+def _loader(loads: list[_Transfer], computed: list[simpy.Event]) -> Process:
+    """Start each load as soon as the array has left the half buffer that it goes to."""
+    for index, load in enumerate(loads):
+        if index >= AHEAD:
+            yield computed[index - AHEAD]
+        load.ready.succeed()
+
+
+def _array(
+    env: simpy.Environment,
+    steps: list[Step],
+    loads: list[_Transfer],
+    stores: list[_Transfer],
+    computed: list[simpy.Event],
+) -> Process:
+    """Work through the steps; each waits for its data, and for room where outputs of an earlier macro-tile lie."""
+    finished: list[int] = []  # steps that left outputs behind
+    for index, step in enumerate(steps):
+        arrived = loads[index].arrived
+        assert arrived is not None
+        yield arrived
+        if len(finished) >= AHEAD:
+            yield stores[finished[-AHEAD]].served
+        yield env.timeout(step.array_cycles)
+        computed[index].succeed()
+        if step.finishes:
+            finished.append(index)
+
+
+def _store(stores: list[_Transfer], computed: list[simpy.Event]) -> Process:
+    for index, store in enumerate(stores):
+        yield computed[index]
+        store.ready.succeed()

@@ -1,0 +1,83 @@
+"""One operation and pass, accounted: a row of the `layers` table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from accelsim.energy.account import EnergyBreakdown
+from accelsim.lowering.gemm import Pass
+from accelsim.timing.outcome import Slots
+
+
+@dataclass(frozen=True)
+class MachineRun:
+    """What one machine did in one pass.
+
+    Attributes:
+        cycles: array and memory together.
+        array_cycles: the array alone, as if memory were ideal.
+        slots: where every lane of every cycle went; sums to R · C · L · cycles.
+        dram_bytes: read and written.
+        energy: by component, pJ.
+    """
+
+    cycles: int
+    array_cycles: int
+    slots: Slots
+    dram_bytes: int
+    energy: EnergyBreakdown
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """One pass of one operation on the machine and on its dense baseline.
+
+    Attributes:
+        branch: "online" if the operation's gradients were computed, "forward_only" if not (a momentum encoder, a
+            frozen network), "recomputed" for a forward that activation checkpointing ran again.
+        m, n, k: extents of one group's GEMM, of its largest phase.
+        macs: M · N · K summed over groups and phases.
+        effectual_macs: those with both operands non-zero.
+        run, dense: the machine, and the same machine without skipping and compression.
+        vector_cycles, vector_energy_pj: work between the convolutions, if it was asked for.
+    """
+
+    step: int
+    layer: str
+    call: int
+    which: Pass
+    kind: str
+    branch: str
+    groups: int
+    m: int
+    n: int
+    k: int
+    macs: int
+    effectual_macs: int
+    run: MachineRun
+    dense: MachineRun
+    vector_cycles: int = 0
+    vector_energy_pj: float = 0.0
+
+    def columns(self) -> dict[str, object]:
+        """Return the row under the table's column names."""
+        plain = ("step", "layer", "call", "kind", "branch", "groups", "m", "n", "k", "macs", "effectual_macs")
+        row: dict[str, object] = {name: getattr(self, name) for name in plain}
+        row["pass"] = self.which
+        row["cycles"], row["array_cycles"] = self.run.cycles, self.run.array_cycles
+        row["dense_cycles"], row["dense_array_cycles"] = self.dense.cycles, self.dense.array_cycles
+        row["speedup"] = speedup(self.dense.cycles, self.run.cycles)
+        row |= {f"slots_{part.name}": getattr(self.run.slots, part.name) for part in fields(Slots)}
+        row["dram_bytes"], row["dense_dram_bytes"] = self.run.dram_bytes, self.dense.dram_bytes
+        row["energy_pj"], row["dense_energy_pj"] = self.run.energy.total_pj, self.dense.energy.total_pj
+        row |= {f"energy_{part.name}": getattr(self.run.energy, part.name) for part in fields(EnergyBreakdown)}
+        row["vector_cycles"], row["vector_energy_pj"] = self.vector_cycles, self.vector_energy_pj
+        first = ("step", "layer", "call", "pass")
+        return {name: row[name] for name in first} | {name: row[name] for name in row if name not in first}
+
+
+def speedup(dense_cycles: float, cycles: float) -> float:
+    """Dense cycles over cycles; infinite where nothing was left to do, 1 where there was nothing from the start."""
+    if cycles:
+        return dense_cycles / cycles
+    return float("inf") if dense_cycles else 1.0

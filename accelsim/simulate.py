@@ -1,0 +1,187 @@
+"""The pipeline in one screen: for each operation and pass, lower → time → move → account."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from accelsim.energy.account import Actions, account
+from accelsim.energy.load import load_table
+from accelsim.energy.table import EnergyTable
+from accelsim.energy.vector_work import vector_energy
+from accelsim.energy.vector_work import vector_work as estimate_vector_work
+from accelsim.errors import AccelsimError
+from accelsim.hardware.model import Hardware
+from accelsim.lowering import PASSES, MaskedGemm, Pass, lower, passes_of
+from accelsim.memory import Mover
+from accelsim.results import MachineRun, PassResult, Result
+from accelsim.timing import GemmTiming, Slots, time_gemm
+from accelsim.trace import OpTrace, TraceReader, open_trace
+
+Trace = str | os.PathLike[str] | TraceReader | Iterable[OpTrace]
+
+
+def simulate(
+    hw: Hardware,
+    trace: Trace,
+    *,
+    passes: Iterable[Pass] = PASSES,
+    vector_work: bool = False,
+    workers: int | None = None,
+    on_operation: Callable[[], None] = lambda: None,
+) -> Result:
+    """Replay a trace on a machine.
+
+    Args:
+        hw: the machine; its baseline is the same machine without skipping and compression.
+        trace: a trace file's path, an open reader (`open_trace(path).select(...)` replays a part), or operations.
+        passes: the passes to replay.
+        vector_work: also estimate the work between the convolutions (batch norm, ReLU, optimiser).
+        workers: operations simulated side by side; by default one a processor core. No more are in memory at once.
+        on_operation: called after each operation, for progress bars.
+
+    Raises:
+        AccelsimError: the trace cannot be read, holds no operation of these passes, or does not fit the machine.
+    """
+    reader = open_trace(trace) if isinstance(trace, str | os.PathLike) else trace
+    wanted = tuple(which for which in PASSES if which in set(passes))
+    table = load_table(hw.energy)
+
+    def run(op: OpTrace) -> list[PassResult]:
+        ran = [which for which in passes_of(op) if which in wanted]
+        return [simulate_pass(hw, table, op, which, with_vector_work=vector_work) for which in ran]
+
+    rows: list[PassResult] = []
+    for results in _in_order(run, reader, workers or os.cpu_count() or 1):
+        rows += results
+        on_operation()
+    if not rows:
+        raise AccelsimError(f"the trace holds no operation of {', '.join(wanted) or 'no pass'}; nothing to simulate")
+    return Result.from_rows(rows, hw, _provenance(reader), vector_work)
+
+
+def simulate_pass(
+    hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass, *, with_vector_work: bool = False
+) -> PassResult:
+    """Run one pass of one operation on a machine and on its dense baseline."""
+    machine, dense = _Machine(hw), _Machine(hw.dense())
+    largest: MaskedGemm | None = None
+    macs = effectual_macs = 0
+    for gemm in lower(op, which):
+        machine.run(gemm)
+        if dense.hw != hw:
+            dense.run(gemm)
+        macs += gemm.macs
+        effectual_macs += gemm.effectual_macs
+        largest = gemm if largest is None or gemm.macs > largest.macs else largest
+    run = machine.account(table)
+    vector_cycles, vector_energy_pj = _vector(hw, table, op, which) if with_vector_work else (0, 0.0)
+    return PassResult(
+        step=op.step,
+        layer=op.name,
+        call=op.call,
+        which=which,
+        kind=op.kind,
+        branch="recomputed" if op.recomputed else "online" if len(passes_of(op)) > 1 else "forward_only",
+        groups=op.groups,
+        m=largest.m if largest else 0,
+        n=largest.n if largest else 0,
+        k=largest.k if largest else 0,
+        macs=macs,
+        effectual_macs=effectual_macs,
+        run=run,
+        dense=dense.account(table) if dense.hw != hw else run,
+        vector_cycles=vector_cycles,
+        vector_energy_pj=vector_energy_pj,
+    )
+
+
+@dataclass
+class _Machine:
+    """One machine working through the GEMMs of one pass."""
+
+    hw: Hardware
+    slots: Slots = field(default_factory=Slots)
+    scan_windows: int = 0
+    fifo_pushes: int = 0
+    streamed_a: int = 0
+    streamed_b: int = 0
+
+    def __post_init__(self) -> None:
+        self.mover = Mover(self.hw)
+
+    def run(self, gemm: MaskedGemm) -> None:
+        timing: GemmTiming = time_gemm(self.hw, gemm)
+        self.mover.add(gemm, timing)
+        self.slots += timing.slots
+        self.scan_windows += timing.scan_windows
+        self.fifo_pushes += timing.fifo_pushes
+        self.streamed_a += timing.streamed_a
+        self.streamed_b += timing.streamed_b
+
+    def account(self, table: EnergyTable) -> MachineRun:
+        array, bits = self.hw.array, self.hw.precision.operand_bits
+        movement = self.mover.movement()
+        waiting = movement.cycles - self.mover.array_cycles
+        slots = self.slots + Slots(memory=array.rows * array.cols * array.lanes * waiting)
+        actions = Actions(
+            cycles=movement.cycles,
+            macs_effectual=slots.effectual,
+            macs_ineffectual=slots.ineffectual,
+            idle_slots=slots.idle,
+            scan_windows=self.scan_windows,
+            fifo_pushes=self.fifo_pushes,
+            buffer_a_read_bits=self.streamed_a * bits,
+            buffer_b_read_bits=self.streamed_b * bits,
+            buffer_write_bits=movement.buffered_elements * bits,
+            output_buffer_bits=2 * movement.partial_sums * self.hw.precision.accumulator_bits,
+            dram_read_bytes=movement.dram_read_bytes,
+            dram_write_bytes=movement.dram_write_bytes,
+        )
+        return MachineRun(
+            cycles=movement.cycles,
+            array_cycles=self.mover.array_cycles,
+            slots=slots,
+            dram_bytes=movement.dram_read_bytes + movement.dram_write_bytes,
+            energy=account(table, self.hw, actions),
+        )
+
+
+def _vector(hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass) -> tuple[int, float]:
+    """Cycles and energy of the vector work that goes with a pass; the optimiser's goes with weight_grad."""
+    n, c, p, q = op.output_shape
+    weights = op.masks["weight"].size
+    stage = {"forward": "forward", "input_grad": "backward", "weight_grad": "update"}[which]
+    work = estimate_vector_work(hw, n * c * p * q, weights, stage)  # type: ignore[arg-type]
+    return work.cycles, vector_energy(table, hw, work).total_pj
+
+
+def _in_order(
+    run: Callable[[OpTrace], list[PassResult]], operations: Iterable[OpTrace], workers: int
+) -> Iterator[list[PassResult]]:
+    """Run operations side by side, results in their order; the kernels release the interpreter's lock."""
+    if workers == 1:
+        yield from map(run, operations)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        pending: deque[Future[list[PassResult]]] = deque()
+        try:
+            for op in operations:
+                pending.append(pool.submit(run, op))
+                if len(pending) > workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _provenance(trace: TraceReader | Iterable[OpTrace]) -> dict[str, Any]:
+    if isinstance(trace, TraceReader):
+        return {"path": str(trace.path), "complete": trace.complete, "meta": trace.meta}
+    return {"path": None, "complete": True, "meta": {}}
