@@ -59,13 +59,16 @@ def _print(summary: TraceSummary, *, checked: bool) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    state = "complete" if summary.complete else f"incomplete: the run was cut off after record {summary.records - 1}"
-    if not summary.complete and not summary.records:
-        state = "incomplete: the run was cut off before its first record"
+    recorded = summary.records_in_file
+    state = "complete"
+    if not summary.complete:
+        where = f"after record {recorded - 1}" if recorded else "before its first record"
+        state = f"incomplete: the run was cut off {where}"
+    selected = "" if summary.records == recorded else f", {summary.records} of them selected"
     console.print(_text(summary.path), style="bold", soft_wrap=True)
     console.print(
         f"trace format {summary.format_version}, written by accelsim {_text(summary.accelsim_version)},"
-        f" {_bytes(summary.file_bytes)}, {summary.records} records"
+        f" {_bytes(summary.file_bytes)}, {recorded} records{selected}"
     )
     console.print(
         state + (", all checksums match" if checked else ""), style="green" if summary.complete else "bold red"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Self
 
 import numpy as np
@@ -31,6 +32,9 @@ class BitMask:
             TraceError: the number of bytes does not match the shape, or a spare bit is set.
         """
         packed = np.frombuffer(bits, np.uint8) if isinstance(bits, bytes) else bits.view()
+        if packed.dtype != np.uint8 or packed.ndim != 1:
+            raise TraceError(f"packed bits are a flat array of uint8, not {packed.dtype} of shape {packed.shape}")
+        shape = tuple(map(operator.index, shape))  # plain numbers, where NumPy's or torch's were given
         size = math.prod(shape)
         if any(extent < 0 for extent in shape) or packed.size != -(-size // 8):
             raise TraceError(f"a mask of shape {shape} needs {-(-size // 8)} bytes, not {packed.size}")

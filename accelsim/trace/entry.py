@@ -113,7 +113,7 @@ class Entry:
 
 
 def _is_count(value: object) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value < 1 << 63
 
 
 def _is_pair(value: object) -> bool:

@@ -54,6 +54,7 @@ class TraceReader:
         path: the file.
         meta: metadata; the initial one if the writer was killed.
         complete: False if the writer was killed: the records are those it had completed.
+        records_in_file: number of records, also of a selection of them.
         format_version, accelsim_version: of the writer.
 
     Raises:
@@ -63,6 +64,7 @@ class TraceReader:
     path: Path
     meta: dict[str, Any]
     complete: bool
+    records_in_file: int
     format_version: int
     accelsim_version: str
 
@@ -78,6 +80,7 @@ class TraceReader:
                     self._rows = self._rebuilt_index(file, size)
                 else:
                     self._rows = self._read_footer(file, size, footer_offset)
+                self.records_in_file = len(self._rows)
             except OSError as error:
                 raise TraceError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -149,14 +152,18 @@ class TraceReader:
                 raise TraceError(f"{self.path}: no step {step}{_nearest(str(step), [str(s) for s in self.steps])}")
             rows = [row for row in rows if row.step in wanted]
         view = copy.copy(self)
-        view.__dict__.pop("entries", None)  # the cached entries of all records
         view._rows = rows
         return view
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs: it reads the entries again, which are many and may be of other records."""
+        return {name: value for name, value in self.__dict__.items() if name != "entries"}
 
     def __repr__(self) -> str:
         return f"TraceReader({str(self.path)!r}, {len(self)} records{'' if self.complete else ', incomplete'})"
 
     def _read_header(self, file: BinaryIO, size: int) -> dict[str, Any]:
+        part = ""
         try:
             self.format_version, self.accelsim_version = read_preamble(file)
             if self.format_version > FORMAT_VERSION:
@@ -164,13 +171,14 @@ class TraceReader:
                     f"it has trace format {self.format_version}, and accelsim {accelsim_version()} reads up to"
                     f" {FORMAT_VERSION}; install accelsim {self.accelsim_version} or newer"
                 )
+            part = "header"
             match read_chunk(file, size):
                 case {"format": self.format_version, "accelsim": self.accelsim_version, "meta": dict(meta)}:
                     return meta
                 case _:
-                    raise FormatError("its header does not match its first bytes")
+                    raise FormatError("it does not match the file's first bytes")
         except (FormatError, OSError) as error:
-            self._refuse("", error)
+            self._refuse(part, error)
 
     def _read_footer(self, file: BinaryIO, size: int, offset: int) -> list[_Row]:
         try:

@@ -66,13 +66,14 @@ class UnloweredNote:
 
 @dataclass(frozen=True)
 class TraceSummary:
-    """What `accelsim inspect` shows; layers in the order of their first record."""
+    """What `accelsim inspect` shows, of a whole trace or a selection; layers in the order of their first record."""
 
     path: str
     file_bytes: int
     format_version: int
     accelsim_version: str
     complete: bool
+    records_in_file: int
     records: int
     meta: Mapping[str, Any]
     steps: tuple[StepSummary, ...]
@@ -99,6 +100,7 @@ def summarize(reader: TraceReader) -> TraceSummary:
         format_version=reader.format_version,
         accelsim_version=reader.accelsim_version,
         complete=reader.complete,
+        records_in_file=reader.records_in_file,
         records=len(reader),
         meta={key: value for key, value in reader.meta.items() if key != "unlowered"},
         steps=tuple(StepSummary(step, len(members), _macs(members)) for step, members in by_step.items()),

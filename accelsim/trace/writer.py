@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from accelsim.errors import TraceError
-from accelsim.trace.entry import encode
+from accelsim.trace.entry import Entry, encode
 from accelsim.trace.format import (
     FORMAT_VERSION,
     FormatError,
@@ -72,9 +73,9 @@ class TraceWriter:
         entry, body = encode(op, len(self._index))
         header = entry.to_plain()
         try:
-            check_plain(header, op.name)
+            Entry.from_plain(header)  # what would not be read is not written
         except FormatError as error:
-            raise TraceError(f"{self.path}: {error}") from None
+            raise TraceError(f"{self.path}: {op.name}: {error}") from None
         start = self._position
         self._append(chunk(header) + chunk(body))
         self._index.append((start, entry.name, entry.step, entry.order))
@@ -118,7 +119,8 @@ class TraceWriter:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
             # What was written of this record would hide every later one behind a damaged place.
-            self._file.truncate(self._position)
-            self._file.seek(self._position, io.SEEK_SET)
+            with contextlib.suppress(OSError):  # a device cannot be truncated
+                self._file.truncate(self._position)
+                self._file.seek(self._position, io.SEEK_SET)
             raise TraceError(f"{self.path}: cannot be written: {error.strerror}") from None
         self._position += len(data)

@@ -68,8 +68,11 @@ def test_tables(trace: Path) -> None:
 
 def test_a_cut_trace_says_so(trace: Path) -> None:
     whole = trace.read_bytes()
-    trace.write_bytes(whole[:-150])
-    assert "incomplete: the run was cut off after record" in _run(trace).stdout
+    trace.write_bytes(whole[:-20])
+    assert "incomplete: the run was cut off after record 5" in _run(trace).stdout
+    out = _run(trace, "--step", "0", "--layer", "momentum.fc").stdout
+    assert "6 records, 1 of them selected" in " ".join(out.split())
+    assert "incomplete: the run was cut off after record 5" in out
     start = whole.index(b"order") - 60
     trace.write_bytes(whole[:start])
     assert "incomplete: the run was cut off before its first record" in _run(trace, "--check").stdout

@@ -43,6 +43,15 @@ def test_bits_must_fit_the_shape(shape: tuple[int, ...], bits: bytes, cause: str
         BitMask(shape, bits)
 
 
+def test_bits_are_flat_uint8_and_a_shape_is_plain() -> None:
+    with pytest.raises(TraceError, match="packed bits are a flat array of uint8, not int64"):
+        BitMask((8,), np.array([1]))
+    with pytest.raises(TraceError, match=r"packed bits .* of shape \(1, 1\)"):
+        BitMask((8,), np.array([[1]], np.uint8))
+    shape = BitMask((np.int64(2), np.int32(3)), b"\1").shape
+    assert repr(shape) == "(2, 3)"
+
+
 @pytest.mark.parametrize("array", [[[1], [1, 2]], "text", [None], {"a": 1}])
 def test_no_numbers(array: object) -> None:
     with pytest.raises(TraceError, match=r"cannot be read as an array|holds no numbers"):

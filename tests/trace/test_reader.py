@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +23,7 @@ from accelsim.trace import reader as trace_reader
 from accelsim.trace.format import chunk, preamble, trailer
 from tests.trace.operations import content, ops, small_op, write_trace
 
+REPOSITORY = Path(__file__).parents[2]
 FIRST = small_op("a", step=0, seed=1, needs_input_grad=False)
 SECOND = small_op("b", step=0, seed=2, recomputed=True, dtype="float32")
 META = {"model": "tiny", "steps": [0, 1]}
@@ -114,8 +117,8 @@ def test_bytes_after_the_end(tmp_path: Path, small: bytes) -> None:
         (b"hi", "not an accelsim trace"),
         (gzip.compress(b"x"), "compressed with gzip, not an accelsim trace; decompress it first"),
         (pickle.dumps({"weights": [1.0]}), "some other pickle, not an accelsim trace"),
-        (preamble() + chunk([]), "header does not match"),
-        (preamble() + chunk({"format": 1, "accelsim": "9", "meta": {}}), "header does not match"),
+        (preamble() + chunk([]), "header: it does not match"),
+        (preamble() + chunk({"format": 1, "accelsim": "9", "meta": {}}), "header: it does not match"),
     ],
 )
 def test_foreign_files(tmp_path: Path, data: bytes, cause: str) -> None:
@@ -219,7 +222,7 @@ def test_select(tmp_path: Path) -> None:
         view = trace.select(**chosen)
         names = [(op.step, op.name) for op in view]
         assert names == [(entry.step, entry.name) for entry in view.entries]
-        assert len(view) == len(names)
+        assert (len(view), view.records_in_file) == (len(names), 6)
         return names
 
     everything = [(step, name) for step in (2, 4) for name in trace.layers]
@@ -287,6 +290,7 @@ def test_a_reader_pickles_small_and_reads_elsewhere(tmp_path: Path) -> None:
     path = tmp_path / "run.pkl"
     _several(path)
     view = open_trace(path).select(steps=[4])
+    assert len(view.entries) == 3
     data = pickle.dumps(view)
     assert len(data) < 2000
     assert [content(op) for op in pickle.loads(data)] == [content(op) for op in view]
@@ -302,3 +306,14 @@ def test_a_file_replaced_while_open_is_noticed(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(TraceError, match="no such file"):
         list(trace)
+
+
+def test_reading_needs_numpy_only() -> None:
+    program = """
+import sys
+import accelsim.trace.summary
+heavy = {"torch", "numba", "pandas", "matplotlib", "pydantic", "simpy", "rich"} & sys.modules.keys()
+sys.exit(", ".join(heavy) or None)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -130,6 +130,23 @@ def test_a_full_disk_costs_only_the_record_that_met_it(tmp_path: Path) -> None:
     assert open_trace(path).complete
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_device_that_takes_nothing() -> None:
+    with pytest.raises(TraceError, match="/dev/full: cannot be written: No space left"):
+        TraceWriter("/dev/full")
+
+
+def test_what_would_not_be_read_is_not_written(tmp_path: Path) -> None:
+    with TraceWriter(tmp_path / "run.pkl") as writer:
+        for field, value in [("step", 1 << 63), ("step", -1), ("name", None), ("kind", "conv3d")]:
+            op = small_op()
+            setattr(op, field, value)
+            with pytest.raises(TraceError, match=f"{field} has an impossible value"):
+                writer.write(op)
+        writer.write(small_op(step=np.int64(3), stride=np.array([1, 1]), groups=np.int32(1)))
+    assert [op.step for op in open_trace(tmp_path / "run.pkl")] == [3]
+
+
 def test_memory_stays_at_one_record(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     mask = draw.random((64, 32, 32, 32)) < 0.5
