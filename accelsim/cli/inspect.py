@@ -73,20 +73,25 @@ def _print(summary: TraceSummary, *, checked: bool) -> None:
     console.print(
         state + (", all checksums match" if checked else ""), style="green" if summary.complete else "bold red"
     )
-    tables = [_meta_table(summary), _steps_table(summary), _layers_table(summary), _densities_table(summary)]
-    if summary.unlowered:
-        tables.append(_unlowered_table(summary))
-    for table in tables:
-        console.print()
-        console.print(table)
+    for title, table in (
+        ("Metadata", _meta_table(summary)),
+        ("Steps: dense MACs (multiply-accumulates) by pass", _steps_table(summary)),
+        (_layers_title(summary), _layers_table(summary)),
+        ("Densities: share of elements that are non-zero, or needed", _densities_table(summary)),
+        ("Not in the trace (could not be lowered)", _unlowered_table(summary)),
+    ):
+        if table.row_count:
+            console.print()
+            console.print(title, style="italic")
+            console.print(table)
 
 
-def _table(title: str, *columns: str, left: int = 1) -> Table:
+def _table(*columns: str, left: int = 1) -> Table:
     """Return an empty table whose first `left` columns hold text and fold, and the others numbers."""
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for position, column in enumerate(columns):
         text = position < left
         table.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=not text)
@@ -94,14 +99,14 @@ def _table(title: str, *columns: str, left: int = 1) -> Table:
 
 
 def _meta_table(summary: TraceSummary) -> Table:
-    table = _table("Metadata", "key", "value", left=2)
+    table = _table("key", "value", left=2)
     for key, value in summary.meta.items():
         table.add_row(_text(key), _text(value if isinstance(value, str) else repr(value)))
     return table
 
 
 def _steps_table(summary: TraceSummary) -> Table:
-    table = _table("Steps: dense MACs (multiply-accumulates) by pass", "step", "records", *_PASS_LETTERS, left=0)
+    table = _table("step", "records", *_PASS_LETTERS, left=0)
     steps = summary.steps
     for position, step in enumerate(steps):
         if len(steps) <= 2 * _STEPS_AT_EITHER_END or not _STEPS_AT_EITHER_END <= position < (
@@ -116,10 +121,13 @@ def _steps_table(summary: TraceSummary) -> Table:
     return table
 
 
+def _layers_title(summary: TraceSummary) -> str:
+    recomputed = ", * recomputed" if any(layer.recomputed for layer in summary.layers) else ""
+    return f"Layers: F forward, I input_grad, W weight_grad{recomputed}; calls a step, MACs a call"
+
+
 def _layers_table(summary: TraceSummary) -> Table:
-    recomputed = ", * recomputed by checkpointing" if any(layer.recomputed for layer in summary.layers) else ""
-    title = f"Layers: passes F forward, I input_grad, W weight_grad{recomputed}; calls in a step; MACs of a call"
-    table = _table(title, "layer", "kind", "weight", "input", "stride", left=5)
+    table = _table("layer", "kind", "weight", "input", "stride", left=5)
     for column in ("passes", "calls", "MACs"):
         table.add_column(column, justify="right", no_wrap=True)
     for layer in summary.layers:
@@ -138,7 +146,7 @@ def _layers_table(summary: TraceSummary) -> Table:
 
 def _densities_table(summary: TraceSummary) -> Table:
     columns = {name: title for name, title in _MASK_TITLES.items() if any(name in x.densities for x in summary.layers)}
-    table = _table("Densities: share of elements that are non-zero, or needed", "layer", *columns.values())
+    table = _table("layer", *columns.values())
     for layer in summary.layers:
         shares = (layer.densities.get(name) for name in columns)
         table.add_row(_text(layer.name), *("" if share is None else f"{share:.4f}" for share in shares))
@@ -146,7 +154,7 @@ def _densities_table(summary: TraceSummary) -> Table:
 
 
 def _unlowered_table(summary: TraceSummary) -> Table:
-    table = _table("Not in the trace (could not be lowered)", "operation", "reason", "count", "MACs", left=2)
+    table = _table("operation", "reason", "count", "MACs", left=2)
     for note in summary.unlowered:
         macs = "unknown" if note.macs is None else _count(note.macs)
         table.add_row(_text(note.name), _text(note.reason), str(note.count), macs)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from accelsim.cli.inspect import inspect
 from accelsim.errors import TraceError
 from accelsim.trace import TraceWriter
+from accelsim.trace.format import accelsim_version
 from tests.trace.operations import small_op
 
 app = typer.Typer()
@@ -91,6 +92,15 @@ def test_json_and_selection(trace: Path) -> None:
     ]
     two = json.loads(_run(trace, "--json", "--layer", "momentum.fc", "--layer", "*conv1", "--step", "0").stdout)
     assert two["records"] == 2
+
+
+def test_an_empty_trace_has_no_empty_tables(tmp_path: Path) -> None:
+    TraceWriter(tmp_path / "run.pkl").close()
+    assert _run(tmp_path / "run.pkl").stdout.splitlines()[1:] == [
+        f"trace format 1, written by accelsim {accelsim_version()}, {(tmp_path / 'run.pkl').stat().st_size} bytes,"
+        " 0 records",
+        "complete",
+    ]
 
 
 def test_many_steps_are_shortened(tmp_path: Path) -> None:
