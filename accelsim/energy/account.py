@@ -113,7 +113,7 @@ def account(table: EnergyTable, hw: Hardware, actions: Actions) -> EnergyBreakdo
         idle_pj=actions.idle_slots * mac_pj * table.lane.idle.value,
         fifo_scan_pj=fifo_pj + scan_pj,
         buffer_pj=buffer_pj,
-        dram_pj=(actions.dram_read_bytes + actions.dram_write_bytes) * 8 * table.dram.value,
+        dram_pj=(actions.dram_read_bytes + actions.dram_write_bytes) * 8 * table.dram_pj_per_bit,
         leakage_pj=leakage_uw(table, hw) * actions.cycles / hw.clock_mhz,  # uW x cycles / MHz = uW x us = pJ
     )
 

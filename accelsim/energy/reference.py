@@ -25,7 +25,12 @@ def table_markdown(name: str) -> str:
         where = quantity.source + (f": {quantity.rule}" if quantity.rule else "")
         unit = "" if quantity.unit == "1" else quantity.unit
         lines.append(f"| {sizes.get(key, f'`{key}`')} | {quantity.value:g} | {unit} | {quantity.status} | {where} |")
-    lines += ["", *(f"- {source}: {citation}" for source, citation in table.sources.items())]
+    lines += [
+        "",
+        f"DRAM in use: {table.dram.use}.",
+        "",
+        *(f"- {source}: {citation}" for source, citation in table.sources.items()),
+    ]
     return "\n".join(lines)
 
 

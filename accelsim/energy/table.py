@@ -22,7 +22,7 @@ class _Part(BaseModel):
 class Quantity(_Part):
     """One number of the table, with the reason to believe it."""
 
-    value: Annotated[StrictFloat, Field(ge=0)] = Field(description="the number")
+    value: Annotated[StrictFloat, Field(ge=0, le=1e9)] = Field(description="the number")
     unit: Text = Field(description="its unit")
     status: Status = Field(
         description="quoted: read in the source; recalled: from memory of it; derived: computed from the source by the"
@@ -97,6 +97,19 @@ class SramPoint(_Part):
     access_64_bit: Pj = Field(description="energy of one access")
 
 
+class Dram(_Part):
+    """Kinds of DRAM that belong to the table's technology; one of them is in use."""
+
+    use: Text = Field(description="the kind that is charged")
+    kinds: dict[str, PjPerBit] = Field(description="kind -> energy of a bit read or written")
+
+    @model_validator(mode="after")
+    def _kind_in_use_is_there(self) -> Self:
+        if self.use not in self.kinds:
+            raise ValueError(f"use is {self.use!r}, expected one of its kinds: {', '.join(self.kinds)}")
+        return self
+
+
 class Leakage(_Part):
     """Static power, drawn in every cycle."""
 
@@ -117,7 +130,7 @@ class EnergyTable(_Part):
     lane: Lane
     queue: Queue
     sram: Annotated[tuple[SramPoint, ...], Field(min_length=1)] = Field(description="points of growing capacity")
-    dram: PjPerBit = Field(description="DRAM, read or written")
+    dram: Dram
     leakage: Leakage
 
     @model_validator(mode="after")
@@ -125,6 +138,8 @@ class EnergyTable(_Part):
         for key, quantity in self.quantities():
             if quantity.source not in self.sources:
                 raise ValueError(f"{key} cites {quantity.source!r}, expected one of {', '.join(self.sources)}")
+        if any(point.access_64_bit.value == 0 for point in self.sram):
+            raise ValueError("an access in sram costs 0 pJ, expected a number above 0")
         sizes = [point.kib for point in self.sram]
         if any(larger <= smaller for smaller, larger in pairwise(sizes)):
             raise ValueError(f"the capacities in sram must grow, found {', '.join(f'{kib:g}' for kib in sizes)} KiB")
@@ -137,7 +152,13 @@ class EnergyTable(_Part):
                 yield f"{group}.{key}", quantity
         for index, point in enumerate(self.sram):
             yield f"sram[{index}].access_64_bit", point.access_64_bit
-        yield "dram", self.dram
+        for kind, quantity in self.dram.kinds.items():
+            yield f"dram.kinds.{kind}", quantity
+
+    @property
+    def dram_pj_per_bit(self) -> float:
+        """Energy of a DRAM bit, read or written, of the kind in use."""
+        return self.dram.kinds[self.dram.use].value
 
     def mac_pj(self, precision: Precision) -> float:
         """Energy of one multiply-accumulate: a product in the number format, added in the accumulator's."""

@@ -85,6 +85,6 @@ def vector_energy(table: EnergyTable, hw: Hardware, work: VectorWork) -> EnergyB
     op_pj = (table.multiply.fp32.value + table.add.fp32.value) / 2
     return EnergyBreakdown(
         vector_pj=work.ops * op_pj,
-        dram_pj=work.dram_bytes * 8 * table.dram.value,
+        dram_pj=work.dram_bytes * 8 * table.dram_pj_per_bit,
         leakage_pj=leakage_uw(table, hw) * work.cycles / hw.clock_mhz,
     )

@@ -70,7 +70,8 @@ def test_arithmetic_of_the_rules(name: str) -> None:
         assert q["multiply.bf16"] == pytest.approx(1.1 * (8 / 11) ** 2, rel=0.01)
         assert q["add.bf16"] == pytest.approx(0.4 * 8 / 11, rel=0.01)
         assert q["queue.scan"] == pytest.approx(0.009 + 2 * 0.03 / 8)
-        assert q["dram"] == pytest.approx((1300 + 2600) / 2 / 64, rel=0.01)
+        for kind, pj in {"low": 1300, "middle": 1950, "high": 2600}.items():
+            assert q[f"dram.kinds.{kind}"] == pytest.approx(pj / 64, rel=0.01)
         assert q["leakage.sram"] == pytest.approx(0.07395 / 10 * 8192, rel=0.01)
         assert q["leakage.multiplier"] == pytest.approx(48.31 / 32**2, rel=0.01)
         assert q["leakage.adder"] == pytest.approx(2.381 / 32, rel=0.01)
@@ -86,7 +87,8 @@ def test_arithmetic_of_the_rules(name: str) -> None:
         ):
             assert q[key] == pytest.approx(old[key] * shrink, rel=0.02), key
         assert q["queue.scan"] == pytest.approx(q["queue.register_access"] + 2 * 0.007 / 8)
-        assert q["dram"] == pytest.approx((250 + 450) / 2 / 64, rel=0.01)
+        for kind, pj in {"ddr4": 1300, "hbm2": (250 + 450) / 2, "gddr6": (350 + 480) / 2}.items():
+            assert q[f"dram.kinds.{kind}"] == pytest.approx(pj / 64, rel=0.01)
         assert q["add.int16"] == q["add.int32"] / 2
 
 
@@ -147,10 +149,25 @@ def test_a_users_copy_loads(tmp_path: Path) -> None:
 
 
 def test_wrong_unit_names_its_line(edited) -> None:
-    line = line_of("dram:")
-    assert edited("dram: {value: 30.5, unit: pJ/bit", "dram: {value: 1950, unit: pJ") == (
-        f"{line}: key 'dram': unit is 'pJ', expected 'pJ/bit'"
+    line = line_of("middle: {")
+    assert edited("{value: 30.5, unit: pJ/bit", "{value: 1950, unit: pJ") == (
+        f"{line}: key 'dram.kinds.middle': unit is 'pJ', expected 'pJ/bit'"
     )
+
+
+def test_dram_is_chosen_in_the_table(tmp_path: Path, edited) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(HOROWITZ.read_text().replace("use: middle", "use: low"))
+    assert load_table(path).dram_pj_per_bit == 20.3
+    assert load_table("horowitz-45nm").dram_pj_per_bit == 30.5
+    assert load_table("jouppi-7nm").dram_pj_per_bit == 5.47
+    assert "key 'dram': use is 'hbm9', expected one of its kinds: low, middle, high" in edited(
+        "use: middle", "use: hbm9"
+    )
+
+
+def test_free_sram_is_refused(edited) -> None:
+    assert "an access in sram costs 0 pJ, expected a number above 0" in edited("value: 20, unit", "value: 0, unit")
 
 
 def test_missing_rule(edited) -> None:
@@ -177,7 +194,7 @@ def test_shrinking_capacities(edited) -> None:
 
 
 def test_negative_energy(edited) -> None:
-    assert "key 'dram.value' is -1, expected at least 0" in edited("30.5, unit", "-1, unit")
+    assert "key 'dram.kinds.middle.value' is -1, expected at least 0" in edited("30.5, unit", "-1, unit")
 
 
 def test_unknown_name_lists_the_shipped_tables() -> None:

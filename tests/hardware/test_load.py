@@ -43,6 +43,32 @@ def test_the_promised_configurations_ship() -> None:
     assert {path.stem for path in CONFIGS} >= {"pe16x16", "dense16x16", "pe32x32", "tensorcore8", "edge8x8"}
 
 
+def test_pe16x16_is_the_documented_example() -> None:
+    everything = ["weight", "activation", "gradient"]
+    assert load_hardware(next(path for path in CONFIGS if path.stem == "pe16x16")) == Hardware.model_validate(
+        {
+            "name": "pe16x16",
+            "clock_mhz": 500,
+            "array": {"rows": 16, "cols": 16, "lanes": 1},
+            "skipping": {
+                "tensors": everything,
+                "scan_width": 16,
+                "fifo_depth": 16,
+                "sync": "row",
+                "blocks": ["weight"],
+                "outputs": True,
+            },
+            "precision": {"operand_bits": 16, "accumulator_bits": 32},
+            "memory": {
+                "dram": {"bytes_per_cycle": 32, "latency_cycles": 100},
+                "buffers": {"weight_kib": 128, "input_kib": 128, "output_kib": 64},
+                "compression": everything,
+            },
+            "energy": "horowitz-45nm",
+        }
+    )
+
+
 def test_dense_configuration_is_the_dense_machine() -> None:
     dense = load_hardware(next(path for path in CONFIGS if path.stem == "dense16x16"))
     assert not dense.skips
