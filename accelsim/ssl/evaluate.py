@@ -40,9 +40,9 @@ def knn_accuracy(
     similarity = functional.normalize(queries, dim=1) @ functional.normalize(bank, dim=1).T
     weights, nearest = similarity.topk(min(neighbours, len(bank)), dim=1)
     classes = int(torch.maximum(bank_labels.max(), query_labels.max())) + 1
-    votes = torch.zeros(len(queries), classes)
+    votes = weights.new_zeros(len(queries), classes)
     votes.scatter_add_(1, bank_labels[nearest], (weights / temperature).exp())
-    return float((votes.argmax(1) == query_labels).float().mean())
+    return float((votes.argmax(1) == query_labels).double().mean())
 
 
 @torch.no_grad()

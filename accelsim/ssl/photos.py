@@ -15,6 +15,7 @@ from accelsim.ssl.data import ImageSet
 
 TRAIN_CROPS, TEST_CROPS = 256, 64  # of each photograph
 CROP_SIZES = (32, 48, 64, 96)  # pixels of the photograph, scaled to 32
+_ROWS, _COLUMNS = 3, 4  # cells of a photograph; the smallest, 300 x 451, has cells of 100 x 112
 _SEED = 20260101  # the pool is the same for every run, whatever the run's own seed
 
 
@@ -43,8 +44,8 @@ PHOTOS = (
 def load() -> ImageSet:
     """Cut a fixed pool of 32x32 crops at four scales; the label of a crop is its photograph.
 
-    Training crops lie in the left three quarters of each photograph, held-out crops in the right quarter, so no pixel
-    is in both.
+    Each photograph is cut into 3x4 cells; a crop lies inside one cell, and one cell of each row is held out, so no
+    pixel is in both a training and a held-out crop.
 
     Raises:
         TrainingError: scikit-image is missing, or this version of it does not carry a photograph.
@@ -53,10 +54,9 @@ def load() -> ImageSet:
     train: list[Tensor] = []
     test: list[Tensor] = []
     for photo in PHOTOS:
-        pixels = _read(photo.name)
-        border = pixels.shape[1] * 3 // 4
-        train.append(_crops(pixels[:, :border], TRAIN_CROPS, generator))
-        test.append(_crops(pixels[:, border:], TEST_CROPS, generator))
+        seen, held_out = _cells(_read(photo.name))
+        train.append(_crops(seen, TRAIN_CROPS, generator))
+        test.append(_crops(held_out, TEST_CROPS, generator))
     labels = torch.arange(len(PHOTOS))
     return ImageSet(
         "photos",
@@ -83,13 +83,22 @@ def _read(name: str) -> NDArray[np.uint8]:
     return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
 
 
-def _crops(pixels: NDArray[np.uint8], count: int, generator: np.random.Generator) -> Tensor:
-    """Cut `count` random squares, uint8 [count, 3, 32, 32]."""
-    height, width, _ = pixels.shape
+def _cells(pixels: NDArray[np.uint8]) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
+    """Cut a photograph into cells to train on and cells to hold out, each uint8 [H / 3, W / 4, 3]."""
+    grid = [np.array_split(row, _COLUMNS, axis=1) for row in np.array_split(pixels, _ROWS)]
+    cells = [
+        (cell, (row + column) % _COLUMNS == 1) for row, line in enumerate(grid) for column, cell in enumerate(line)
+    ]
+    return [cell for cell, held_out in cells if not held_out], [cell for cell, held_out in cells if held_out]
+
+
+def _crops(cells: list[NDArray[np.uint8]], count: int, generator: np.random.Generator) -> Tensor:
+    """Cut `count` random squares out of random cells, uint8 [count, 3, 32, 32]."""
     out = torch.empty(count, 3, 32, 32, dtype=torch.uint8)
-    for index, size in enumerate(generator.choice(CROP_SIZES, count)):
-        y, x = generator.integers(height - size + 1), generator.integers(width - size + 1)
-        square = torch.from_numpy(np.ascontiguousarray(pixels[y : y + size, x : x + size].transpose(2, 0, 1)))
+    sizes, chosen = generator.choice(CROP_SIZES, count), generator.integers(len(cells), size=count)
+    for index, (size, cell) in enumerate(zip(sizes, (cells[number] for number in chosen), strict=True)):
+        y, x = generator.integers(cell.shape[0] - size + 1), generator.integers(cell.shape[1] - size + 1)
+        square = torch.from_numpy(np.ascontiguousarray(cell[y : y + size, x : x + size].transpose(2, 0, 1)))
         scaled = functional.interpolate(square[None].float(), (32, 32), mode="bilinear", antialias=True)
         out[index] = scaled.round().clamp(0, 255)[0].to(torch.uint8)
     return out
