@@ -73,7 +73,8 @@ def _explain(model: type[BaseModel], location: Location, detail: dict[str, Any])
     if kind == "extra_forbidden":
         return f"{key} is unknown{_nearest(model, location)}"
     if kind == "missing":
-        return f"{key} is missing"
+        field = _model_at(model, location[:-1]).model_fields[str(location[-1])]
+        return f"{key} is missing" + (f" ({field.description})" if field.description else "")
     if kind == "value_error" and isinstance(given, dict):  # a rule over several keys of one mapping
         return f"{key}: {detail['ctx']['error']}"
     return f"{key} is {_shown(given)}{_wanted(model, location, detail)}"

@@ -153,8 +153,11 @@ SENTENCES = {
         "name: a\narray: 16\n",
         "hw.yaml:2: key 'array' is 16, expected a mapping with keys such as rows, cols, lanes, dataflow",
     ),
-    "missing": ("name: a\narray:\n  rows: 1\n", "hw.yaml:2: key 'array.cols' is missing"),
-    "missing at the top": ("# a comment\nname: a\n", "hw.yaml:2: key 'array' is missing"),
+    "missing": (
+        "name: a\narray:\n  rows: 1\n",
+        "hw.yaml:2: key 'array.cols' is missing (C, columns of PEs; a tile takes C columns of operand B)",
+    ),
+    "missing at the top": ("# a comment\nname: a\n", "hw.yaml:2: key 'array' is missing (the PE array)"),
     "list at the top": (
         "- a\n",
         "hw.yaml:1: the file is a list, expected a mapping with keys such as name, clock_mhz, array, skipping",
