@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from accelsim.energy.account import EnergyBreakdown
@@ -86,7 +87,7 @@ class Result:
         return self.layers[self.layers[column] == value]
 
     def _totals(self, part: pd.DataFrame) -> dict[str, Any]:
-        totals: dict[str, Any] = {name: part[name].sum().item() for name in _SUMMED}
+        totals: dict[str, Any] = {name: np.asarray(part[name]).sum().item() for name in _SUMMED}
         faster = speedup(totals["dense_cycles"], totals["cycles"])
         totals["speedup"] = faster if math.isfinite(faster) else None
         slots = sum(totals[name] for name in SLOT_COLUMNS)

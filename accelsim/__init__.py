@@ -1,0 +1,72 @@
+"""How much faster would your sparse training run on real hardware?
+
+record    with Tracer(model, "run.pkl"): ...        PyTorch, any training loop, unchanged
+replay    result = simulate(load_hardware("machine.yaml"), "run.pkl")
+read      result.layers, result.summary, result.save("out")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from accelsim.errors import AccelsimError, AccelsimWarning, HardwareError, TraceError, TracingError
+    from accelsim.hardware.load import load_hardware
+    from accelsim.hardware.model import Hardware
+    from accelsim.results.result import Result
+    from accelsim.pipeline import simulate
+    from accelsim.trace.bitmask import BitMask
+    from accelsim.trace.reader import TraceReader, open_trace
+    from accelsim.trace.record import OpTrace
+    from accelsim.trace.writer import TraceWriter
+    from accelsim.tracing.tracer import Tracer
+
+_WHERE = {
+    "AccelsimError": "errors",
+    "AccelsimWarning": "errors",
+    "HardwareError": "errors",
+    "TraceError": "errors",
+    "TracingError": "errors",
+    "Hardware": "hardware.model",
+    "load_hardware": "hardware.load",
+    "BitMask": "trace.bitmask",
+    "OpTrace": "trace.record",
+    "TraceReader": "trace.reader",
+    "TraceWriter": "trace.writer",
+    "open_trace": "trace.reader",
+    "Tracer": "tracing",
+    "Result": "results.result",
+    "simulate": "pipeline",
+}
+
+__all__ = [
+    "AccelsimError",
+    "AccelsimWarning",
+    "BitMask",
+    "Hardware",
+    "HardwareError",
+    "OpTrace",
+    "Result",
+    "TraceError",
+    "TraceReader",
+    "TraceWriter",
+    "Tracer",
+    "TracingError",
+    "load_hardware",
+    "open_trace",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name's room on first use: torch, numba and pandas cost nothing until they are needed."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'accelsim' has no attribute {name!r}")
+    value = getattr(import_module(f"accelsim.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""`python -m accelsim`."""
+
+from accelsim.cli.main import main
+
+main()

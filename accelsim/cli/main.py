@@ -1,0 +1,36 @@
+"""The `accelsim` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from accelsim.cli.inspect import inspect
+from accelsim.cli.run import run
+from accelsim.cli.train import train
+from accelsim.errors import AccelsimError
+
+app = typer.Typer(
+    name="accelsim",
+    help="How much faster would your sparse training run on real hardware?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run)
+app.command()(inspect)
+app.command()(train)
+
+
+def main() -> None:
+    """Run the command line: bad input ends in one line on stderr and exit code 2."""
+    try:
+        app()
+    except AccelsimError as error:
+        typer.echo(f"accelsim: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of our output has gone, as in `accelsim run … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,157 @@
+"""A result as tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from accelsim.lowering.gemm import PASSES
+from accelsim.results.result import ENERGY_COLUMNS, SLOT_COLUMNS, Result
+
+_SI = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def count(value: float) -> str:
+    """A count in three digits and a decimal prefix: 1234567 → 1.23M."""
+    for size, prefix in _SI:
+        if abs(value) >= size:
+            return f"{value / size:.3g}{prefix}" if value < 999.5 * size else f"{value / size:.0f}{prefix}"
+    return f"{value:g}"
+
+
+def joules(picojoules: float) -> str:
+    """An energy in three digits: 1.2e9 pJ → 1.2 mJ."""
+    for size, unit in ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
+        if picojoules >= size:
+            return f"{picojoules / size:.3g} {unit}"
+    return f"{picojoules:.3g} pJ"
+
+
+def times(factor: float | None) -> str:
+    """A speedup: 2.345 → 2.35x."""
+    return "–" if factor is None or factor == float("inf") else f"{factor:.2f}x"
+
+
+def share(part: float, whole: float) -> str:
+    """A percentage with one decimal."""
+    return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
+def result_tables(result: Result) -> RenderableType:
+    """Everything `accelsim run` prints: layers, totals, branches, where the slots and the energy went."""
+    summary = result.summary
+    parts: list[RenderableType] = [_layers(result), _totals("Totals by pass", summary["by_pass"], summary["total"])]
+    if len(summary["by_step"]) > 1:
+        by_step = {f"step {step}": totals for step, totals in summary["by_step"].items()}
+        parts.append(_totals("Totals by step", by_step, None))
+    if len(summary["by_branch"]) > 1:
+        parts.append(_totals("Totals by branch", summary["by_branch"], None))
+    parts += [_slots(summary), _energy(summary), Text("\n".join(_notes(result)))]
+    return Group(*parts)
+
+
+def _table(title: str, *columns: str, words: int = 1) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < words else "right", no_wrap=True)
+    return table
+
+
+def _layers(result: Result) -> Table:
+    """A row per layer and pass, calls and steps added up."""
+    columns = ("layer", "pass", "M×N×K", "MACs", "effectual", "cycles", "speedup", "used", "lost most to", "energy")
+    table = _table("Layers", *columns, words=2)
+    previous = None
+    for (layer, name), part in result.layers.groupby(["layer", "pass"], sort=False):
+        total = part.sum(numeric_only=True)
+        slots = {slot.removeprefix("slots_"): total[slot] for slot in SLOT_COLUMNS}
+        every = sum(slots.values())
+        idle = {slot: lost for slot, lost in slots.items() if slot != "effectual"}
+        worst = max(idle, key=lambda slot: idle[slot])
+        first = part.iloc[0]
+        table.add_row(
+            "" if layer == previous else str(layer),
+            str(name),
+            f"{first['m']}×{first['n']}×{first['k']}",
+            count(total["macs"]),
+            share(total["effectual_macs"], total["macs"]),
+            count(total["cycles"]),
+            times(total["dense_cycles"] / total["cycles"] if total["cycles"] else None),
+            share(slots["effectual"] + slots["ineffectual"], every),
+            f"{worst} {share(idle[worst], every)}" if idle[worst] else "nothing",
+            joules(total["energy_pj"]),
+        )
+        previous = layer
+    return table
+
+
+def _totals(title: str, rows: dict[str, Any], total: dict[str, Any] | None) -> Table:
+    columns = ("", "MACs", "effectual", "cycles", "dense", "speedup", "used", "DRAM", "energy", "dense", "saved")
+    table = _table(title, *columns)
+    shown = dict(rows) if total is None or len(rows) < 2 else {**rows, "total": total}
+    for name, part in shown.items():
+        if name == "total":
+            table.add_section()
+        table.add_row(
+            name,
+            count(part["macs"]),
+            share(part["effectual_macs"], part["macs"]),
+            count(part["cycles"]),
+            count(part["dense_cycles"]),
+            times(part["speedup"]),
+            share(part["utilization"], 1),
+            f"{count(part['dram_bytes'])}B",
+            joules(part["energy_pj"]),
+            joules(part["dense_energy_pj"]),
+            times(part["energy_ratio"]),
+            style="bold" if name == "total" else "",
+        )
+    return table
+
+
+def _shares(title: str, columns: tuple[str, ...], prefix: str, suffix: str, summary: dict[str, Any]) -> Table:
+    """How a quantity splits, in per cent, by pass."""
+    rows: dict[str, Any] = {name: summary["by_pass"][name] for name in PASSES if name in summary["by_pass"]}
+    if len(rows) > 1:
+        rows["total"] = summary["total"]
+    used = [column for column in columns if summary["total"][column]]
+    names = [column.removeprefix(prefix).removesuffix(suffix).replace("_", " ") for column in used]
+    table = _table(title, "", *names)
+    for name, part in rows.items():
+        every = sum(part[column] for column in columns)
+        table.add_row(name, *(share(part[column], every) for column in used), style="bold" if name == "total" else "")
+    return table
+
+
+def _slots(summary: dict[str, Any]) -> Table:
+    return _shares("Where the slots went (PEs × lanes × cycles)", SLOT_COLUMNS, "slots_", "", summary)
+
+
+def _energy(summary: dict[str, Any]) -> Table:
+    return _shares(f"Energy ({summary['hardware']['energy']})", ENERGY_COLUMNS, "energy_", "_pj", summary)
+
+
+def _notes(result: Result) -> Iterator[str]:
+    """What a reader has to know about the numbers above."""
+    total = result.summary["total"]
+    yield (
+        f"{result.hardware.name} at {result.hardware.clock_mhz:g} MHz: {total['seconds'] * 1e3:.3g} ms for"
+        f" {len(result.summary['steps'])} recorded step(s). Speedup is against the same machine without skipping and"
+        " compression."
+    )
+    if result.vector_work:
+        yield (
+            f"Vector work between the convolutions: {count(total['vector_cycles'])} cycles,"
+            f" {joules(total['vector_energy_pj'])}; with it the speedup is {times(total['speedup_with_vector_work'])}."
+        )
+    else:
+        yield "Batch norm, ReLU and optimiser are not counted; --vector-work adds an estimate."
+    unlowered = result.trace["meta"].get("unlowered") or {}
+    if unlowered:
+        yield f"The trace leaves out: {', '.join(map(str, unlowered))}; see `accelsim inspect`."
+    if not result.trace["complete"]:
+        yield "The recording was cut off; its complete records were replayed."
