@@ -82,8 +82,10 @@ class ModuleNames:
         # own parameters come first in named_parameters
         for path, parameter in frame.module.named_parameters(remove_duplicate=False):
             if parameter.untyped_storage()._cdata == storage:
-                own = path.removesuffix("weight").removesuffix(".")
-                return ".".join(part for part in (frame.name if frame.name else "", own) if part)
+                if path == "weight":
+                    return frame.name
+                prefix = "" if frame.module is self._model else f"{frame.name}."
+                return prefix + path.removesuffix(".weight")
         return frame.name
 
     @property

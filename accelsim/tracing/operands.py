@@ -52,11 +52,6 @@ class Operands:
     geometry: Geometry
     product: Product | None
 
-    @property
-    def weight_is_first(self) -> bool:
-        """Whether the weight is the first operand of the product."""
-        return self.layout == "columns"
-
     def weight_view(self) -> tuple[torch.Tensor, tuple[int, ...]]:
         """The weight in the record's order of elements, and the record's shape."""
         match self.layout:
@@ -67,8 +62,8 @@ class Operands:
                 matrix = self.weight[0] if self.weight.dim() == 3 else self.weight
                 return matrix, tuple(matrix.shape)
             case "batched":
-                b, k, n = self.weight.shape
-                return self.weight.transpose(1, 2), (b * n, k)
+                k, n = self.weight.shape[-2:]
+                return self.weight.mT, (self.geometry.groups * n, k)
             case "image":
                 return self.weight, tuple(self.weight.shape)
 
@@ -85,8 +80,9 @@ def activation_view(tensor: torch.Tensor, layout: Layout) -> tuple[torch.Tensor,
         case "columns":
             return tensor.mT, (tensor.shape[:-2].numel() * tensor.shape[-1], tensor.shape[-2])
         case "batched":
-            b, m, features = tensor.shape
-            return tensor.transpose(0, 1), (m, b * features)
+            batch = tensor if tensor.dim() == 3 else tensor.unsqueeze(0)
+            b, m, features = batch.shape
+            return batch.transpose(0, 1), (m, b * features)
         case "image":
             return tensor, tuple(tensor.shape)
 
@@ -130,9 +126,8 @@ def product(a: torch.Tensor, b: torch.Tensor, module: nn.Module) -> Operands | N
         return Operands(a, b, "columns", Geometry(), remembered)
     if a.dim() == 2 and any(True for _ in module.parameters()):
         return Operands(b, a, "rows", Geometry(), remembered)
-    if a.dim() == 2:
-        a, b = a.unsqueeze(0), b.unsqueeze(0)
-    return Operands(b, a, "batched", Geometry(kind="matmul", groups=a.shape[0]), remembered)
+    groups = a.shape[0] if a.dim() == 3 else 1
+    return Operands(b, a, "batched", Geometry(kind="matmul", groups=groups), remembered)
 
 
 def _is_parameter(tensor: torch.Tensor, parameters: set[int]) -> bool:

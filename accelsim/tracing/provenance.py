@@ -164,7 +164,15 @@ _RULES: dict[Any, Rule] = {
     **dict.fromkeys((aten.threshold.default, aten.threshold_.default), _threshold),
     **dict.fromkeys((aten.clamp.default, aten.clamp_.default, aten.clamp_min.default, aten.clamp_min_.default), _clamp),
     **dict.fromkeys((aten.clone.default, aten._unsafe_view.default, aten.native_dropout.default), _same),
-    **dict.fromkeys((aten.native_channel_shuffle.default, aten.roll.default, aten._reshape_copy.default), _same),
+    **dict.fromkeys(
+        (
+            aten.native_channel_shuffle.default,
+            aten.channel_shuffle.default,
+            aten.roll.default,
+            aten._reshape_copy.default,
+        ),
+        _same,
+    ),
     **dict.fromkeys((aten.mean.dim, aten.avg_pool2d.default, aten._adaptive_avg_pool2d.default), _pool),
     **dict.fromkeys((aten.max_pool2d_with_indices.default, aten.adaptive_max_pool2d.default), _pool),
     **dict.fromkeys((aten.upsample_nearest2d.default, aten.upsample_nearest2d.vec), _pool),

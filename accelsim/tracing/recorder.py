@@ -213,8 +213,6 @@ class Recorder(TorchDispatchMode):
             call.expected.remove(found.first)
             gradient = found.grad_output
         if call.grad_output is None:
-            if call.layout == "batched" and gradient.dim() == 2:
-                gradient = gradient.unsqueeze(0)
             view, shape = activation_view(gradient, call.layout)
             call.grad_output = pack(view, self._zeros.threshold("gradient", gradient), shape)
         if not call.expected:
