@@ -13,7 +13,7 @@ from torch.nn import functional
 from accelsim.errors import TrainingError
 from accelsim.ssl.data import ImageSet
 
-TRAIN_CROPS, TEST_CROPS = 256, 64  # of each photograph
+TRAIN_CROPS, TEST_CROPS = 256, 100  # of each photograph
 CROP_SIZES = (32, 48, 64, 96)  # pixels of the photograph, scaled to 32
 _ROWS, _COLUMNS = 3, 4  # cells of a photograph; the smallest, 300 x 451, has cells of 100 x 112
 _SEED = 20260101  # the pool is the same for every run, whatever the run's own seed

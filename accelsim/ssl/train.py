@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from accelsim.errors import TrainingError
 from accelsim.ssl.checkpoint import load_checkpoint, save_checkpoint
@@ -18,6 +18,9 @@ from accelsim.ssl.config import TrainConfig, option
 from accelsim.ssl.data import load_data
 from accelsim.ssl.report import git_state, results, write_figure, write_losses, write_results
 from accelsim.ssl.training import Training
+
+if TYPE_CHECKING:
+    from accelsim.tracing.zeros import ZeroAsSetting
 
 
 @dataclass(frozen=True)
@@ -100,17 +103,18 @@ def train(
         raise TrainingError(f"{out} holds a run already: pass --resume to go on with it, or give another --out")
     state = load_checkpoint(saved) if resume else None
     training = Training(config, load_data(config.data))
+    if state is not None:
+        training.load_state(state)
+    recorder = _recorder(training, recording, resume)  # refuses what it cannot record before any time is spent
     if state is None:
         _make_directory(out)
         training.untrained_knn = training.knn()
-    else:
-        training.load_state(state)
 
     def save() -> None:
         save_checkpoint(saved, training.state())
         write_losses(training, out / "loss.csv")
 
-    with _stop_on_interrupt() as stopped, _recorder(training, recording, resume):
+    with _stop_on_interrupt() as stopped, recorder:
         while training.step < config.steps and not stopped.is_set():
             training.advance()
             on_step(training)
@@ -127,7 +131,7 @@ def train(
 
 
 def _recorder(training: Training, recording: Recording | None, resumed: bool) -> AbstractContextManager[object]:
-    if recording is None:
+    if recording is None or training.step == training.config.steps:
         return nullcontext()
     from accelsim.tracing import Tracer
 
@@ -141,7 +145,7 @@ def _recorder(training: Training, recording: Recording | None, resumed: bool) ->
         start=recording.start,
         stop=recording.stop,
         first_step=training.step,
-        zero_as=recording.zero_as,
+        zero_as=cast("ZeroAsSetting", recording.zero_as),  # checked by the tracer
         meta={
             "framework": config.framework,
             "model": f"{config.arch}, width {config.width}, {config.stem} stem",

@@ -1,0 +1,60 @@
+"""One run in memory: it learns, and its steps are what they say."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from accelsim.errors import TrainingError
+from accelsim.ssl.config import TrainConfig
+from accelsim.ssl.data import ImageSet, load_data
+from accelsim.ssl.training import Training
+from tests.ssl.conftest import TINY
+
+
+def test_training_on_photographs_lowers_the_loss() -> None:
+    training = Training(TrainConfig(width=4, steps=60, batch=16, sparsity=0.5, learning_rate=3e-3), load_data("photos"))
+    for _ in range(60):
+        training.advance()
+    first, last = sum(training.losses[:10]) / 10, sum(training.losses[-10:]) / 10
+    assert last < first - 0.25
+    assert training.sparsity == pytest.approx(0.5, abs=1e-4)
+
+
+def test_masks_are_on_the_encoder_but_not_its_first_layer_nor_the_projector(tiny_data: ImageSet) -> None:
+    training = Training(TINY, tiny_data)
+    masked = {name.removesuffix(".parametrizations.weight.0.mask") for name, _ in training.model.named_buffers()}
+    assert "encoder.layer1.0.conv1" in masked
+    assert "encoder.layer4.0.downsample.0" in masked
+    assert "encoder.conv1" not in masked
+    assert not [name for name in masked if name.startswith("projector") or (".bn" in name and "mask" in name)]
+
+
+def test_an_epoch_sees_every_image_once_and_the_next_in_another_order(tiny_data: ImageSet) -> None:
+    training = Training(TINY, tiny_data)
+    batches = []
+    for _ in range(4):
+        batches.append(training._batch().tolist())
+        training.step += 1
+    epochs = [batches[0] + batches[1], batches[2] + batches[3]]
+    assert all(len(set(epoch)) == 8 for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_the_seed_decides_everything(tiny_data: ImageSet) -> None:
+    def losses(seed: int) -> list[float]:
+        training = Training(replace(TINY, seed=seed), tiny_data)
+        return [training.advance() for _ in range(3)]
+
+    assert losses(1) == losses(1)
+    assert losses(1) != losses(2)
+
+
+def test_a_batch_larger_than_the_data_and_a_loss_that_explodes_are_refused(tiny_data: ImageSet) -> None:
+    with pytest.raises(TrainingError, match="batch is 11, but photos has 10"):
+        Training(replace(TINY, batch=11), tiny_data)
+    training = Training(TINY, tiny_data)
+    with torch.no_grad():
+        training.model.projector[0].weight.fill_(float("inf"))  # type: ignore[operator,union-attr]
+    with pytest.raises(TrainingError, match="loss is nan at step 0"):
+        training.advance()
