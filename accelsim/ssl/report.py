@@ -26,10 +26,8 @@ def write_losses(training: Training, path: Path) -> None:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("step", "loss", "learning_rate", "sparsity"))
-    for step, loss in enumerate(training.losses):
-        rows.writerow(
-            (step, f"{loss:.6f}", f"{training.config.learning_rate_at(step):.6g}", f"{_sparsity(training, step):.4f}")
-        )
+    for step, (loss, sparsity) in enumerate(zip(training.losses, _sparsities(training), strict=True)):
+        rows.writerow((step, f"{loss:.6f}", f"{training.config.learning_rate_at(step):.6g}", f"{sparsity:.4f}"))
     _write_whole(path, text.getvalue().encode())
 
 
@@ -80,7 +78,9 @@ def write_figure(training: Training, trained_knn: float, stem: Path) -> None:
     axes.set(xlabel="step", xlim=(0, max(len(losses) - 1, 1)))
     axes.set_ylabel(f"loss (bold: mean of {window} steps)", color="tab:blue")
     right = axes.twinx()
-    right.plot(steps, [100 * _sparsity(training, step) for step in steps], color="tab:orange", drawstyle="steps-post")
+    right.plot(
+        steps, [100 * sparsity for sparsity in _sparsities(training)], color="tab:orange", drawstyle="steps-post"
+    )
     right.set(ylim=(0, 100))
     right.set_ylabel("pruned weights, %", color="tab:orange")
     axes.set_title(
@@ -111,13 +111,15 @@ def git_state() -> dict[str, str | bool] | None:
     return {"commit": commit, "changed": bool(git("status", "--porcelain", "--untracked-files=no", "--", "."))}
 
 
-def _sparsity(training: Training, step: int) -> float:
-    """Sparsity in force at a step: that of the latest mask update up to it."""
-    schedule = training.config.schedule
-    if schedule is None:
-        return 0.0
-    updated = next((past for past in range(step, schedule.start - 1, -1) if schedule.updates_at(past)), None)
-    return 0.0 if updated is None else schedule.sparsity(updated)
+def _sparsities(training: Training) -> list[float]:
+    """Sparsity in force at every step done: that of the latest mask update."""
+    schedule, now = training.config.schedule, 0.0
+    history = []
+    for step in range(training.step):
+        if schedule is not None and schedule.updates_at(step):
+            now = schedule.sparsity(step)
+        history.append(now)
+    return history
 
 
 def _write_whole(path: Path, content: bytes) -> None:

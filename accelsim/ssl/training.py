@@ -113,7 +113,8 @@ class Training:
         """Go on from a checkpoint.
 
         Raises:
-            TrainingError: the checkpoint belongs to another configuration; names the first option that differs.
+            TrainingError: the checkpoint belongs to another configuration (names the first option that differs) or to
+            another version of the model.
         """
         theirs, ours = state["config"], asdict(self.config)
         for name in ours | theirs:
@@ -122,8 +123,12 @@ class Training:
                     f"the run to resume has {name} {theirs.get(name)}, not {ours.get(name)}: a run goes on with the"
                     f" options it was started with"
                 )
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise TrainingError(f"the run to resume holds another model or optimiser ({reason}): start anew") from None
         torch.set_rng_state(state["rng"])
         self.step, self.losses = state["step"], state["losses"].tolist()
         self.untrained_knn = state["untrained_knn"]

@@ -1,11 +1,15 @@
 """Parameters and multiply-accumulates as published."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from accelsim.errors import TrainingError
 from accelsim.ssl.encoders import build_encoder
+from accelsim.trace import open_trace
+from accelsim.tracing import Tracer
 
 
 def _macs(model: nn.Module, size: int) -> int:
@@ -43,6 +47,17 @@ def test_cifar_resnet18_has_published_macs() -> None:
         model = build_encoder("resnet18", classes=10)
     assert _macs(model, 32) == 555_422_720
     assert sum(parameter.numel() for parameter in model.parameters()) == 11_173_962
+
+
+@pytest.mark.parametrize(("arch", "macs"), [("resnet18", 1_814_073_344), ("resnet50", 4_089_184_256)])
+def test_a_trace_of_one_image_has_the_published_macs(arch: str, macs: int, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    model = build_encoder(arch, stem="imagenet", classes=1000)
+    path = tmp_path / "one.pkl"
+    with Tracer(model, path) as tracer, torch.no_grad():
+        model(torch.randn(1, 3, 224, 224))
+        tracer.step()
+    assert sum(op.macs for op in open_trace(path)) == macs
 
 
 @pytest.mark.parametrize(("arch", "expansion"), [("resnet18", 1), ("resnet34", 1), ("resnet50", 4)])

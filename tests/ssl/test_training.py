@@ -50,6 +50,14 @@ def test_the_seed_decides_everything(tiny_data: ImageSet) -> None:
     assert losses(1) != losses(2)
 
 
+def test_a_checkpoint_of_another_model_is_refused(tiny_data: ImageSet) -> None:
+    training = Training(TINY, tiny_data)
+    state = training.state()
+    del state["model"]["encoder.conv1.weight"]
+    with pytest.raises(TrainingError, match="another model or optimiser"):
+        training.load_state(state)
+
+
 def test_a_batch_larger_than_the_data_and_a_loss_that_explodes_are_refused(tiny_data: ImageSet) -> None:
     with pytest.raises(TrainingError, match="batch is 11, but photos has 10"):
         Training(replace(TINY, batch=11), tiny_data)
