@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -148,6 +149,20 @@ def test_a_body_is_held_to_its_header() -> None:
     entry, body = _zlib_record(good)
     with pytest.raises(FormatError, match="not those its header says"):
         decode(entry, body + b"\0")
+
+
+def test_a_bomb_is_not_inflated() -> None:
+    bomb = zlib.compress(bytes(1 << 26))
+    described = {"weight": ((1024, 1024, 1, 1), 1, "zlib", len(bomb)), "input": ((1, 1024, 1, 1), 1024, "ones", 0)}
+    op = OpTrace(name="c", step=0, weight=np.ones((1024, 1024)), input=np.ones((1, 1024)))
+    entry = Entry.from_plain({**encode(op, 0)[0].to_plain(), "masks": described})
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match="does not decompress to the 131072 bytes"):
+            decode(entry, bomb)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_macs_and_shapes_are_checked() -> None:

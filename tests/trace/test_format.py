@@ -110,6 +110,7 @@ HOSTILE = {
     "bad utf-8": b"\x80\x04\x8c\x01\xff.",
     "set": pickle.dumps({1}),
     "long int": pickle.dumps(1 << 100),
+    "many": b"\x80\x04(" + b"]" * 200_000 + b"t.",
     "billion laughs": b"\x80\x04]\x94" + b"".join(b"]\x94(" + bytes([104, i]) * 50 + b"e" for i in range(20)) + b".",
 }
 

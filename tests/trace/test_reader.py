@@ -182,6 +182,24 @@ def test_an_index_that_lies(tmp_path: Path, index: object) -> None:
         _read(tmp_path / "run.pkl", start + chunk({"meta": {}, "index": index}) + trailer(len(start)))
 
 
+def test_an_index_that_lies_about_a_record(tmp_path: Path, small: bytes) -> None:
+    (tmp_path / "small.pkl").write_bytes(small)
+    entry = open_trace(tmp_path / "small.pkl").entries[0]
+    start = _header({})
+    for fields in [("x", 0, 0), ("a", 1, 0), ("a", 0, 1)]:
+        index = [(len(start), *fields)]
+        data = start + chunk(entry.to_plain()) + chunk(b"")
+        with pytest.raises(TraceError, match="is not the record that the index promises"):
+            _read(tmp_path / "run.pkl", data + chunk({"meta": {}, "index": index}) + trailer(len(data)))
+
+
+def test_records_behind_the_index(tmp_path: Path) -> None:
+    start = _header({})
+    data = start + chunk({"meta": {}, "index": []}) + chunk({}) + trailer(len(start))
+    with pytest.raises(TraceError, match=r"run.pkl: index: it does not end where the file does"):
+        _read(tmp_path / "run.pkl", data)
+
+
 def test_a_trailer_that_lies(tmp_path: Path, small: bytes) -> None:
     for offset in (0, 5, len(small), 1 << 63, (1 << 64) - 1):
         with pytest.raises(TraceError, match=r"run.pkl: index: "):

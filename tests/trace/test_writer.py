@@ -107,7 +107,7 @@ def test_a_full_disk_costs_only_the_record_that_met_it(tmp_path: Path) -> None:
         """A file that takes half a record."""
 
         def __init__(self, file: Any) -> None:
-            self.file, self.room = file, 100
+            self.file, self.room = file, 5000
 
         def write(self, data: memoryview) -> int:
             if not self.room:
@@ -119,9 +119,10 @@ def test_a_full_disk_costs_only_the_record_that_met_it(tmp_path: Path) -> None:
             return getattr(self.file, name)
 
     file = writer._file
+    draw = np.random.default_rng(0)
     writer._file = Full(file)  # type: ignore[assignment]
     with pytest.raises(TraceError, match=r"run.pkl: cannot be written: No space left on device"):
-        writer.write(small_op("lost"))
+        writer.write(OpTrace(name="lost", step=0, weight=np.ones((1, 1)), input=draw.random((1 << 16, 1)) < 0.5))
     assert [op.name for op in open_trace(path)] == ["before"]
     writer._file = file
     writer.write(small_op("after"))
