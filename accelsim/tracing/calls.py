@@ -20,6 +20,7 @@ class Call:
         product: recognises a product's backward; None for a convolution.
         input_grad_needed: only if the input came out of a ReLU.
         expected: gradients not seen yet, in the order in which they run: True is the first operand's.
+        backward_task: autograd's number of the backward pass that they belong to.
         computed: gradients seen.
     """
 
@@ -37,6 +38,7 @@ class Call:
     input_grad_needed: BitMask | None
     expected: list[bool]
     grad_output: BitMask | None = None
+    backward_task: int | None = None
     computed: set[bool] = field(default_factory=set)
 
     @property

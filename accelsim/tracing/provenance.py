@@ -50,12 +50,16 @@ class Provenance:
         found = self._tags.get(tensor.untyped_storage()._cdata)
         return found[1] if found else None
 
-    def stops_gradient_at_zeros(self, tensor: torch.Tensor) -> bool:
+    def stops_gradient_at_zeros(self, tensor: torch.Tensor, recomputed: bool = False) -> bool:
         """Whether the gradient at the tensor's zeros is zeroed further back.
 
-        Not for a leaf (or a view of one) that requires grad: its whole gradient is somebody's result.
+        Not for a leaf (or a view of one) that requires grad: its whole gradient is somebody's result. Only what
+        reentrant checkpointing recomputes starts at leaves that are none.
         """
-        return self.tag(tensor) is not None and not tensor.is_leaf and not (tensor._base is not None and _leaf(tensor))
+        if self.tag(tensor) is None:
+            return False
+        base = tensor if tensor._base is None else tensor._base
+        return recomputed or not (base.is_leaf and tensor.requires_grad)
 
     def run(self, function: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
         """Call an operation and keep the tags right."""
@@ -91,11 +95,6 @@ class Provenance:
                 if argument.alias_info is not None and argument.alias_info.is_write
             )
         return positions
-
-
-def _leaf(view: torch.Tensor) -> bool:
-    base = view._base
-    return base is not None and base.is_leaf and base.requires_grad
 
 
 def _number(args: Arguments, kwargs: dict[str, Any], position: int, name: str, default: Any) -> Any:

@@ -111,14 +111,15 @@ class Recorder(TorchDispatchMode):
                 "a torch.compile'd backward ran while recording, which hides its operations: leave the part of the loop"
                 " that records uncompiled (torch.compiler.set_stance('force_eager'))"
             )
+        number = torch._C._autograd._get_sequence_nr() - 1  # of the node that this call created, if any
+        result = self._provenance.run(function, args, kwargs)  # first of all: an operation that raises did not happen
         reason: str | None
         if in_backward:
             reason = self._backward(role, node, args)
         elif role in ("unlowered", "convolution_backward"):
             reason = self._outside(frame, args) or "no lowering to a convolution or matrix product"
         else:
-            reason = self._forward(role, frame, args, node is not None)
-        result = self._provenance.run(function, args, kwargs)
+            reason = self._forward(role, frame, args, number, node is not None)
         if reason is not None:
             self._unlowered.add(function, reason, count_macs(function, args, kwargs, result))
         return result
@@ -128,7 +129,9 @@ class Recorder(TorchDispatchMode):
             return EVALUATION
         return OUTSIDE if frame is None else None
 
-    def _forward(self, role: str, frame: Frame | None, args: Sequence[Any], recomputed: bool) -> str | None:
+    def _forward(
+        self, role: str, frame: Frame | None, args: Sequence[Any], number: int, recomputed: bool
+    ) -> str | None:
         """Open a call, and write it unless a backward may come; return why not, if it cannot be recorded."""
         reason = self._outside(frame, args)
         if reason or frame is None:
@@ -142,7 +145,7 @@ class Recorder(TorchDispatchMode):
             return "three image dimensions or a sparse layout"
         call = self._call(operands, frame, recomputed)
         if _builds_graph(args) and call.expected:
-            self._open[torch._C._autograd._get_sequence_nr() - 1] = call
+            self._open[number] = call
         else:
             self._write(call)
         return None
@@ -154,7 +157,7 @@ class Recorder(TorchDispatchMode):
         threshold = self._zeros.threshold("activation", operands.input)
         mask = pack(view, threshold, shape)
         needed = None
-        if self._provenance.stops_gradient_at_zeros(operands.input):
+        if self._provenance.stops_gradient_at_zeros(operands.input, recomputed):
             needed = mask if threshold == 0 else pack(view, 0.0, shape)
         number, self._counts[name] = self._counts[name], self._counts[name] + 1
         order, self._order = self._order, self._order + 1
@@ -195,15 +198,18 @@ class Recorder(TorchDispatchMode):
         """Complete the call that created the node; return why not, if there is none."""
         if role in ("unlowered", "convolution", "added_product"):
             return "inside the backward of another operation (a double backward, or a function of the user's own)"
-        number = node._sequence_nr()
+        computed = args[-1][:2] if role == "convolution_backward" else (True, True)
+        if not any(computed):
+            return None  # the bias's gradient alone is a sum
+        number, task = node._sequence_nr(), torch._C._current_graph_task_id()
         call = self._open.get(number)
-        if call is None:
+        if call is None or call.backward_task not in (None, task):
             return BACKWARD_UNKNOWN
         if role == "convolution_backward":
             if call.product is not None:
                 return BACKWARD_UNKNOWN
-            gradient, mask = args[0], args[-1]
-            call.computed = {first for first, wanted in ((True, mask[0]), (False, mask[1])) if wanted}
+            gradient = args[0]
+            call.computed = {first for first, wanted in zip((True, False), computed, strict=True) if wanted}
             call.expected = []
         else:
             found = call.product.recognise(args[0], args[1], call.expected) if call.product else None
@@ -212,6 +218,7 @@ class Recorder(TorchDispatchMode):
             call.computed.add(found.first)
             call.expected.remove(found.first)
             gradient = found.grad_output
+        call.backward_task = task
         if call.grad_output is None:
             view, shape = activation_view(gradient, call.layout)
             call.grad_output = pack(view, self._zeros.threshold("gradient", gradient), shape)

@@ -7,8 +7,9 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
@@ -51,6 +52,9 @@ class Tracer:
         TraceError: the file cannot be written, or `meta` holds something else than plain values.
     """
 
+    _recording: ClassVar[Path | None] = None
+    """The file of the tracer that is active in this process: modules' hooks and optimizers' are global, so one is."""
+
     def __init__(
         self,
         model: nn.Module,
@@ -75,6 +79,7 @@ class Tracer:
         self._writer: TraceWriter | None = None
         self._recorder: Recorder | None = None
         self._on = False
+        self._closed = True
 
     @property
     def current_step(self) -> int:
@@ -84,7 +89,11 @@ class Tracer:
     def __enter__(self) -> Self:
         if self._writer is not None:
             raise TracingError(f"the tracer of {self._path} was used already: make a new one for another recording")
+        if Tracer._recording is not None:
+            raise TracingError(f"a tracer is already recording to {Tracer._recording}: leave its with block first")
         self._writer = TraceWriter(self._path, meta={**self._description(), **self._meta})
+        Tracer._recording = self._writer.path
+        self._closed = False
         self._process = os.getpid()
         self._recorder = Recorder(self._model, self._names, self._writer, self._zeros, self._unlowered)
         self._recorded = 0
@@ -97,6 +106,8 @@ class Tracer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._writer is not None
+        Tracer._recording = None
+        self._closed = True
         self._hook.remove()
         self._turn_off()
         if os.getpid() != self._process:
@@ -112,7 +123,7 @@ class Tracer:
 
     def step(self) -> None:
         """End a training step where no optimizer does; right after an optimizer's step it changes nothing."""
-        if self._writer is None:
+        if self._closed:
             raise TracingError("step() was called outside the tracer's with block")
         if self._anything_ran() or not self._ended_by_optimizer:
             self._end()
