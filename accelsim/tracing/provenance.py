@@ -1,4 +1,6 @@
-"""Which tensors came out of a ReLU: where such a tensor is zero, its gradient will be zeroed anyway.
+"""What is known of storages: which hold a ReLU's output, and into which nothing was written lately.
+
+Where a tensor that came out of a ReLU is zero, its gradient will be zeroed anyway.
 
 A tag sits on a tensor's storage, so it survives views; it goes when anything else is written into the storage. It
 moves on through operations whose backward sends the gradient of a zero only to zeros of their input.
@@ -32,16 +34,26 @@ _WIDE = (torch.float32, torch.float64, torch.bfloat16)
 
 
 class Provenance:
-    """Follows ReLU outputs through a step's operations."""
+    """Follows ReLU outputs, and writes, through a step's operations."""
 
     def __init__(self) -> None:
         # The weak reference keeps a storage's address from being used again, so an address found here is the one meant.
         self._tags: dict[int, tuple[StorageWeakRef, Tag]] = {}
+        self._unwritten: set[int] = set()
         self._written: dict[Any, tuple[tuple[int, str], ...]] = {}
 
     def clear(self) -> None:
-        """Forget all tags."""
+        """Forget all tags and marks."""
         self._tags.clear()
+        self._unwritten.clear()
+
+    def mark_unwritten(self, tensor: torch.Tensor) -> None:
+        """Mark a tensor's storage until something is written into it; the caller keeps the storage alive."""
+        self._unwritten.add(tensor.untyped_storage()._cdata)
+
+    def is_unwritten(self, tensor: torch.Tensor) -> bool:
+        """Whether nothing was written into a marked storage; autograd's version counter misses writes to `.data`."""
+        return tensor.untyped_storage()._cdata in self._unwritten
 
     def tag(self, tensor: Any) -> Tag | None:
         """Return the tag of a tensor's storage."""
@@ -70,7 +82,9 @@ class Provenance:
             written = kwargs.get(name, args[position] if position < len(args) else None)
             for tensor in written if isinstance(written, list | tuple) else (written,):
                 if isinstance(tensor, torch.Tensor) and tensor.layout is torch.strided:
-                    self._tags.pop(tensor.untyped_storage()._cdata, None)
+                    address = tensor.untyped_storage()._cdata
+                    self._tags.pop(address, None)
+                    self._unwritten.discard(address)
         if tag is not None:
             self._set(result[0] if isinstance(result, tuple) else result, tag)
         return result

@@ -48,7 +48,7 @@ class Recorder(TorchDispatchMode):
         self._provenance = Provenance()
         self._process = os.getpid()
         self._roles: dict[Any, str] = {}
-        self._weights: dict[tuple[Any, ...], BitMask] = {}
+        self._weights: dict[tuple[Any, ...], tuple[nn.Parameter, BitMask]] = {}
         self._begin(0)
 
     def _begin(self, step: int) -> None:
@@ -182,16 +182,17 @@ class Recorder(TorchDispatchMode):
         view, shape = operands.weight_view()
         if matmul:
             return pack(view, self._zeros.threshold("activation", view), shape)
-        key = None
-        if not view.is_inference():
-            base = view if view._base is None else view._base
-            if base.is_leaf and isinstance(base, nn.Parameter):  # lives as long as the step, so its id is its own
-                key = (id(base), view._version, view.storage_offset(), tuple(view.shape), view.stride())
-        mask = self._weights.get(key) if key else None
-        if mask is None:
-            mask = pack(view, self._zeros.threshold("weight", view), shape)
-            if key:
-                self._weights[key] = mask
+        base = view if view._base is None else view._base
+        if not isinstance(base, nn.Parameter):
+            return pack(view, self._zeros.threshold("weight", view), shape)
+        # two views of a batch run the same weights: pack them once
+        key = id(base), view.data_ptr(), tuple(view.shape), view.stride()
+        known = self._weights.get(key)
+        if known is not None and self._provenance.is_unwritten(base):
+            return known[1]
+        mask = pack(view, self._zeros.threshold("weight", view), shape)
+        self._weights[key] = base, mask
+        self._provenance.mark_unwritten(base)
         return mask
 
     def _backward(self, role: str, node: Any, args: Sequence[Any]) -> str | None:

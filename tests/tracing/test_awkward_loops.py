@@ -156,17 +156,34 @@ def test_masked_weights(tmp_path):
         assert 0 < op.weight.mean() < 0.5
 
 
-def test_weights_that_change_within_a_step_are_packed_again(tmp_path):
+def _in_place(weight):
+    with torch.no_grad():
+        weight[0] = 0
+
+
+def _through_data(weight):
+    weight.data[0].zero_()
+
+
+def _by_assignment(weight):
+    weight.data = weight.data * torch.tensor([[0.0], [1.0], [1.0]])
+
+
+def _by_foreach(weight):
+    torch._foreach_mul_([weight.data], [torch.tensor([[0.0], [1.0], [1.0]])])
+
+
+@pytest.mark.parametrize("change", [_in_place, _through_data, _by_assignment, _by_foreach])
+def test_weights_that_change_within_a_step_are_packed_again(change, tmp_path):
     layer = nn.Linear(3, 3)
 
     def body(_):
         layer(torch.randn(2, 3)).sum().backward()
-        with torch.no_grad():
-            layer.weight[0] = 0
+        layer(torch.randn(2, 3)).sum().backward()
+        change(layer.weight)
         layer(torch.randn(2, 3)).sum().backward()
 
-    one, two = record(layer, tmp_path / "t.pkl", body)
-    assert (one.weight.sum(), two.weight.sum()) == (9, 6)
+    assert [op.weight.sum() for op in record(layer, tmp_path / "t.pkl", body)] == [9, 9, 6]
 
 
 def test_second_backward_and_double_backward_are_counted(tmp_path):

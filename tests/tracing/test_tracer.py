@@ -405,4 +405,4 @@ def test_memory_stays_near_one_steps_packed_masks(tmp_path):
         assert sum(packed.values()) == 4 * (x.numel() + 8 * 8 * 9) // 8
         y.sum().backward()
         assert not tracer._recorder._open
-        assert sum(mask.bits.nbytes for mask in tracer._recorder._weights.values()) == 4 * 8 * 8 * 9 // 8
+        assert sum(mask.bits.nbytes for _, mask in tracer._recorder._weights.values()) == 4 * 8 * 8 * 9 // 8
