@@ -34,7 +34,7 @@ def train(
     prune_every: Annotated[int, typer.Option(help="Steps between two mask updates.")] = 10,
     learning_rate: Annotated[float, typer.Option(help="AdamW's; falls to 0 along half a cosine.")] = 1e-3,
     weight_decay: Annotated[float, typer.Option(help="AdamW's.")] = 1e-4,
-    temperature: Annotated[float, typer.Option(help="Of the contrastive loss.")] = 0.5,
+    temperature: Annotated[float, typer.Option(help="Of the contrastive loss.")] = 0.2,
     knn_images: Annotated[int, typer.Option(help="Most images of bank and held-out set in the evaluation.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of weights, data order and views.")] = 0,
     threads: Annotated[int, typer.Option(help="Of PyTorch.")] = 1,

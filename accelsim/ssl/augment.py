@@ -20,7 +20,7 @@ _SINE = _YIQ_TO_RGB[:, 1:] @ torch.tensor([[0.0, -1.0], [1.0, 0.0]]) @ _RGB_TO_Y
 
 @dataclass(frozen=True)
 class Augmentation:
-    """SimCLR's views of 32x32 images (Chen et al. 2020, appendix B.9: no blur, colour strength 0.5).
+    """SimCLR's views of 32x32 images (Chen et al. 2020, appendix B.9: no blur; crops no smaller than a fifth).
 
     Each image draws its own numbers. Brightness, contrast, saturation and hue are applied in this order; hue turns the
     chrominance plane of YIQ, which on a batch is simpler than a conversion to HSV and back.
@@ -33,7 +33,7 @@ class Augmentation:
         grey_share: share of images turned grey.
     """
 
-    min_area: float = 0.08
+    min_area: float = 0.2
     jitter: float = 0.4
     hue: float = 0.1
     jitter_share: float = 0.8

@@ -27,7 +27,7 @@ class TrainConfig:
         prune_start, prune_end: shares of the run at which the cubic ramp starts and ends.
         prune_every: steps between two mask updates.
         learning_rate, weight_decay: AdamW's; the learning rate falls to 0 along half a cosine.
-        temperature: the contrastive loss's.
+        temperature: the contrastive loss's; 0.2 separates the few images of a small batch better than 0.5.
         knn_images: most images of the bank and of the held-out set in the k-NN evaluation.
         seed: of weights, data order and augmentation.
         threads: of PyTorch; part of the numbers because sums are split among threads.
@@ -50,7 +50,7 @@ class TrainConfig:
     prune_every: int = 10
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
-    temperature: float = 0.5
+    temperature: float = 0.2
     knn_images: int = 2000
     seed: int = 0
     threads: int = 1
@@ -80,11 +80,11 @@ class TrainConfig:
 
     @property
     def schedule(self) -> CubicSchedule | None:
-        """The ramp in steps; it ends in the last step at the latest. None for a dense run."""
+        """The ramp in steps; it ends in the last step at the latest (a run of one step stays dense). None for a dense run."""
         if not self.sparsity:
             return None
-        start = min(int(self.prune_start * self.steps), self.steps - 1)
-        end = max(start + 1, min(int(self.prune_end * self.steps), self.steps - 1))
+        end = max(1, min(int(self.prune_end * self.steps), self.steps - 1))
+        start = min(int(self.prune_start * self.steps), end - 1)
         return CubicSchedule(start, end, final_density=1 - self.sparsity, every=self.prune_every)
 
     @property
