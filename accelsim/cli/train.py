@@ -54,8 +54,9 @@ def train(
 ) -> None:
     """Train a sparse network without labels and record what its layers multiplied.
 
-    Ctrl-C stops behind the running step; the same command with --resume goes on, bit for bit on a CPU. A trace is
-    never overwritten: a resumed run records into NAME.part2.pkl and so on.
+    Ctrl-C stops behind the running step; --resume goes on, bit for bit.
+
+    A trace is never overwritten: a resumed run records into NAME.part2.pkl.
     """
     _require("torch", "scikit-image" if data == "photos" else None, "matplotlib")
     from rich.console import Console

@@ -80,7 +80,7 @@ class TrainConfig:
 
     @property
     def schedule(self) -> CubicSchedule | None:
-        """The ramp in steps; it ends in the last step at the latest (a run of one step stays dense). None for a dense run."""
+        """The ramp in steps, None for a dense run; it ends in the last step at the latest, but needs two steps."""
         if not self.sparsity:
             return None
         end = max(1, min(int(self.prune_end * self.steps), self.steps - 1))

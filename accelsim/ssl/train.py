@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import threading
@@ -189,3 +190,5 @@ def _make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainingError(f"{path} cannot be made a directory: {error.strerror}") from None
+    if not os.access(path, os.W_OK):
+        raise TrainingError(f"{path} cannot be written to: give a directory of your own")

@@ -25,7 +25,7 @@ class Training:
     """A run between two steps.
 
     Every random number of step t follows from (seed, t), so a run resumed from a checkpoint sees the same batches and
-    views as one that never stopped.
+    views as one that never stopped. Making one seeds PyTorch's global generator and sets its number of threads.
 
     Args:
         config: the run.

@@ -1,8 +1,10 @@
 """`accelsim train`: options reach the run, and a short run records a trace that reads."""
 
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,23 @@ def test_three_steps_record_a_readable_trace_with_sparse_weights(tmp_path: Path)
             density[op.step][0] += op.masks["weight"].nonzeros
             density[op.step][1] += op.masks["weight"].size
     assert [kept / all_ for kept, all_ in density.values()] == pytest.approx([1, 1, 0.2], abs=1e-3)
+
+
+def test_ctrl_c_leaves_a_checkpoint_that_another_run_cannot_take(tmp_path: Path) -> None:
+    size = ("--width", "2", "--batch", "4", "--knn-images", "50", "--steps", "12", "--out", str(tmp_path / "out"))
+    command = [sys.executable, "-c", "from accelsim.cli.main import main; main()", "train", *size]
+    trace = tmp_path / "run.pkl"
+    running = subprocess.Popen(
+        [*command, "--steps", "100000", "--record", str(trace)], stderr=subprocess.PIPE, text=True
+    )
+    while not trace.exists() and running.poll() is None:  # it is opened when the first step begins
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    assert "go on with the same command and --resume" in said
+    result = _run(*options, "--steps", "12", "--resume")
+    assert "the run to resume has steps 100000, not 12" in str(result.exception)
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
