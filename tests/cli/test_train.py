@@ -87,12 +87,10 @@ def test_three_steps_record_a_readable_trace_with_sparse_weights(tmp_path: Path)
 
 
 def test_ctrl_c_leaves_a_checkpoint_that_another_run_cannot_take(tmp_path: Path) -> None:
-    size = ("--width", "2", "--batch", "4", "--knn-images", "50", "--steps", "12", "--out", str(tmp_path / "out"))
-    command = [sys.executable, "-c", "from accelsim.cli.main import main; main()", "train", *size]
-    trace = tmp_path / "run.pkl"
-    running = subprocess.Popen(
-        [*command, "--steps", "100000", "--record", str(trace)], stderr=subprocess.PIPE, text=True
-    )
+    options = ["--width", "2", "--batch", "4", "--knn-images", "50", "--out", str(tmp_path / "out")]
+    code, trace = "from accelsim.cli.main import main; main()", tmp_path / "run.pkl"
+    command = [sys.executable, "-c", code, "train", *options, "--steps", "100000", "--record", str(trace)]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not trace.exists() and running.poll() is None:  # it is opened when the first step begins
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
