@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from accelsim.errors import AccelsimError, AccelsimWarning, HardwareError, TraceError, TracingError
     from accelsim.hardware.load import load_hardware
     from accelsim.hardware.model import Hardware
-    from accelsim.results.result import Result
     from accelsim.pipeline import simulate
+    from accelsim.results.result import Result
     from accelsim.trace.bitmask import BitMask
     from accelsim.trace.reader import TraceReader, open_trace
     from accelsim.trace.record import OpTrace

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from accelsim.energy.account import Actions, account
 from accelsim.energy.load import load_table
@@ -152,12 +152,21 @@ class _Machine:
 
 
 def _vector(hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass) -> tuple[int, float]:
-    """Cycles and energy of the vector work that goes with a pass; the optimiser's goes with weight_grad."""
+    """Cycles and energy of the vector work that goes with a pass.
+
+    Batch norm and ReLU run backward with the first gradient of the operation that was computed; the optimiser runs once
+    a step, with the weight gradient of a layer's first call.
+    """
+    stages: list[Literal["forward", "backward", "update"]] = []
+    if which == "forward":
+        stages.append("forward")
+    elif which == passes_of(op)[1]:
+        stages.append("backward")
+    if which == "weight_grad" and op.call == 0:
+        stages.append("update")
     n, c, p, q = op.output_shape
-    weights = op.masks["weight"].size
-    stage = {"forward": "forward", "input_grad": "backward", "weight_grad": "update"}[which]
-    work = estimate_vector_work(hw, n * c * p * q, weights, stage)  # type: ignore[arg-type]
-    return work.cycles, vector_energy(table, hw, work).total_pj
+    work = [estimate_vector_work(hw, n * c * p * q, op.masks["weight"].size, stage) for stage in stages]
+    return sum(part.cycles for part in work), sum(vector_energy(table, hw, part).total_pj for part in work)
 
 
 def _in_order(

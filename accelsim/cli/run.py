@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+_WIDTH_IN_A_FILE = 120  # columns, where no terminal tells
+
 
 class PassName(StrEnum):
     """Passes of training."""
@@ -65,7 +67,9 @@ def run(
         layers = json.loads(result.layers.to_json(orient="records"))
         typer.echo(json.dumps({"summary": result.summary, "layers": layers}, indent=2))
     else:
-        console = Console()
-        console.print(result_tables(result), soft_wrap=not console.is_terminal)
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = max(console.width, _WIDTH_IN_A_FILE)
+        console.print(result_tables(result))
         if out is not None:
             console.print(f"Written: {out / 'layers.csv'}, {out / 'summary.json'}", soft_wrap=True)

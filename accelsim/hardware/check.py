@@ -42,8 +42,12 @@ def check(document: Document, model: type[Model]) -> Model:
     try:
         checked = model.model_validate(document.value)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
+        details = error.errors(include_url=False)
+        misspelt = {_meant(model, detail["loc"]) for detail in details if detail["type"] == "extra_forbidden"}
+        for detail in details:
             location = detail["loc"]
+            if detail["type"] == "missing" and location in misspelt:
+                continue  # said already: the unknown key's sentence names it
             problems.append(Problem(document.line(location), _explain(model, location, dict(detail))))
     if problems:
         problems.sort(key=lambda problem: problem.line or 0)
@@ -101,10 +105,16 @@ def _wanted(model: type[BaseModel], location: Location, detail: dict[str, Any]) 
             return f": {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
+def _meant(model: type[BaseModel], location: Location) -> Location | None:
+    """Where an unknown key would be right among its neighbours, if it is close to one of them."""
+    close = get_close_matches(str(location[-1]), list(_model_at(model, location[:-1]).model_fields), 1)
+    return (*location[:-1], close[0]) if close else None
+
+
 def _nearest(model: type[BaseModel], location: Location) -> str:
+    if meant := _meant(model, location):
+        return f", did you mean {meant[-1]!r}?"
     wanted, siblings = str(location[-1]), list(_model_at(model, location[:-1]).model_fields)
-    if close := get_close_matches(wanted, siblings, 1):
-        return f", did you mean {close[0]!r}?"
     elsewhere = {path[-1]: path for path in reversed(list(key_paths(model))) if len(path) > 1 or len(location) > 1}
     if close := get_close_matches(wanted, list(elsewhere), 1):
         return f", did you mean {_dotted(elsewhere[close[0]])!r}?"

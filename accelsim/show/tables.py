@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.result import ENERGY_COLUMNS, SLOT_COLUMNS, Result
@@ -38,7 +38,7 @@ def times(factor: float | None) -> str:
 
 def share(part: float, whole: float) -> str:
     """A percentage with one decimal."""
-    return f"{100 * part / whole:.1f} %" if whole else "–"
+    return f"{100 * part / whole:.1f}%" if whole else "–"
 
 
 def result_tables(result: Result) -> RenderableType:
@@ -50,20 +50,24 @@ def result_tables(result: Result) -> RenderableType:
         parts.append(_totals("Totals by step", by_step, None))
     if len(summary["by_branch"]) > 1:
         parts.append(_totals("Totals by branch", summary["by_branch"], None))
-    parts += [_slots(summary), _energy(summary), Text("\n".join(_notes(result)))]
-    return Group(*parts)
+    parts += [_slots(summary), _energy(summary)]
+    spaced = [line for part in parts for line in (part, "")]
+    return Group(*spaced, *_notes(result))
 
 
 def _table(title: str, *columns: str, words: int = 1) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    """Columns of numbers behind `words` columns of text, of which the first may fold."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < words else "right", no_wrap=True)
+        first = index == 0
+        justify: Literal["left", "right"] = "left" if index < words else "right"
+        table.add_column(column, justify=justify, no_wrap=not first, overflow="fold")
     return table
 
 
 def _layers(result: Result) -> Table:
     """A row per layer and pass, calls and steps added up."""
-    columns = ("layer", "pass", "M×N×K", "MACs", "effectual", "cycles", "speedup", "used", "lost most to", "energy")
+    columns = ("layer", "pass", "MACs", "eff.", "cycles", "speedup", "most lost to", "energy")
     table = _table("Layers", *columns, words=2)
     previous = None
     for (layer, name), part in result.layers.groupby(["layer", "pass"], sort=False):
@@ -72,16 +76,13 @@ def _layers(result: Result) -> Table:
         every = sum(slots.values())
         idle = {slot: lost for slot, lost in slots.items() if slot != "effectual"}
         worst = max(idle, key=lambda slot: idle[slot])
-        first = part.iloc[0]
         table.add_row(
-            "" if layer == previous else str(layer),
+            "" if layer == previous else escape(str(layer)),
             str(name),
-            f"{first['m']}×{first['n']}×{first['k']}",
             count(total["macs"]),
             share(total["effectual_macs"], total["macs"]),
             count(total["cycles"]),
             times(total["dense_cycles"] / total["cycles"] if total["cycles"] else None),
-            share(slots["effectual"] + slots["ineffectual"], every),
             f"{worst} {share(idle[worst], every)}" if idle[worst] else "nothing",
             joules(total["energy_pj"]),
         )
@@ -90,12 +91,10 @@ def _layers(result: Result) -> Table:
 
 
 def _totals(title: str, rows: dict[str, Any], total: dict[str, Any] | None) -> Table:
-    columns = ("", "MACs", "effectual", "cycles", "dense", "speedup", "used", "DRAM", "energy", "dense", "saved")
+    columns = ("", "MACs", "eff.", "cycles", "dense", "speedup", "used", "DRAM", "energy", "dense", "saved")
     table = _table(title, *columns)
     shown = dict(rows) if total is None or len(rows) < 2 else {**rows, "total": total}
     for name, part in shown.items():
-        if name == "total":
-            table.add_section()
         table.add_row(
             name,
             count(part["macs"]),
@@ -138,6 +137,7 @@ def _energy(summary: dict[str, Any]) -> Table:
 def _notes(result: Result) -> Iterator[str]:
     """What a reader has to know about the numbers above."""
     total = result.summary["total"]
+    yield "eff.: MACs with two non-zero operands. used: lane-cycles that multiplied, zeros included."
     yield (
         f"{result.hardware.name} at {result.hardware.clock_mhz:g} MHz: {total['seconds'] * 1e3:.3g} ms for"
         f" {len(result.summary['steps'])} recorded step(s). Speedup is against the same machine without skipping and"
@@ -152,6 +152,6 @@ def _notes(result: Result) -> Iterator[str]:
         yield "Batch norm, ReLU and optimiser are not counted; --vector-work adds an estimate."
     unlowered = result.trace["meta"].get("unlowered") or {}
     if unlowered:
-        yield f"The trace leaves out: {', '.join(map(str, unlowered))}; see `accelsim inspect`."
+        yield f"The trace leaves out: {escape(', '.join(map(str, unlowered)))}; see `accelsim inspect`."
     if not result.trace["complete"]:
         yield "The recording was cut off; its complete records were replayed."

@@ -1,0 +1,105 @@
+"""`accelsim run` as its user sees it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from accelsim import OpTrace, TraceWriter
+
+CONFIG = Path(__file__).parents[2] / "hw_configs" / "pe16x16.yaml"
+COLUMNS = {
+    *("step", "layer", "call", "pass", "m", "n", "k", "macs", "effectual_macs", "cycles", "array_cycles"),
+    *("dense_cycles", "speedup", "slots_effectual", "slots_ineffectual", "slots_edge", "slots_barrier"),
+    *("slots_sync", "slots_starved", "slots_memory", "dram_bytes", "energy_pj", "dense_energy_pj"),
+}
+
+
+def accelsim(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "accelsim", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trace") / "run.pkl"
+    rng = np.random.default_rng(0)
+    with TraceWriter(path, meta={"unlowered": {"attention": {"count": 1, "macs": 10, "reason": "fused"}}}) as writer:
+        for step in (0, 5):
+            for name in ("stem", "layer1.0.conv1"):
+                writer.write(
+                    OpTrace(
+                        name=name,
+                        step=step,
+                        weight=rng.random((8, 4, 3, 3)) < 0.3,
+                        input=rng.random((2, 4, 6, 6)) < 0.5,
+                        grad_output=np.ones((2, 8, 6, 6)),
+                        padding=(1, 1),
+                        needs_input_grad=name != "stem",
+                    )
+                )
+    return path
+
+
+def test_writes_tables_and_files(trace: Path, tmp_path: Path) -> None:
+    done = accelsim("run", "--hw", CONFIG, "--trace", trace, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no progress bar without a terminal
+    for words in ("layer1.0.conv1", "weight_grad", "Totals by step", "Where the slots went", "attention"):
+        assert words in done.stdout
+    layers = pd.read_csv(tmp_path / "out" / "layers.csv")
+    assert set(layers.columns) >= COLUMNS
+    assert len(layers) == 2 * (2 + 3)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["total"]["cycles"] == layers["cycles"].sum()
+    assert summary["total"]["speedup"] == pytest.approx(layers["dense_cycles"].sum() / layers["cycles"].sum())
+    assert summary["hardware"]["name"] == "pe16x16"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["layers.csv", "summary.json"]
+
+
+def test_filters_and_json(trace: Path) -> None:
+    options = ("--layer", "layer1.*", "--step", 5, "--pass", "input_grad", "--pass", "forward", "--json")
+    done = accelsim("run", "--hw", CONFIG, "--trace", trace, *options)
+    rows = json.loads(done.stdout)["layers"]
+    assert [(row["step"], row["layer"], row["pass"]) for row in rows] == [
+        (5, "layer1.0.conv1", "forward"),
+        (5, "layer1.0.conv1", "input_grad"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--hw", CONFIG, "--trace", "missing.pkl"), "missing.pkl: there is no such file"),
+        (("--hw", "missing.yaml", "--trace", "TRACE"), "missing.yaml"),
+        (("--hw", CONFIG, "--trace", CONFIG), "pe16x16.yaml"),
+        (("--hw", CONFIG, "--trace", "TRACE", "--layer", "layer1.0.conv"), "layer1.0.conv1"),
+        (("--hw", CONFIG, "--trace", "TRACE", "--step", "4"), "no step 4"),
+        (("--hw", "BAD", "--trace", "TRACE"), "rows"),
+        (("--hw", CONFIG, "--trace", "TRACE", "--out", "/dev/null/out"), "/dev/null/out"),
+    ],
+)
+def test_bad_input_is_one_sentence(trace: Path, tmp_path: Path, arguments: tuple[object, ...], sentence: str) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(CONFIG.read_text().replace("rows:", "rowz:"))
+    done = accelsim("run", *({"TRACE": trace, "BAD": bad}.get(word, word) for word in arguments))  # type: ignore[arg-type]
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_needs_no_heavy_import() -> None:
+    code = (
+        "import sys, accelsim.cli.main as m\n"
+        "heavy = {'torch', 'numba', 'pandas', 'matplotlib', 'simpy', 'numpy', 'pydantic'} & set(sys.modules)\n"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,75 @@
+"""The discrete-event model against arithmetic a person can redo, and the relations that must always hold."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accelsim.hardware.model import Dram
+from accelsim.memory.events import run_events
+from accelsim.memory.steps import Step
+
+
+def step(load_bytes: int, array_cycles: int, store_bytes: int = 0) -> Step:
+    """A step that finishes its outputs."""
+    return Step(load_bytes, load_bytes, array_cycles, store_bytes, finishes=True, partial_sums=1)
+
+
+def dram(bytes_per_cycle: float, latency_cycles: int = 0) -> Dram:
+    return Dram(bytes_per_cycle=bytes_per_cycle, latency_cycles=latency_cycles)
+
+
+def test_one_step_is_load_latency_compute_store() -> None:
+    assert run_events(dram(10, latency_cycles=7), [step(95, 40, 21)]) == 10 + 7 + 40 + 3
+
+
+def test_bound_by_the_array() -> None:
+    """Loads of 10 cycles hide behind 100 cycles of work: first load, four times work, last store."""
+    assert run_events(dram(1), [step(10, 100, 10)] * 4) == 10 + 4 * 100 + 10
+
+
+def test_bound_by_bandwidth() -> None:
+    """Work of 10 cycles hides behind transfers; the channel never rests but before the first output is there.
+
+    Loads end at 100 and 200; output 0 is ready at 110, behind the load of step 2 in the channel's order (200 to 300),
+    so: load 0, 1, 2, store 0, load 3, store 1, store 2 and, once step 3 has run, store 3.
+    """
+    ends = 100 + 100 + 100 + 50 + 100 + 50
+    last_array = max(450, 400) + 10  # load 3 ends at 450
+    assert run_events(dram(1), [step(100, 10, 50)] * 4) == max(ends + 50, last_array) + 50
+
+
+def test_bound_by_latency() -> None:
+    """Two loads are in flight at most: steps 2 and 3 wait for their halves, each a latency after the work on them."""
+    first = 1 + 1000  # loads 0 and 1 leave the channel in cycles 1 and 2
+    second = 1 + 1000 + 1  # step 1 ends at 1002 + 1; step 2's load started at 1002, when step 0 had ended
+    assert run_events(dram(1, latency_cycles=1000), [step(1, 1)] * 4) == first + second + 1 + 1
+
+
+def test_outputs_wait_for_room() -> None:
+    """Stores of 100 cycles and no work: the array may be two outputs ahead of the channel, not more."""
+    assert run_events(dram(1), [step(0, 1, 100)] * 5) == 1 + 500
+
+
+steps = st.lists(
+    st.builds(
+        Step,
+        load_bytes=st.integers(0, 300),
+        loaded_elements=st.just(0),
+        array_cycles=st.integers(0, 200),
+        store_bytes=st.integers(0, 300),
+        finishes=st.booleans(),
+        partial_sums=st.just(0),
+    ),
+    max_size=12,
+)
+
+
+@given(steps, st.floats(0.5, 50), st.floats(1, 4), st.integers(0, 200))
+def test_relations(sequence: list[Step], bandwidth: float, factor: float, latency: int) -> None:
+    cycles = run_events(dram(bandwidth, latency), sequence)
+    moved = sum(part.load_bytes + part.store_bytes for part in sequence)
+    assert cycles >= sum(part.array_cycles for part in sequence)
+    assert cycles >= moved / bandwidth
+    assert run_events(dram(bandwidth * factor, latency), sequence) <= cycles
+    assert run_events(dram(bandwidth, latency // 2), sequence) <= cycles

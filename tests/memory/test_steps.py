@@ -1,0 +1,134 @@
+"""Macro-tiles: they fit their buffers, leave nothing out, and carry the bytes that the masks say."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accelsim.errors import HardwareError
+from accelsim.hardware.model import Hardware
+from accelsim.lowering import PASSES, lower
+from accelsim.memory.blocking import Lines, choose_blocking, half_buffers, needed_bytes
+from accelsim.memory.steps import macro_steps
+from accelsim.timing import time_gemm
+from accelsim.trace.record import OpTrace
+from tests.strategies import machines, operations
+
+
+def machine(weight_kib: int = 128, input_kib: int = 128, output_kib: int = 64, **changes: object) -> Hardware:
+    return Hardware.model_validate(
+        {
+            "name": "small",
+            "array": {"rows": 4, "cols": 4},
+            "memory": {
+                "dram": {"bytes_per_cycle": 8, "latency_cycles": 10},
+                "buffers": {"weight_kib": weight_kib, "input_kib": input_kib, "output_kib": output_kib},
+                **changes,
+            },
+        }
+    )
+
+
+def layer(batch: int = 4, channels: int = 24, outputs: int = 40, size: int = 12, density: float = 0.5) -> OpTrace:
+    rng = np.random.default_rng(1)
+    image = rng.random((batch, channels, size, size)) < density
+    return OpTrace(
+        name="layer",
+        step=0,
+        weight=rng.random((outputs, channels, 3, 3)) < density,
+        input=image,
+        grad_output=rng.random((batch, outputs, size, size)) < density,
+        padding=(1, 1),
+        input_grad_needed=image,
+    )
+
+
+def test_what_fits_is_moved_once() -> None:
+    """All in one macro-tile's reach: weights and images are loaded once, outputs stored once, 2 bytes each."""
+    op, hw = layer(batch=1), machine(weight_kib=1024, input_kib=1024, output_kib=1024)
+    (gemm,) = lower(op, "forward")
+    steps = list(macro_steps(hw, gemm, time_gemm(hw, gemm)))
+    halo = sum(step.load_bytes for step in steps) - 2 * (40 * 24 * 9 + 24 * 12 * 12)
+    assert halo >= 0
+    assert halo % (2 * 24 * 12) == 0  # whole lines that two neighbouring blocks of columns both read
+    assert halo <= (len(steps) - 1) * 2 * 2 * 24 * 12
+    assert sum(step.store_bytes for step in steps) == 2 * 40 * 12 * 12
+
+
+def test_compressed_tensors_carry_their_non_zeros_and_a_bit_an_element() -> None:
+    op = OpTrace(name="fc", step=0, weight=np.eye(8, 64), input=np.ones((4, 64)))
+    hw = machine(compression=["weight"])
+    (gemm,) = lower(op, "forward")
+    steps = list(macro_steps(hw, gemm, time_gemm(hw, gemm)))
+    assert sum(step.load_bytes for step in steps) == (8 * 64 // 8 + 8 * 2) + 4 * 64 * 2
+
+
+@settings(max_examples=200, deadline=None)
+@given(operations(largest=6), machines(), st.sampled_from(PASSES))
+def test_nothing_is_lost(op: OpTrace, hw: Hardware, which: str) -> None:
+    hw = hw.model_copy(update={"memory": machine(2, 4, 1).memory})
+    for gemm in lower(op, which):
+        timing = time_gemm(hw, gemm)
+        steps = list(macro_steps(hw, gemm, timing))
+        assert sum(step.array_cycles for step in steps) == timing.cycles
+        assert sum(step.partial_sums for step in steps if step.finishes) == timing.outputs
+        assert min((step.load_bytes for step in steps), default=0) >= 0
+        if timing.outputs == gemm.m * gemm.n:  # every output is computed: all of A is needed
+            assert sum(step.loaded_elements for step in steps) >= gemm.m * gemm.k
+
+
+@pytest.mark.parametrize("which", PASSES)
+@pytest.mark.parametrize("kib", [(2, 2, 1), (4, 16, 2), (64, 4, 8), (16, 64, 64)])
+def test_macro_tiles_fit_half_of_each_buffer(which: str, kib: tuple[int, int, int]) -> None:
+    hw = machine(*kib)
+    for gemm in lower(layer(), which):
+        lines = Lines(gemm.footprint)
+        blocking = choose_blocking(hw, gemm, lines)
+        needs = needed_bytes(hw, gemm, lines, blocking.row_tiles, blocking.columns, blocking.chunk)
+        assert all(need <= have for need, have in zip(needs, half_buffers(hw), strict=True))
+
+
+@pytest.mark.parametrize("key", ["weight_kib", "input_kib", "output_kib"])
+def test_a_buffer_too_small_for_one_tile_names_the_size_that_would_do(key: str) -> None:
+    (gemm,) = lower(layer(size=200, batch=1, channels=4), "forward")
+    sizes = {"weight_kib": 512, "input_kib": 512, "output_kib": 512, key: 1}
+    large = {"name": "large", "array": {"rows": 32, "cols": 32}, "memory": machine(**sizes).memory.model_dump()}
+    hw = Hardware.model_validate(large)
+    with pytest.raises(HardwareError, match=rf"{key} is 1, too small for one tile .* at least \d+") as caught:
+        list(macro_steps(hw, gemm, time_gemm(hw, gemm)))
+    least = int(re.findall(r"at least (\d+)", str(caught.value))[0])
+    for size, fits in ((least, True), (least - 1, False)):
+        large["memory"]["buffers"][key] = size
+        hw = Hardware.model_validate(large)
+        if fits:
+            list(macro_steps(hw, gemm, time_gemm(hw, gemm)))
+        else:
+            with pytest.raises(HardwareError):
+                list(macro_steps(hw, gemm, time_gemm(hw, gemm)))
+
+
+def test_lines_are_counted_once_in_a_union() -> None:
+    """Prefix sums equal sets of lines, for every run of grid lines, with strides, dilation and several images."""
+    rng = np.random.default_rng(3)
+    for stride, dilation, padding in ((1, 1, 1), (2, 1, 1), (1, 2, 2), (3, 1, 0)):
+        image = rng.random((2, 3, 9, 5)) < 0.4
+        op = OpTrace(
+            name="l",
+            step=0,
+            weight=np.ones((2, 3, 3, 3)),
+            input=image,
+            stride=(stride, 1),
+            dilation=(dilation, 1),
+            padding=(padding, 1),
+        )
+        (gemm,) = lower(op, "forward")
+        footprint, lines = gemm.footprint, Lines(gemm.footprint)
+        for low in range(footprint.grid_lines):
+            for high in range(low + 1, footprint.grid_lines + 1):
+                reached = {line for g in range(low, high) for line in range(footprint.first[g], footprint.last[g])}
+                got = lines.behind(low * footprint.grid_width, high * footprint.grid_width)
+                assert got == (len(reached), sum(int(footprint.line_nonzeros[line]) for line in reached))

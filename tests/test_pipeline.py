@@ -1,0 +1,179 @@
+"""`simulate`, end to end: equal to the reference, its relations, and how it treats a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from accelsim import AccelsimError, Hardware, OpTrace, TraceWriter, open_trace, simulate
+from accelsim.lowering import passes_of
+from accelsim.lowering.reference import plain_lower
+from accelsim.timing.reference import plain_time
+from tests.strategies import machines, operations
+
+SLOTS = ("effectual", "ineffectual", "edge", "barrier", "sync", "starved", "memory")
+
+
+def small(**changes: object) -> Hardware:
+    machine = {
+        "name": "small",
+        "array": {"rows": 4, "cols": 4},
+        "skipping": {"tensors": ["weight", "activation", "gradient"], "scan_width": 8, "fifo_depth": 8},
+        "memory": {
+            "dram": {"bytes_per_cycle": 8, "latency_cycles": 10},
+            "buffers": {"weight_kib": 4, "input_kib": 8, "output_kib": 4},
+            "compression": ["weight", "activation"],
+        },
+    }
+    return Hardware.model_validate(machine | changes)
+
+
+def layer(name: str = "conv", step: int = 0, *, trained: bool = True, seed: int = 0, **changes: object) -> OpTrace:
+    rng = np.random.default_rng(seed)
+    fields = {
+        "name": name,
+        "step": step,
+        "weight": rng.random((8, 6, 3, 3)) < 0.3,
+        "input": rng.random((2, 6, 7, 7)) < 0.5,
+        "grad_output": rng.random((2, 8, 7, 7)) < 0.9 if trained else None,
+        "padding": (1, 1),
+    }
+    return OpTrace(**(fields | changes))
+
+
+@settings(max_examples=150, deadline=None)
+@given(machines(), operations(largest=5))
+def test_equals_the_reference(hw: Hardware, op: OpTrace) -> None:
+    layers = simulate(hw, [op], workers=1).layers
+    assert list(layers["pass"]) == list(passes_of(op))
+    for row in layers.to_dict("records"):
+        plain = [plain_time(hw, gemm) for gemm in plain_lower(op, row["pass"])]
+        dense = [plain_time(hw.dense(), gemm) for gemm in plain_lower(op, row["pass"])]
+        assert row["cycles"] == row["array_cycles"] == sum(sum(timing.tile_cycles) for timing in plain)
+        assert row["dense_cycles"] == sum(sum(timing.tile_cycles) for timing in dense)
+        for slot in SLOTS:
+            assert row[f"slots_{slot}"] == sum(timing.slots[slot] for timing in plain)
+        gemms = list(plain_lower(op, row["pass"]))
+        assert row["macs"] == sum(gemm.a.size * gemm.b.shape[1] for gemm in gemms)
+        assert row["effectual_macs"] == sum(int((gemm.a.astype(int) @ gemm.b).sum()) for gemm in gemms)
+
+
+@settings(max_examples=60, deadline=None)
+@given(machines(), operations(largest=5))
+def test_memory_relations(hw: Hardware, op: OpTrace) -> None:
+    memory = small().memory
+    hw = hw.model_copy(update={"memory": memory})
+    slow = simulate(hw, [op], workers=1).layers
+    dram = memory.dram.model_copy(update={"bytes_per_cycle": 3 * memory.dram.bytes_per_cycle})
+    faster = hw.model_copy(update={"memory": memory.model_copy(update={"dram": dram})})
+    fast = simulate(faster, [op], workers=1).layers
+    ideal = simulate(hw.model_copy(update={"memory": memory.model_copy(update={"dram": None})}), [op]).layers
+    assert (slow["cycles"] >= slow["array_cycles"]).all()
+    assert (slow["cycles"] >= slow["dram_bytes"] / memory.dram.bytes_per_cycle).all()
+    assert (fast["cycles"] <= slow["cycles"]).all()
+    assert (ideal["cycles"] == slow["array_cycles"]).all()
+    assert (ideal["slots_memory"] == 0).all()
+    slots = slow[[f"slots_{name}" for name in SLOTS]]
+    assert (slots >= 0).all(axis=None)
+    assert (slots.sum(axis=1) == slow["cycles"] * hw.array.rows * hw.array.cols * hw.array.lanes).all()
+    assert (slow["energy_pj"] >= 0).all()
+
+
+def test_dense_masks_on_a_machine_that_skips_nothing_gain_nothing() -> None:
+    layers = simulate(small(skipping={}, memory={}), [layer()]).layers
+    assert (layers["speedup"] == 1).all()
+    assert (layers["energy_pj"] == layers["dense_energy_pj"]).all()
+
+
+def test_forward_only_operations_have_one_pass_and_a_branch_of_their_own() -> None:
+    result = simulate(small(), [layer("q"), layer("k", trained=False)])
+    assert list(zip(result.layers["layer"], result.layers["pass"], strict=True)) == [
+        ("q", "forward"),
+        ("q", "input_grad"),
+        ("q", "weight_grad"),
+        ("k", "forward"),
+    ]
+    assert set(result.summary["by_branch"]) == {"online, call 0", "forward_only, call 0"}
+
+
+def test_groups_may_be_permuted() -> None:
+    op = layer(weight=np.random.default_rng(5).random((8, 3, 3, 3)) < 0.4, groups=2)
+    weight, image, grad = op.weight, op.input, op.grad_output
+    swapped = layer(
+        weight=np.roll(weight, 4, axis=0),
+        input=np.roll(image, 3, axis=1),
+        grad_output=np.roll(grad, 4, axis=1),
+        groups=2,
+    )
+    ideal = small(memory={})
+    first, second = simulate(ideal, [op]).layers, simulate(ideal, [swapped]).layers
+    assert list(first["cycles"]) == list(second["cycles"])
+
+
+def test_a_split_batch_adds_up() -> None:
+    """On an array of one column, images are independent in forward and input_grad."""
+    op = layer()
+    halves = [layer(input=op.input[i : i + 1], grad_output=op.grad_output[i : i + 1]) for i in range(2)]
+    hw = small(array={"rows": 4, "cols": 1}, memory={})
+    whole, parts = (simulate(hw, ops).layers.groupby("pass")["cycles"].sum() for ops in ([op], halves))
+    assert whole["forward"] == parts["forward"]
+    assert whole["input_grad"] == parts["input_grad"]
+
+
+def test_workers_change_nothing() -> None:
+    ops = [layer(f"l{i}", seed=i) for i in range(7)]
+    one, three = simulate(small(), ops, workers=1), simulate(small(), ops, workers=3)
+    assert one.layers.equals(three.layers)
+
+
+def test_a_trace_is_never_whole_in_memory() -> None:
+    """Operations are taken from the trace only as results are done."""
+    taken = done = ahead = 0
+
+    def stream() -> Iterator[OpTrace]:
+        nonlocal taken, ahead
+        for i in range(20):
+            taken += 1
+            ahead = max(ahead, taken - done)
+            yield layer(f"l{i}")
+
+    def finished() -> None:
+        nonlocal done
+        done += 1
+
+    simulate(small(), stream(), workers=2, on_operation=finished)
+    assert done == 20
+    assert ahead <= 4
+
+
+def test_reads_a_file_and_keeps_where_it_came_from(tmp_path: Path) -> None:
+    path = tmp_path / "run.pkl"
+    with TraceWriter(path, meta={"model": "toy"}) as writer:
+        writer.write(layer(step=3))
+    result = simulate(small(), path)
+    assert result.summary["trace"]["path"] == str(path)
+    assert result.summary["trace"]["meta"]["model"] == "toy"
+    assert result.summary["steps"] == [3]
+    assert simulate(small(), open_trace(path)).layers.equals(result.layers)
+
+
+def test_vector_work_is_extra_and_charged_once() -> None:
+    first = layer(needs_input_grad=False)
+    plain = simulate(small(), [first])
+    counted = simulate(small(), [first, layer(call=1)], vector_work=True)
+    assert (plain.layers["vector_cycles"] == 0).all()
+    assert "speedup_with_vector_work" not in plain.summary["total"]
+    table = counted.layers.set_index(["call", "pass"])["vector_cycles"]
+    assert table[0, "weight_grad"] > table[1, "input_grad"] > table[1, "forward"] > 0
+    assert table[1, "weight_grad"] == 0  # the optimiser ran with call 0
+    total = counted.summary["total"]
+    assert 1 < total["speedup_with_vector_work"] < total["speedup"]
+
+
+def test_nothing_to_simulate_is_said() -> None:
+    with pytest.raises(AccelsimError, match="holds no operation of weight_grad"):
+        simulate(small(), [layer(trained=False)], passes=["weight_grad"])
