@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from accelsim.trace.bitmask import BitMask
 from accelsim.trace.record import OpTrace
@@ -16,6 +17,7 @@ class Call:
 
     Attributes:
         name, step, call, order, recomputed, dtype, geometry: as in the record.
+        operator, evaluation: which operation ran, and whether the model was in eval mode.
         layout: how to lay out the output's gradient; with `columns` the weight is the first operand.
         product: recognises a product's backward; None for a convolution.
         input_grad_needed: only if the input came out of a ReLU.
@@ -28,6 +30,8 @@ class Call:
     step: int
     call: int
     order: int
+    operator: Any
+    evaluation: bool
     recomputed: bool
     dtype: str
     geometry: Geometry

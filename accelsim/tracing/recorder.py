@@ -36,6 +36,8 @@ class Recorder(TorchDispatchMode):
 
     Attributes:
         operations: how many operations that multiply were seen in this step.
+        records: how many records this step has so far.
+        dtypes: number types of all recorded inputs.
     """
 
     supports_higher_order_operators = True
@@ -49,26 +51,29 @@ class Recorder(TorchDispatchMode):
         self._process = os.getpid()
         self._roles: dict[Any, str] = {}
         self._weights: dict[tuple[Any, ...], tuple[nn.Parameter, BitMask]] = {}
-        self._begin(0)
-
-    def _begin(self, step: int) -> None:
-        self.operations = 0
-        self._step = step
-        self._order = 0
-        self._counts: Counter[str] = Counter()
         self._open: dict[int, Call] = {}
-        self._weights.clear()
-        self._provenance.clear()
+        self._counts: Counter[tuple[str, bool]] = Counter()
+        self.dtypes: set[str] = set()
+        self.begin_step(0)
 
     def begin_step(self, step: int) -> None:
         """Start a step afresh."""
-        self._begin(step)
+        self.operations = self.records = 0
+        self._step = step
+        self._order = 0
+        self._counts.clear()
+        self._open.clear()
+        self._weights.clear()
+        self._provenance.clear()
 
     def end_step(self) -> None:
-        """Write the calls whose backward never came, or not in full."""
+        """Write the calls whose backward never came, or not in full, but for those of an evaluation."""
         for call in self._open.values():
-            self._write(call)
-        self._open = {}
+            if call.evaluation and call.grad_output is None:
+                self._unlowered.add(call.operator, EVALUATION, call.to_record().macs)
+            else:
+                self._write(call)
+        self._open.clear()
 
     def __torch_dispatch__(
         self, function: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -119,9 +124,9 @@ class Recorder(TorchDispatchMode):
         elif role in ("unlowered", "convolution_backward"):
             reason = self._outside(frame, args) or "no lowering to a convolution or matrix product"
         else:
-            reason = self._forward(role, frame, args, number, node is not None)
-        if reason is not None:
-            self._unlowered.add(function, reason, count_macs(function, args, kwargs, result))
+            reason = self._forward(role, function, frame, args, number)
+        if reason is not None and (macs := count_macs(function, args, kwargs, result)) != 0:
+            self._unlowered.add(function, reason, macs)
         return result
 
     def _outside(self, frame: Frame | None, args: Sequence[Any]) -> str | None:
@@ -129,9 +134,7 @@ class Recorder(TorchDispatchMode):
             return EVALUATION
         return OUTSIDE if frame is None else None
 
-    def _forward(
-        self, role: str, frame: Frame | None, args: Sequence[Any], number: int, recomputed: bool
-    ) -> str | None:
+    def _forward(self, role: str, function: Any, frame: Frame | None, args: Sequence[Any], number: int) -> str | None:
         """Open a call, and write it unless a backward may come; return why not, if it cannot be recorded."""
         reason = self._outside(frame, args)
         if reason or frame is None:
@@ -143,23 +146,27 @@ class Recorder(TorchDispatchMode):
             operands = ops.product(args[first], args[first + 1], frame.module)
         if operands is None:
             return "three image dimensions or a sparse layout"
-        call = self._call(operands, frame, recomputed)
+        if operands.weight.numel() == 0 or operands.input.numel() == 0:
+            return None  # nothing to multiply
+        call = self._call(operands, function, frame)
         if _builds_graph(args) and call.expected:
             self._open[number] = call
         else:
             self._write(call)
         return None
 
-    def _call(self, operands: Operands, frame: Frame, recomputed: bool) -> Call:
+    def _call(self, operands: Operands, function: Any, frame: Frame) -> Call:
         matmul = operands.geometry.kind == "matmul"
         name = self._names.operation_name(frame, None if matmul else operands.weight)
         view, shape = operands.input_view()
         threshold = self._zeros.threshold("activation", operands.input)
         mask = pack(view, threshold, shape)
         needed = None
-        if self._provenance.stops_gradient_at_zeros(operands.input, recomputed):
+        if self._provenance.stops_gradient_at_zeros(operands.input, frame.node is not None):
             needed = mask if threshold == 0 else pack(view, 0.0, shape)
-        number, self._counts[name] = self._counts[name], self._counts[name] + 1
+        evaluation = not self._model.training
+        number = self._counts[name, evaluation]
+        self._counts[name, evaluation] += 1
         order, self._order = self._order, self._order + 1
         wanted = [(operands.layout != "columns", operands.input), (operands.layout == "columns", operands.weight)]
         return Call(
@@ -167,7 +174,9 @@ class Recorder(TorchDispatchMode):
             step=self._step,
             call=number,
             order=order,
-            recomputed=recomputed,
+            operator=function,
+            evaluation=evaluation,
+            recomputed=frame.node is not None,
             dtype=str(operands.input.dtype).removeprefix("torch."),
             geometry=operands.geometry,
             layout=operands.layout,
@@ -232,6 +241,8 @@ class Recorder(TorchDispatchMode):
         record = call.to_record()
         self._unlowered.recorded_macs += record.macs * (1 + record.needs_input_grad + record.needs_weight_grad)
         self._writer.write(record)
+        self.records += 1
+        self.dtypes.add(record.dtype)
 
 
 def _builds_graph(args: Sequence[Any]) -> bool:

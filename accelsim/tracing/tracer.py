@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -94,7 +95,7 @@ class Tracer:
         self._writer = TraceWriter(self._path, meta={**self._description(), **self._meta})
         Tracer._recording = self._writer.path
         self._closed = False
-        self._process = os.getpid()
+        self._process, self._thread = os.getpid(), threading.get_ident()
         self._recorder = Recorder(self._model, self._names, self._writer, self._zeros, self._unlowered)
         self._recorded = 0
         self._ended_by_optimizer = False
@@ -120,6 +121,11 @@ class Tracer:
             self._writer.close()
         if kind is None:
             self._unlowered.warn()
+        elif "torch dispatch mode" in str(error):
+            raise TracingError(
+                "what PyTorch must compile whole (fullgraph=True, flex_attention) cannot run while a step is recorded:"
+                " compile without fullgraph, use scaled_dot_product_attention"
+            ) from error
 
     def step(self) -> None:
         """End a training step where no optimizer does; right after an optimizer's step it changes nothing."""
@@ -132,7 +138,13 @@ class Tracer:
         self._ended_by_optimizer = False
 
     def _optimizer_stepped(self, *_: Any) -> None:
-        if os.getpid() == self._process and self._anything_ran():
+        if os.getpid() != self._process:
+            return
+        if threading.get_ident() != self._thread:
+            raise TracingError(
+                "an optimizer stepped in another thread than the tracer's: enter the tracer where it trains"
+            )
+        if self._anything_ran():
             self._end()
             self._step += 1
             self._begin()
@@ -159,14 +171,16 @@ class Tracer:
     def _end(self) -> None:
         assert self._writer is not None
         assert self._recorder is not None
-        if self._step in self._steps and self._recorder.operations:
+        if self._step in self._steps:
             self._recorder.end_step()
-            self._recorded += 1
+            self._recorded += self._recorder.records > 0
 
     def _describe_outcome(self) -> None:
         assert self._writer is not None
+        assert self._recorder is not None
         self._writer.meta["recorded_steps"] = self._recorded
         self._writer.meta["steps"] = self._step
+        self._writer.meta["dtype"] = ", ".join(sorted(self._recorder.dtypes))
         self._writer.meta["unlowered"] = self._unlowered.plain()
 
     def _turn_off(self) -> None:
@@ -185,10 +199,8 @@ class Tracer:
             _push_mode(mode)
 
     def _description(self) -> dict[str, Any]:
-        parameters = {str(parameter.dtype).removeprefix("torch.") for parameter in self._model.parameters()}
         return {
             "model": type(self._model).__name__,
-            "framework": f"torch {torch.__version__}",
             "torch": str(torch.__version__),
             "accelsim": accelsim_version(),
             "python": platform.python_version(),
@@ -197,7 +209,7 @@ class Tracer:
             "start": self._steps.start,
             "stop": None if self._steps.stop == sys.maxsize else self._steps.stop,
             "zero_as": self._zeros.plain(),
-            "dtype": ", ".join(sorted(parameters)),
+            "dtype": "",
             "recorded_steps": 0,
             "steps": 0,
             "unlowered": {},

@@ -69,7 +69,7 @@ class Unlowered:
             f" {f'{entry.macs / max(total, 1):.2%} of MACs' if entry.known else 'MACs unknown'}"
             for entry in sorted(entries, key=lambda entry: -entry.macs)
         )
-        warnings.warn(f"operations that are not in the trace: {named}", AccelsimWarning, stacklevel=4)
+        warnings.warn(f"operations that are not in the trace: {named}", AccelsimWarning, stacklevel=3)
 
 
 def count_macs(function: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> int | None:

@@ -394,3 +394,63 @@ def test_gradients_that_arrive_in_a_later_step_are_counted(tmp_path):
     with pytest.warns(AccelsimWarning, match="backward of an operation"):
         ops = record(net, tmp_path / "t.pkl", body)
     assert all(op.grad_output is None for op in ops)
+
+
+def test_empty_batches(tmp_path):
+    net = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Flatten(), nn.Linear(12, 2))
+
+    def body(_):
+        for batch in (0, 1):
+            net(torch.randn(batch, 2, 2, 2)).sum().backward()
+
+    assert [op.name for op in record(net, tmp_path / "t.pkl", body)] == ["0", "2"]
+
+
+def test_functional_calls(tmp_path):
+    net = _net()
+    parameters = {name: value.detach() * 2 for name, value in net.named_parameters()}
+    x = torch.randn(2, 3, 6, 6, requires_grad=True)
+    ops = record(net, tmp_path / "t.pkl", lambda _: torch.func.functional_call(net, parameters, (x,)).sum().backward())
+    assert [(op.name, op.kind, op.needs_weight_grad) for op in ops] == [(n, "conv", False) for n in ("0", "2", "5")]
+
+
+class Wrapped(torch.Tensor):
+    """A tensor subclass that unfolds every operation on what it wraps."""
+
+    @staticmethod
+    def __new__(cls, inner):
+        return torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        args = [arg.inner if isinstance(arg, cls) else arg for arg in args]
+        return cls(function(*args, **(kwargs or {})))
+
+
+def test_tensor_subclasses_unfold_first(tmp_path):
+    net = nn.Conv2d(3, 4, 3)
+
+    def body(_):
+        with torch.no_grad():
+            net(Wrapped(torch.randn(2, 3, 6, 6)))
+
+    (op,) = record(net, tmp_path / "t.pkl", body)
+    assert op.input.shape == (2, 3, 6, 6)
+
+
+@pytest.mark.parametrize("what", ["flex_attention", "fullgraph"])
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
+@pytest.mark.filterwarnings("ignore:Using `torch.compile")
+def test_what_must_be_compiled_whole_is_an_error(what, tmp_path):
+    torch._dynamo.reset()
+    model = nn.Linear(16, 16)
+    attention = pytest.importorskip("torch.nn.attention.flex_attention").flex_attention
+    whole = torch.compile(model, backend="eager", fullgraph=True)
+    x = torch.randn(1, 2, 128, 16)
+    with pytest.raises(TracingError, match="compile whole"), Tracer(model, tmp_path / "t.pkl"):
+        attention(x, x, x) if what == "flex_attention" else whole(x)
+    assert TraceReader(tmp_path / "t.pkl").complete
+    torch._dynamo.reset()

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
@@ -253,6 +254,55 @@ def test_evaluation_between_steps_is_counted_not_recorded(tmp_path):
     assert reasons == {("evaluation, the model was in eval mode", 6), ("evaluation, the model was in eval mode", 4)}
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_evaluation_that_builds_a_graph_is_none_the_less(first, tmp_path):
+    """Nobody wrote torch.no_grad: what tells is that no backward comes."""
+    loop = Loop()
+
+    def evaluate():
+        loop.model.eval()
+        loop.model(torch.randn(4, 3, 8, 8))
+        loop.model.train()
+
+    ops = record(loop.model, tmp_path / "t.pkl", lambda _: (first and evaluate(), loop(), first or evaluate()))
+    assert len(ops) == 3 * len(LAYERS)
+    assert [op.call for op in ops if op.name == "stem"] == [0, 1]
+    found = meta(tmp_path / "t.pkl")
+    assert sum(entry["count"] for entry in found["unlowered"].values()) == len(LAYERS)
+    assert found["recorded_steps"] == 1
+
+
+def test_training_in_eval_mode_is_training(tmp_path):
+    loop = Loop()
+    loop.model.eval()
+
+    def body(_):
+        loop.model(torch.randn(4, 3, 8, 8)).square().sum().backward()
+        loop.optimizer.step()
+
+    ops = record(loop.model, tmp_path / "t.pkl", body)
+    assert [op.name for op in ops] == LAYERS
+    assert all(op.needs_weight_grad for op in ops)
+
+
+def test_training_in_another_thread_is_an_error(tmp_path):
+    loop = Loop()
+    errors = []
+
+    def train():
+        try:
+            loop()
+        except TracingError as error:
+            errors.append(str(error))
+
+    with Tracer(loop.model, tmp_path / "t.pkl"):
+        thread = threading.Thread(target=train)
+        thread.start()
+        thread.join()
+    assert len(errors) == 1
+    assert "another thread" in errors[0]
+
+
 def test_products_of_the_loss_are_named_with_their_share(tmp_path):
     loop = Loop()
 
@@ -264,6 +314,7 @@ def test_products_of_the_loss_are_named_with_their_share(tmp_path):
     with pytest.warns(AccelsimWarning, match=r"aten.mm × 1, outside any module, 0.\d+% of MACs") as warned:
         record(loop.model, tmp_path / "t.pkl", body)
     assert len(warned) == 1
+    assert warned[0].filename.endswith("loops.py")  # where the with statement stands
     forward, backward = meta(tmp_path / "t.pkl")["unlowered"].values()
     assert (forward["count"], forward["macs"]) == (1, 4 * 4 * 4)
     assert (backward["count"], backward["macs"]) == (2, 2 * 4 * 4 * 4)
