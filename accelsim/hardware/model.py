@@ -23,6 +23,7 @@ Extent = Annotated[StrictInt, Field(ge=1, le=4096)]
 Depth = Annotated[StrictInt, Field(ge=1, le=1 << 20)]
 Rate = Annotated[StrictFloat, Field(gt=0, le=1e9)]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+TENSORDASH_LANES = 16  # its moves and lane levels are defined for 16
 
 
 def _each_once(tensors: tuple[TensorKind, ...]) -> tuple[TensorKind, ...]:
@@ -44,10 +45,26 @@ class Array(_Part):
     rows: Extent = Field(description="R, rows of PEs; a tile takes R rows of operand A")
     cols: Extent = Field(description="C, columns of PEs; a tile takes C columns of operand B")
     lanes: Extent = Field(1, description="L, multiply-accumulate lanes of a PE, reducing along K")
-    dataflow: Literal["output_stationary"] = Field("output_stationary", description="which operand stays in the PEs")
-    interconnect: Literal["broadcast"] = Field(
-        "broadcast", description="broadcast: operands reach a whole row or column of PEs in the same cycle"
+    dataflow: Literal["output_stationary", "weight_stationary", "input_stationary"] = Field(
+        "output_stationary",
+        description="what stays in the PEs: partial sums, operand A (weight_stationary) or B (input_stationary)",
     )
+    interconnect: Literal["broadcast", "systolic"] = Field(
+        "broadcast",
+        validate_default=True,
+        description="broadcast: operands reach a whole row or column of PEs in the same cycle; systolic: they move on"
+        " from PE to PE, a cycle each",
+    )
+
+    @field_validator("interconnect")
+    @classmethod
+    def _carries_the_dataflow(cls, interconnect: str, info: ValidationInfo) -> str:
+        dataflow, lanes = info.data.get("dataflow", "output_stationary"), info.data.get("lanes", 1)
+        if interconnect == "broadcast" and dataflow != "output_stationary":
+            raise ValueError(f"the dataflow {dataflow} needs a systolic one")
+        if interconnect == "systolic" and lanes != 1:
+            raise ValueError(f"PEs of a systolic array have one lane, not {lanes}: make lanes 1")
+        return interconnect
 
 
 class Skipping(_Part):
@@ -69,6 +86,17 @@ class Skipping(_Part):
         False,
         description="a consumed pair with a zero operand does not toggle the multiplier: less energy, the same cycles",
     )
+    scheduler: Literal["tensordash"] | None = Field(
+        None,
+        description="tensordash: no scanner; the sparser operand of tensors moves up in time and across 16 lanes"
+        " (scan_width, fifo_depth and sync play no part)",
+    )
+    stage_depth: Annotated[StrictInt, Field(ge=1, le=3)] = Field(
+        3, description="tensordash: windows of 16 K positions that a schedule sees; the most it advances in a cycle"
+    )
+    advance: Literal["together", "alone"] = Field(
+        "together", description="tensordash: whether all schedules of a tile move on by the same windows or each alone"
+    )
 
     @field_validator("fifo_depth")
     @classmethod
@@ -77,6 +105,19 @@ class Skipping(_Part):
         if depth < width:
             raise ValueError(f"a full window of scan_width {width} pairs would never fit, make it at least {width}")
         return depth
+
+    @field_validator("scheduler")
+    @classmethod
+    def _has_what_it_schedules(cls, scheduler: str | None, info: ValidationInfo) -> str | None:
+        if scheduler is None:
+            return scheduler
+        if not info.data.get("tensors", True):
+            raise ValueError("it needs at least one tensor to schedule, list it in skipping.tensors")
+        if info.data.get("blocks"):
+            raise ValueError("it drops no blocks, leave skipping.blocks empty")
+        if info.data.get("outputs"):
+            raise ValueError("it leaves out no outputs, make skipping.outputs false")
+        return scheduler
 
 
 class Precision(_Part):
@@ -146,6 +187,18 @@ class Hardware(_Part):
     )
     energy: Text = Field("horowitz-45nm", description="a shipped energy table's name, or the path of a YAML file")
 
+    @field_validator("skipping")
+    @classmethod
+    def _suits_the_array(cls, skipping: Skipping, info: ValidationInfo) -> Skipping:
+        array = info.data.get("array")
+        if array is None:
+            return skipping
+        if array.interconnect == "systolic" and (skipping.tensors or skipping.blocks or skipping.outputs):
+            raise ValueError("a systolic array skips nothing, leave tensors and blocks empty and outputs false")
+        if skipping.scheduler == "tensordash" and array.lanes != TENSORDASH_LANES:
+            raise ValueError(f"scheduler tensordash needs array.lanes {TENSORDASH_LANES}, not {array.lanes}")
+        return skipping
+
     @property
     def skips(self) -> bool:
         """Whether any zero is skipped; if none, the machine takes as many array cycles as its dense baseline."""
@@ -153,7 +206,7 @@ class Hardware(_Part):
 
     def dense(self) -> Hardware:
         """Return the baseline of every speedup: this machine making use of no zero, in time, energy or storage."""
-        unused = {"tensors": (), "blocks": (), "outputs": False, "gate_zeros": False}
+        unused = {"tensors": (), "blocks": (), "outputs": False, "gate_zeros": False, "scheduler": None}
         return self.model_copy(
             update={
                 "skipping": self.skipping.model_copy(update=unused),

@@ -20,6 +20,7 @@ class Slots:
         barrier: the PE's group has ended, another has not.
         sync: the group's scanner was blocked by a full queue, or the group is only draining.
         starved: the scanner advanced and gave the PE too little.
+        skew: operands travel into, or results out of, a systolic array (its fill and drain).
         memory: the array waits for data or for room.
     """
 
@@ -29,6 +30,7 @@ class Slots:
     barrier: int = 0
     sync: int = 0
     starved: int = 0
+    skew: int = 0
     memory: int = 0
 
     @property

@@ -9,15 +9,23 @@ from accelsim.lowering.gemm import MaskedGemm
 from accelsim.timing.dense import time_dense
 from accelsim.timing.outcome import GemmTiming
 from accelsim.timing.scan import time_scanning
+from accelsim.timing.systolic import time_systolic
+from accelsim.timing.tensordash import time_tensordash
 
 PE_KINDS: dict[str, Callable[[Hardware, MaskedGemm], GemmTiming]] = {
     "dense": time_dense,
     "scanning": time_scanning,
+    "systolic": time_systolic,
+    "tensordash": time_tensordash,
 }
 
 
 def pe_kind(hw: Hardware) -> str:
     """Name the PE kind of a machine."""
+    if hw.array.interconnect == "systolic":
+        return "systolic"
+    if hw.skipping.scheduler is not None:
+        return hw.skipping.scheduler
     return "scanning" if hw.skipping.tensors else "dense"
 
 
