@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import asdict, dataclass
 
 from accelsim.errors import TrainingError
@@ -88,10 +87,9 @@ class TrainConfig:
         return CubicSchedule(start, end, final_density=1 - self.sparsity, every=self.prune_every)
 
     @property
-    def command(self) -> str:
-        """The command line that repeats the run, without where it writes."""
-        options = [part for name, value in asdict(self).items() for part in (option(name), str(value))]
-        return shlex.join(["accelsim", "train", *options])
+    def options(self) -> list[str]:
+        """The options of `accelsim train` that repeat the run, without where it writes and what it records."""
+        return [part for name, value in asdict(self).items() for part in (option(name), str(value))]
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of a step: half a cosine from `learning_rate` at the first step towards 0 behind the last."""

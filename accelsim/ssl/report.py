@@ -31,11 +31,11 @@ def write_losses(training: Training, path: Path) -> None:
     _write_whole(path, text.getvalue().encode())
 
 
-def results(training: Training, trained_knn: float, traces: list[str]) -> dict[str, Any]:
+def results(training: Training, trained_knn: float, command: str, traces: list[str]) -> dict[str, Any]:
     """Collect what a finished run measured, as plain values for JSON."""
     data, losses = training.data, training.losses
     return {
-        "command": training.config.command,
+        "command": command,
         "config": asdict(training.config),
         "seed": training.config.seed,
         "git": git_state(),

@@ -42,7 +42,7 @@ class Recording:
     zero_as: str | float | dict[str, str | float] = "exact"
 
     @property
-    def options(self) -> str:
+    def options(self) -> list[str]:
         """The options of `accelsim train` that record this again; the file by its name alone."""
         values = {"record": self.path.name, "record_every": self.every, "record_start": self.start}
         if self.stop is not None:
@@ -52,7 +52,7 @@ class Recording:
             if isinstance(self.zero_as, dict)
             else self.zero_as
         )
-        return shlex.join(part for name, value in values.items() for part in (option(name), str(value)))
+        return [part for name, value in values.items() for part in (option(name), str(value))]
 
     def part(self, resumed: bool) -> Path:
         """Return the file to write.
@@ -106,7 +106,8 @@ def train(
     training = Training(config, load_data(config.data))
     if state is not None:
         training.load_state(state)
-    recorder = _recorder(training, recording, resume)  # refuses what it cannot record before any time is spent
+    command = command_line(config, out, recording)
+    recorder = _recorder(training, recording, command, resume)  # refuses what it cannot record before any time is spent
     if state is None:
         _make_directory(out)
         training.untrained_knn = training.knn()
@@ -125,13 +126,21 @@ def train(
     if training.step < config.steps:
         return None
     trained_knn = training.knn()
-    found = results(training, trained_knn, _traces(recording))
+    found = results(training, trained_knn, command, _traces(recording))
     write_figure(training, trained_knn, out / "loss")
     write_results(found, out / "results.json")
     return found
 
 
-def _recorder(training: Training, recording: Recording | None, resumed: bool) -> AbstractContextManager[object]:
+def command_line(config: TrainConfig, out: Path, recording: Recording | None) -> str:
+    """Return the command that does a run again, with directory and trace by their names alone."""
+    options = [*config.options, "--out", out.resolve().name, *(recording.options if recording else ())]
+    return shlex.join(["accelsim", "train", *options])
+
+
+def _recorder(
+    training: Training, recording: Recording | None, command: str, resumed: bool
+) -> AbstractContextManager[object]:
     if recording is None or training.step == training.config.steps:
         return nullcontext()
     from accelsim.tracing import Tracer
@@ -151,7 +160,7 @@ def _recorder(training: Training, recording: Recording | None, resumed: bool) ->
             "framework": config.framework,
             "model": f"{config.arch}, width {config.width}, {config.stem} stem",
             "data": config.data,
-            "command": f"{config.command} {recording.options}",
+            "command": command,
             "git": git_state(),
         },
     )

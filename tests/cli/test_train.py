@@ -17,7 +17,7 @@ from accelsim.cli.train import parse_zero_as, train
 from accelsim.errors import TrainingError
 from accelsim.ssl import train as train_module
 from accelsim.ssl.config import TrainConfig
-from accelsim.ssl.train import Recording
+from accelsim.ssl.train import Recording, command_line
 from accelsim.trace import open_trace
 
 app = typer.Typer()
@@ -62,13 +62,15 @@ def test_the_command_in_the_metadata_repeats_the_run(config, every, start, stop,
     called = []
 
     def run(config: TrainConfig, out: Path, recording: Recording, *rest: object) -> None:
-        called.append((config, recording))
+        called.append((config, out, recording))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train_module, "train", run)
-        result = _run(*shlex.split(f"{config.command} {recording.options}")[2:], "--out", "somewhere")
+        words = shlex.split(command_line(config, Path("some where"), recording))
+        assert words[:2] == ["accelsim", "train"]
+        result = _run(*words[2:])
     assert result.exit_code == 130, result.output  # `run` returned None, as if it had been stopped
-    assert called == [(config, recording)]
+    assert called == [(config, Path("some where"), recording)]
 
 
 @pytest.mark.filterwarnings("ignore::accelsim.errors.AccelsimWarning")

@@ -51,16 +51,16 @@ def _assert_same(one: object, other: object, where: str = "") -> None:
 
 @pytest.mark.parametrize("stop", [1, 3, 5])
 def test_a_run_stopped_and_resumed_equals_one_that_was_not(tmp_path: Path, stop: int) -> None:
-    whole = train(TINY, tmp_path / "whole")
+    whole = train(TINY, tmp_path / "whole/run")
     before = signal.getsignal(signal.SIGINT)
-    assert train(TINY, tmp_path / "parts", on_step=_stop_at(stop)) is None
+    assert train(TINY, tmp_path / "parts/run", on_step=_stop_at(stop)) is None
     assert signal.getsignal(signal.SIGINT) is before
-    assert load_checkpoint(tmp_path / "parts/checkpoint.pt")["step"] == stop
-    assert not (tmp_path / "parts/results.json").exists()
+    assert load_checkpoint(tmp_path / "parts/run/checkpoint.pt")["step"] == stop
+    assert not (tmp_path / "parts/run/results.json").exists()
     torch.manual_seed(999)
-    parts = train(TINY, tmp_path / "parts", resume=True)
-    _assert_same(*(dict(load_checkpoint(tmp_path / run / "checkpoint.pt")) for run in ("whole", "parts")))
-    assert (tmp_path / "whole/loss.csv").read_text() == (tmp_path / "parts/loss.csv").read_text()
+    parts = train(TINY, tmp_path / "parts/run", resume=True)
+    _assert_same(*(dict(load_checkpoint(tmp_path / name / "run/checkpoint.pt")) for name in ("whole", "parts")))
+    assert (tmp_path / "whole/run/loss.csv").read_text() == (tmp_path / "parts/run/loss.csv").read_text()
     assert whole == parts
 
 
@@ -143,8 +143,9 @@ def test_recorded_weights_have_the_masks_zeros_and_views_are_two_calls(tmp_path:
             compared += 1
     assert compared == 3 * 2 * 19
     assert trace.meta["framework"] == "simclr"
-    assert trace.meta["command"].endswith("--record run.pkl --record-every 2 --record-start 1 --zero-as exact")
-    assert trace.meta["command"].startswith("accelsim train --framework simclr ")
+    command = trace.meta["command"]
+    assert command.startswith("accelsim train --framework simclr ")
+    assert command.endswith("--out out --record run.pkl --record-every 2 --record-start 1 --zero-as exact")
 
 
 def test_a_resumed_run_records_into_another_file(tmp_path: Path) -> None:
