@@ -10,6 +10,7 @@ import typer
 from accelsim.cli.inspect import inspect
 from accelsim.cli.run import run
 from accelsim.cli.train import train
+from accelsim.cli.validate import validate_app
 from accelsim.errors import AccelsimError
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(inspect)
 app.command()(train)
+app.add_typer(validate_app)
 
 
 def main() -> None:

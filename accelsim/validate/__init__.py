@@ -1,0 +1,1 @@
+"""accelsim beside independent implementations of the same machines."""
