@@ -1,8 +1,8 @@
 """What recording costs: `python benchmarks/tracer_cost.py`.
 
 A ResNet-18 for CIFAR (3x3 stem, standard widths unless --width says otherwise) trains on random images. Each figure
-is the median over interleaved pairs of steps, one of either kind, so that a machine's drift falls on both. Memory is
-what the process's peak grows by when a step is recorded.
+is the median over interleaved pairs of steps, one of either kind, so that a machine's drift falls on both; time is
+processor time, so that other processes count less. Memory is what the process's peak grows by (Linux).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -70,9 +69,9 @@ class Run:
         self.optimizer.step()
 
     def seconds(self) -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         self.step()
-        return time.perf_counter() - start
+        return time.process_time() - start
 
 
 def compare(one: Callable[[], float], other: Callable[[], float], pairs: int) -> tuple[float, float, float]:
@@ -109,25 +108,32 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "run.pkl"
 
-        def within(every: int, start: int) -> Callable[[], float]:
+        def within(start: int) -> Callable[[], float]:
             """A step of a tracer that records it (start 0) or not; entering and leaving are not measured."""
 
             def seconds() -> float:
-                with Tracer(run.model, path, every=every, start=start) if every else nullcontext():
+                with Tracer(run.model, path, start=start):
                     return run.seconds()
 
             return seconds
 
-        unrecorded, recorded, ratio = compare(within(1, 1), within(1, 0), options.pairs)
-        bare, idle, idle_ratio = compare(run.seconds, within(1, 1), 3 * options.pairs)
+        unrecorded, recorded, ratio = compare(within(1), within(0), options.pairs)
+        bare, idle, idle_ratio = compare(run.seconds, within(1), 3 * options.pairs)
 
-        reset_peak()
-        run.step()
-        without = peak_mib()
+        def peak(start: int) -> Callable[[], float]:
+            """Peak memory of a step of a tracer that records it (start 0) or not."""
+
+            def mib() -> float:
+                with Tracer(run.model, path, start=start):
+                    reset_peak()
+                    run.step()
+                    return peak_mib()
+
+            return mib
+
+        without, with_tracer, _ = compare(peak(1), peak(0), options.pairs)
         with Tracer(run.model, path):
-            reset_peak()
             run.step()
-            with_tracer = peak_mib()
         size = path.stat().st_size
         masks = sum(mask.bits.nbytes for op in TraceReader(path) for mask in op.masks.values())
 

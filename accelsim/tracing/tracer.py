@@ -115,7 +115,10 @@ class Tracer:
             return
         try:
             if kind is None:
-                self._end()  # a step that was broken off has calls whose backward is missing: these stay unwritten
+                self._end()
+            elif self._recorder is not None and self._recorder.records:
+                # calls whose backward is missing stay unwritten: they would look like a momentum encoder's
+                self._writer.meta["incomplete_step"] = self._step
         finally:
             self._describe_outcome()
             self._writer.close()
@@ -211,6 +214,7 @@ class Tracer:
             "zero_as": self._zeros.plain(),
             "dtype": "",
             "recorded_steps": 0,
+            "incomplete_step": None,
             "steps": 0,
             "unlowered": {},
         }

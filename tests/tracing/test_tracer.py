@@ -335,7 +335,23 @@ def test_a_broken_step_leaves_a_valid_file_and_a_clean_stack(tmp_path):
     reader = TraceReader(tmp_path / "t.pkl")
     assert reader.complete
     assert reader.meta["recorded_steps"] == 1
+    assert reader.meta["incomplete_step"] is None  # nothing of it was written
     assert len(reader) == 3 * len(LAYERS)
+
+
+def test_a_step_broken_off_in_its_backward_is_named(tmp_path):
+    loop = Loop()
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    loop.model.shortcut.weight.register_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt), Tracer(loop.model, tmp_path / "t.pkl", first_step=5):
+        loop()
+    reader = TraceReader(tmp_path / "t.pkl")
+    assert reader.meta["incomplete_step"] == 5
+    assert 0 < len(reader) < 3 * len(LAYERS)
+    assert not _get_current_dispatch_mode_stack()
 
 
 class _Other(TorchDispatchMode):
