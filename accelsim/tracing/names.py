@@ -70,18 +70,18 @@ class ModuleNames:
         stack = self._stack
         return stack[-1] if stack else None
 
-    def operation_name(self, frame: Frame, weight: torch.Tensor | None) -> str:
+    def operation_name(self, frame: Frame, weight: int | None) -> str:
         """Name of an operation in a module: the module's, or that of the parameter that is not its `weight`.
 
         A functional call with a submodule's weight is named after the submodule, one with the module's own parameter
-        `in_proj_weight` gets that name; two layers that share a weight keep their own names.
+        `in_proj_weight` gets that name; two layers that share a weight keep their own names. The weight is given by
+        the address of its storage, None if there is none.
         """
         if weight is None:
             return frame.name
-        storage = weight.untyped_storage()._cdata
         # own parameters come first in named_parameters
         for path, parameter in frame.module.named_parameters(remove_duplicate=False):
-            if parameter.untyped_storage()._cdata == storage:
+            if parameter.untyped_storage()._cdata == weight:
                 if path == "weight":
                     return frame.name
                 prefix = "" if frame.module is self._model else f"{frame.name}."

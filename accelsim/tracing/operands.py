@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -108,30 +108,28 @@ def convolution(args: Sequence[Any]) -> Operands | None:
     )
 
 
-def product(a: torch.Tensor, b: torch.Tensor, module: nn.Module) -> Operands | None:
+def product(
+    a: torch.Tensor, b: torch.Tensor, module: nn.Module, origin: Callable[[torch.Tensor], int]
+) -> Operands | None:
     """Return the operands of a x b as run by a module, None if one of them is not an ordinary dense tensor.
 
     The weight is the operand that is one of the module's parameters; in a module with parameters of its own whose
     values are computed first (masked, normalised, cast), the second operand, as in `torch.nn.Linear`. Otherwise both
-    are activations.
+    are activations. `origin` gives the address of a tensor's storage, or of the parameter's it is a cast of.
     """
     if a.layout is not torch.strided or b.layout is not torch.strided:
         return None
     remembered = Product.of(a, b)
     shared = a.dim() == 2 or a.shape[0] == 1
     parameters = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
-    if _is_parameter(b, parameters) and (shared or b.stride(0) == 0):
+    if origin(b) in parameters and (shared or b.stride(0) == 0):
         return Operands(b, a, "rows", Geometry(), remembered)
-    if _is_parameter(a, parameters) and (shared or a.stride(0) == 0):
+    if origin(a) in parameters and (shared or a.stride(0) == 0):
         return Operands(a, b, "columns", Geometry(), remembered)
     if a.dim() == 2 and any(True for _ in module.parameters()):
         return Operands(b, a, "rows", Geometry(), remembered)
     groups = a.shape[0] if a.dim() == 3 else 1
     return Operands(b, a, "batched", Geometry(kind="matmul", groups=groups), remembered)
-
-
-def _is_parameter(tensor: torch.Tensor, parameters: set[int]) -> bool:
-    return tensor.untyped_storage()._cdata in parameters
 
 
 def _pair(extents: Sequence[int], weight: torch.Tensor, missing: int) -> Pair:

@@ -1,4 +1,4 @@
-"""What is known of storages: which hold a ReLU's output, and into which nothing was written lately.
+"""What is known of storages: which hold a ReLU's output or a parameter's cast, and which were not written lately.
 
 Where a tensor that came out of a ReLU is zero, its gradient will be zeroed anyway.
 
@@ -40,12 +40,20 @@ class Provenance:
         # The weak reference keeps a storage's address from being used again, so an address found here is the one meant.
         self._tags: dict[int, tuple[StorageWeakRef, Tag]] = {}
         self._unwritten: set[int] = set()
+        self._casts: dict[int, tuple[StorageWeakRef, int]] = {}
         self._written: dict[Any, tuple[tuple[int, str], ...]] = {}
 
     def clear(self) -> None:
         """Forget all tags and marks."""
         self._tags.clear()
         self._unwritten.clear()
+        self._casts.clear()
+
+    def origin(self, tensor: torch.Tensor) -> int:
+        """Address of the tensor's storage, or of the parameter's that autocast made it of."""
+        address: int = tensor.untyped_storage()._cdata
+        cast = self._casts.get(address)
+        return cast[1] if cast else address
 
     def mark_unwritten(self, tensor: torch.Tensor) -> None:
         """Mark a tensor's storage until something is written into it; the caller keeps the storage alive."""
@@ -85,14 +93,13 @@ class Provenance:
                     address = tensor.untyped_storage()._cdata
                     self._tags.pop(address, None)
                     self._unwritten.discard(address)
+                    self._casts.pop(address, None)
+        if function is aten._to_copy.default and isinstance(args[0], torch.nn.Parameter):
+            storage = result.untyped_storage()
+            self._casts[storage._cdata] = StorageWeakRef(storage), args[0].untyped_storage()._cdata
         if tag is not None:
             self._set(result[0] if isinstance(result, tuple) else result, tag)
         return result
-
-    def purge(self) -> None:
-        """Drop the entries of storages that no longer exist."""
-        for address in [address for address, (storage, _) in self._tags.items() if storage.expired()]:
-            del self._tags[address]
 
     def _set(self, tensor: torch.Tensor, tag: Tag) -> None:
         storage = tensor.untyped_storage()

@@ -143,7 +143,7 @@ class Recorder(TorchDispatchMode):
             operands = ops.convolution(args)
         else:
             first = 1 if role == "added_product" else 0
-            operands = ops.product(args[first], args[first + 1], frame.module)
+            operands = ops.product(args[first], args[first + 1], frame.module, self._provenance.origin)
         if operands is None:
             return "three image dimensions or a sparse layout"
         if operands.weight.numel() == 0 or operands.input.numel() == 0:
@@ -157,7 +157,7 @@ class Recorder(TorchDispatchMode):
 
     def _call(self, operands: Operands, function: Any, frame: Frame) -> Call:
         matmul = operands.geometry.kind == "matmul"
-        name = self._names.operation_name(frame, None if matmul else operands.weight)
+        name = self._names.operation_name(frame, None if matmul else self._provenance.origin(operands.weight))
         view, shape = operands.input_view()
         threshold = self._zeros.threshold("activation", operands.input)
         mask = pack(view, threshold, shape)

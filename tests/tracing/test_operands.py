@@ -234,11 +234,17 @@ def test_operands_that_share_a_storage(tmp_path):
         assert np.array_equal(ours, (theirs != 0).numpy())
 
 
-@pytest.mark.filterwarnings("ignore:An output with one or more elements")
-def test_attention_with_visible_products(tmp_path):
+@pytest.mark.parametrize("autocast", [False, True])
+def test_attention_with_visible_products(autocast, tmp_path):
     attention = nn.MultiheadAttention(8, 2, batch_first=True)
     x = torch.randn(3, 5, 8, requires_grad=True)
-    ops = record(attention, tmp_path / "t.pkl", lambda _: attention(x, x, x, need_weights=True)[0].sum().backward())
+
+    def body(_):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            y = attention(x, x, x, need_weights=True)[0]
+        y.sum().backward()
+
+    ops = record(attention, tmp_path / "t.pkl", body)
     assert [(op.name, op.kind) for op in ops] == [
         ("in_proj_weight", "conv"),
         ("MultiheadAttention", "matmul"),
