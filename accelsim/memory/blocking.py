@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.errors import HardwareError
-from accelsim.hardware.model import Hardware
+from accelsim.hardware.model import Buffers, Hardware
 from accelsim.lowering.gemm import Footprint, MaskedGemm
 
+Indices = NDArray[np.int64]
 Order = Literal["rows", "columns"]
 ORDERS: tuple[Order, ...] = ("rows", "columns")
 CHUNK = 64  # K is cut at multiples of this many positions
@@ -35,10 +39,9 @@ class Blocking:
 class Lines:
     """Source lines behind runs of grid lines, by prefix sums; every line of a run counts once."""
 
-    def __init__(self, footprint: Footprint) -> None:
-        self.footprint = footprint
-        first, last = footprint.first, footprint.last
-        nonzeros = np.append(0, np.cumsum(footprint.line_nonzeros))
+    def __init__(self, grid_width: int, first: Indices, last: Indices, line_nonzeros: Indices) -> None:
+        self.grid_width, self.grid_lines = grid_width, first.size
+        nonzeros = np.append(0, np.cumsum(line_nonzeros))
         reached = np.maximum.accumulate(np.append(0, last))[:-1]
         fresh = np.minimum(np.maximum(first, reached), last)
         self._new_lines = np.append(0, np.cumsum(last - fresh))
@@ -48,15 +51,15 @@ class Lines:
 
     def behind(self, start: int, stop: int) -> tuple[int, int]:
         """Lines, and non-zeros in them, behind the grid positions [start, stop)."""
-        low, high = start // self.footprint.grid_width, -(-stop // self.footprint.grid_width)
+        low, high = start // self.grid_width, -(-stop // self.grid_width)
         lines = self._own_lines[low] + self._new_lines[high] - self._new_lines[low + 1]
         nonzeros = self._own_nonzeros[low] + self._new_nonzeros[high] - self._new_nonzeros[low + 1]
         return int(lines), int(nonzeros)
 
     def most_behind(self, positions: int) -> int:
         """The most lines behind any run of this many grid positions."""
-        run = min(-(-(positions - 1) // self.footprint.grid_width) + 1, self.footprint.grid_lines)
-        starts = np.arange(self.footprint.grid_lines - run + 1)
+        run = min(-(-(positions - 1) // self.grid_width) + 1, self.grid_lines)
+        starts = np.arange(self.grid_lines - run + 1)
         return int((self._own_lines[starts] + self._new_lines[starts + run] - self._new_lines[starts + 1]).max())
 
     @property
@@ -70,50 +73,132 @@ class Lines:
         return int(self._new_lines[-1])
 
 
-def b_fraction(gemm: MaskedGemm, columns: int, chunk: int) -> tuple[int, int]:
-    """Share of each line's elements that a macro-tile reads, as a fraction.
-
-    Along the columns of a GEMM (forward, input_grad) a chunk of K reads its share of taps and channels; along K
-    (weight_grad) a block of columns reads its share of the channels.
-    """
-    if gemm.footprint.along == "n":
-        return chunk, gemm.k
-    return min(columns, gemm.footprint.channels), gemm.footprint.channels
+def lines_behind(footprint: Footprint) -> Lines:
+    """Return the lines, with their non-zeros, that operand B is gathered from."""
+    return Lines(footprint.grid_width, footprint.first, footprint.last, footprint.line_nonzeros)
 
 
-def choose_blocking(hw: Hardware, gemm: MaskedGemm, lines: Lines) -> Blocking:
+@dataclass(frozen=True)
+class Problem:
+    """All that a blocking depends on: shapes, not masks, so that layers, steps and machines share solutions."""
+
+    rows: int
+    cols: int
+    operand_bits: int
+    accumulator_bits: int
+    buffers: Buffers
+    m: int
+    n: int
+    k: int
+    channels: int
+    line_elements: int
+    along: Literal["n", "k"]
+    grid_width: int
+    first: bytes
+    last: bytes
+
+    @classmethod
+    def of(cls, hw: Hardware, gemm: MaskedGemm) -> Problem:
+        """Pose the problem of one GEMM on one machine."""
+        footprint = gemm.footprint
+        return cls(
+            rows=hw.array.rows,
+            cols=hw.array.cols,
+            operand_bits=hw.precision.operand_bits,
+            accumulator_bits=hw.precision.accumulator_bits,
+            buffers=hw.memory.buffers,
+            m=gemm.m,
+            n=gemm.n,
+            k=gemm.k,
+            channels=footprint.channels,
+            line_elements=footprint.line_elements,
+            along=footprint.along,
+            grid_width=footprint.grid_width,
+            first=footprint.first.tobytes(),
+            last=footprint.last.tobytes(),
+        )
+
+    @property
+    def row_tiles(self) -> int:
+        """Tiles along M."""
+        return -(-self.m // self.rows)
+
+    def lines(self) -> Lines:
+        """Return the lines behind operand B, their non-zeros left out."""
+        first, last = np.frombuffer(self.first, np.int64), np.frombuffer(self.last, np.int64)
+        return Lines(self.grid_width, first, last, np.zeros(int(last.max()), np.int64))
+
+    def b_fraction(self, columns: int, chunk: int) -> tuple[int, int]:
+        """Share of each line's elements that a macro-tile reads, as a fraction.
+
+        Along the columns of a GEMM (forward, input_grad) a chunk of K reads its share of taps and channels; along K
+        (weight_grad) a block of columns reads its share of the channels.
+        """
+        return (chunk, self.k) if self.along == "n" else (min(columns, self.channels), self.channels)
+
+    def half_buffers(self) -> tuple[float, float, float]:
+        """Bytes of half of each buffer: operand A's, operand B's, the outputs'."""
+        buffers = self.buffers
+        return buffers.weight_kib * KIB / 2, buffers.input_kib * KIB / 2, buffers.output_kib * KIB / 2
+
+    def needed_bytes(self, lines: Lines, row_tiles: int, columns: int, chunk: int) -> tuple[float, float, float]:
+        """Bytes that one macro-tile takes in each buffer; on-chip words are not compressed."""
+        rows = min(row_tiles * self.rows, self.m)
+        share, whole = self.b_fraction(columns, chunk)
+        behind = lines.most_behind(columns if self.along == "n" else chunk)
+        elements = -(-behind * self.line_elements * share // whole)
+        word = self.operand_bits / 8
+        return rows * chunk * word, elements * word, rows * columns * self.accumulator_bits / 8
+
+
+def choose_blocking(hw: Hardware, gemm: MaskedGemm) -> Blocking:
     """Choose the macro-tile that moves the least, estimated on uncompressed words; it does not depend on the masks.
 
     Raises:
         HardwareError: a buffer does not hold one tile; says which and how large it must be.
     """
-    rows, cols = hw.array.rows, hw.array.cols
-    row_tiles = -(-gemm.m // rows)
+    problem = Problem.of(hw, gemm)
+    blocking = _solve(problem)
+    if blocking is None:
+        needs = problem.needed_bytes(problem.lines(), 1, min(problem.cols, problem.n), min(CHUNK, problem.k))
+        keys = ("weight_kib", "input_kib", "output_kib")
+        key, need, have = next(
+            (key, need, have)
+            for key, need, have in zip(keys, needs, problem.half_buffers(), strict=True)
+            if need > have
+        )
+        raise HardwareError(
+            f"{hw.name}: memory.buffers.{key} is {have * 2 / KIB:g}, too small for one tile of a GEMM of"
+            f" m={gemm.m}, n={gemm.n}, k={gemm.k}; it needs at least {ceil(need * 2 / KIB)}"
+        )
+    return blocking
+
+
+@lru_cache(maxsize=4096)
+def _solve(problem: Problem) -> Blocking | None:
+    lines = problem.lines()
     candidates = []
-    for taken_rows in _doublings(row_tiles):
-        for taken_columns in _doublings(-(-gemm.n // cols)):
-            columns = min(taken_columns * cols, gemm.n)
-            chunk = _largest_chunk(hw, gemm, lines, taken_rows, columns)
-            if chunk:
+    for row_tiles in _doublings(problem.row_tiles):
+        for column_tiles in _doublings(-(-problem.n // problem.cols)):
+            columns = min(column_tiles * problem.cols, problem.n)
+            if chunk := _largest_chunk(problem, lines, row_tiles, columns):
                 for order in ORDERS:
-                    candidates.append(_scored(gemm, lines, Blocking(taken_rows, columns, chunk, order), row_tiles))
-    if not candidates:
-        _refuse(hw, gemm, lines)
-    return min(candidates, key=lambda candidate: candidate[:2])[2]
+                    candidates.append(_scored(problem, lines, Blocking(row_tiles, columns, chunk, order)))
+    return min(candidates, key=lambda candidate: candidate[:2])[2] if candidates else None
 
 
-def _scored(gemm: MaskedGemm, lines: Lines, blocking: Blocking, row_tiles: int) -> tuple[float, int, Blocking]:
+def _scored(problem: Problem, lines: Lines, blocking: Blocking) -> tuple[float, int, Blocking]:
     """Elements moved, with the share of them that the first load and the last store leave uncovered; and steps."""
-    row_blocks = -(-row_tiles // blocking.row_tiles)
-    column_blocks = -(-gemm.n // blocking.columns)
-    chunks = -(-gemm.k // blocking.chunk)
-    weights = gemm.m * gemm.k
-    images = lines.all_lines * gemm.footprint.line_elements
-    if gemm.footprint.along == "n":
-        images += (column_blocks - 1) * gemm.footprint.line_elements * lines.tallest
+    row_blocks = -(-problem.row_tiles // blocking.row_tiles)
+    column_blocks = -(-problem.n // blocking.columns)
+    chunks = -(-problem.k // blocking.chunk)
+    weights = problem.m * problem.k
+    images = lines.all_lines * problem.line_elements
+    if problem.along == "n":
+        images += (column_blocks - 1) * problem.line_elements * lines.tallest
         images_again = row_blocks
     else:
-        share, whole = b_fraction(gemm, blocking.columns, blocking.chunk)
+        share, whole = problem.b_fraction(blocking.columns, blocking.chunk)
         images_again = row_blocks * max(1, column_blocks * share // whole)
     if chunks > 1:
         moved = weights * column_blocks + images * images_again
@@ -121,51 +206,23 @@ def _scored(gemm: MaskedGemm, lines: Lines, blocking: Blocking, row_tiles: int) 
         moved = weights + images * (images_again if column_blocks > 1 else images_again // row_blocks)
     else:
         moved = weights * (column_blocks if row_blocks > 1 else 1) + images * (images_again // row_blocks)
-    moved += gemm.m * gemm.n
+    moved += problem.m * problem.n
     steps = row_blocks * column_blocks * chunks
     return moved * (1 + 1 / min(steps, _ENOUGH_STEPS)), steps, blocking
 
 
-def _largest_chunk(hw: Hardware, gemm: MaskedGemm, lines: Lines, row_tiles: int, columns: int) -> int:
+def _largest_chunk(problem: Problem, lines: Lines, row_tiles: int, columns: int) -> int:
     """Most K positions that fit beside this many rows and columns; 0 if none do."""
-    low, high = 0, -(-gemm.k // CHUNK)
+    have = problem.half_buffers()
+    low, high = 0, -(-problem.k // CHUNK)
     while low < high:
         middle = (low + high + 1) // 2
-        needs = needed_bytes(hw, gemm, lines, row_tiles, columns, min(middle * CHUNK, gemm.k))
-        if all(need <= have for need, have in zip(needs, half_buffers(hw), strict=True)):
+        needs = problem.needed_bytes(lines, row_tiles, columns, min(middle * CHUNK, problem.k))
+        if all(need <= room for need, room in zip(needs, have, strict=True)):
             low = middle
         else:
             high = middle - 1
-    return min(low * CHUNK, gemm.k)
-
-
-def half_buffers(hw: Hardware) -> tuple[float, float, float]:
-    """Bytes of half of each buffer: operand A's, operand B's, the outputs'."""
-    buffers = hw.memory.buffers
-    return buffers.weight_kib * KIB / 2, buffers.input_kib * KIB / 2, buffers.output_kib * KIB / 2
-
-
-def needed_bytes(
-    hw: Hardware, gemm: MaskedGemm, lines: Lines, row_tiles: int, columns: int, chunk: int
-) -> tuple[float, float, float]:
-    """Bytes that one macro-tile takes in each buffer; on-chip words are not compressed."""
-    rows = min(row_tiles * hw.array.rows, gemm.m)
-    share, whole = b_fraction(gemm, columns, chunk)
-    behind = lines.most_behind(columns if gemm.footprint.along == "n" else chunk)
-    elements = -(-behind * gemm.footprint.line_elements * share // whole)
-    word = hw.precision.operand_bits / 8
-    return rows * chunk * word, elements * word, rows * columns * hw.precision.accumulator_bits / 8
-
-
-def _refuse(hw: Hardware, gemm: MaskedGemm, lines: Lines) -> None:
-    needs = needed_bytes(hw, gemm, lines, 1, min(hw.array.cols, gemm.n), min(CHUNK, gemm.k))
-    keys = ("weight_kib", "input_kib", "output_kib")
-    for key, need, have in zip(keys, needs, half_buffers(hw), strict=True):
-        if need > have:
-            raise HardwareError(
-                f"{hw.name}: memory.buffers.{key} is {have * 2 / KIB:g}, too small for one tile of a GEMM of"
-                f" m={gemm.m}, n={gemm.n}, k={gemm.k}; it needs at least {int(np.ceil(need * 2 / KIB))}"
-            )
+    return min(low * CHUNK, problem.k)
 
 
 def _doublings(most: int) -> list[int]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import column_counts
 from accelsim.lowering.gemm import MaskedGemm, TensorKind
-from accelsim.memory.blocking import CHUNK, Blocking, Lines, b_fraction, choose_blocking
+from accelsim.memory.blocking import CHUNK, Blocking, Problem, choose_blocking, lines_behind
 from accelsim.timing.outcome import GemmTiming
 from accelsim.timing.tiles import Schedule, schedule
 
@@ -50,9 +50,8 @@ def macro_steps(hw: Hardware, gemm: MaskedGemm, timing: GemmTiming) -> Iterator[
     Raises:
         HardwareError: a buffer does not hold one tile.
     """
-    lines = Lines(gemm.footprint)
-    blocking = choose_blocking(hw, gemm, lines)
-    parts = _Parts(hw, gemm, timing, blocking, lines)
+    blocking = choose_blocking(hw, gemm)
+    parts = _Parts(hw, gemm, timing, blocking)
     row_blocks = range(0, len(timing.tiles_per_row), blocking.row_tiles)
     column_blocks = range(0, gemm.n, blocking.columns)
     chunks = [(start, min(start + blocking.chunk, gemm.k)) for start in range(0, gemm.k, blocking.chunk)]
@@ -88,8 +87,9 @@ def macro_steps(hw: Hardware, gemm: MaskedGemm, timing: GemmTiming) -> Iterator[
 class _Parts:
     """Sizes of the parts of one GEMM's operands and outputs."""
 
-    def __init__(self, hw: Hardware, gemm: MaskedGemm, timing: GemmTiming, blocking: Blocking, lines: Lines) -> None:
-        self.hw, self.gemm, self.blocking, self.lines = hw, gemm, blocking, lines
+    def __init__(self, hw: Hardware, gemm: MaskedGemm, timing: GemmTiming, blocking: Blocking) -> None:
+        self.hw, self.gemm, self.blocking = hw, gemm, blocking
+        self.lines, self.problem = lines_behind(gemm.footprint), Problem.of(hw, gemm)
         rows = hw.array.rows
         per_word = np.add.reduceat(np.bitwise_count(gemm.a).astype(np.int64), np.arange(0, gemm.m, rows), axis=0)
         self.a_nonzeros_before = np.pad(np.cumsum(per_word, axis=1), ((0, 0), (1, 0)))
@@ -141,7 +141,7 @@ class _Parts:
         along_n = self.gemm.footprint.along == "n"
         low, high = (column, column + self._columns(column)) if along_n else (start, stop)
         lines, nonzeros = self.lines.behind(low, high)
-        share, whole = b_fraction(self.gemm, self._columns(column), stop - start)
+        share, whole = self.problem.b_fraction(self._columns(column), stop - start)
         elements = -(-lines * self.gemm.footprint.line_elements * share // whole)
         return [stored_bytes(self.hw, self.gemm.b_kind, elements, -(-nonzeros * share // whole)), elements]
 

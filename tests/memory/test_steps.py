@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from accelsim.errors import HardwareError
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, lower
-from accelsim.memory.blocking import Lines, choose_blocking, half_buffers, needed_bytes
+from accelsim.memory.blocking import Problem, choose_blocking, lines_behind
 from accelsim.memory.steps import macro_steps
 from accelsim.timing import time_gemm
 from accelsim.trace.record import OpTrace
@@ -86,10 +86,9 @@ def test_nothing_is_lost(op: OpTrace, hw: Hardware, which: str) -> None:
 def test_macro_tiles_fit_half_of_each_buffer(which: str, kib: tuple[int, int, int]) -> None:
     hw = machine(*kib)
     for gemm in lower(layer(), which):
-        lines = Lines(gemm.footprint)
-        blocking = choose_blocking(hw, gemm, lines)
-        needs = needed_bytes(hw, gemm, lines, blocking.row_tiles, blocking.columns, blocking.chunk)
-        assert all(need <= have for need, have in zip(needs, half_buffers(hw), strict=True))
+        problem, blocking = Problem.of(hw, gemm), choose_blocking(hw, gemm)
+        needs = problem.needed_bytes(problem.lines(), blocking.row_tiles, blocking.columns, blocking.chunk)
+        assert all(need <= have for need, have in zip(needs, problem.half_buffers(), strict=True))
 
 
 @pytest.mark.parametrize("key", ["weight_kib", "input_kib", "output_kib"])
@@ -126,7 +125,7 @@ def test_lines_are_counted_once_in_a_union() -> None:
             padding=(padding, 1),
         )
         (gemm,) = lower(op, "forward")
-        footprint, lines = gemm.footprint, Lines(gemm.footprint)
+        footprint, lines = gemm.footprint, lines_behind(gemm.footprint)
         for low in range(footprint.grid_lines):
             for high in range(low + 1, footprint.grid_lines + 1):
                 reached = {line for g in range(low, high) for line in range(footprint.first[g], footprint.last[g])}
