@@ -19,7 +19,7 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, MaskedGemm, Pass, lower, passes_of
 from accelsim.memory import Mover
 from accelsim.results import MachineRun, PassResult, Result
-from accelsim.timing import GemmTiming, Slots, time_gemm
+from accelsim.timing import GemmTiming, Slots, order_rows, time_gemm
 from accelsim.trace import OpTrace, TraceReader, open_trace
 
 Trace = str | os.PathLike[str] | TraceReader | Iterable[OpTrace]
@@ -115,6 +115,7 @@ class _Machine:
         self.mover = Mover(self.hw)
 
     def run(self, gemm: MaskedGemm) -> None:
+        gemm = order_rows(self.hw, gemm)
         timing: GemmTiming = time_gemm(self.hw, gemm)
         self.mover.add(gemm, timing)
         self.slots += timing.slots
@@ -127,7 +128,8 @@ class _Machine:
         array, bits = self.hw.array, self.hw.precision.operand_bits
         movement = self.mover.movement()
         waiting = movement.cycles - self.mover.array_cycles
-        slots = self.slots + Slots(memory=array.rows * array.cols * array.lanes * waiting)
+        lanes = array.rows * array.cols * array.lanes
+        slots = self.slots + Slots(barrier=lanes * self.mover.unshared_cycles, memory=lanes * array.count * waiting)
         actions = Actions(
             cycles=movement.cycles,
             macs_effectual=slots.effectual,

@@ -75,6 +75,13 @@ def machines(draw) -> Hardware:
                 "cols": draw(st.integers(1, 4)),
                 "lanes": draw(st.integers(1, 4)),
             },
+            "mapping": {"row_order": draw(st.sampled_from(("natural", "density")))},
+            "memory": {
+                "buffers": {
+                    "weight_words_per_cycle": draw(st.sampled_from((None, None, 1, 3, 8))),
+                    "input_words_per_cycle": draw(st.sampled_from((None, None, 1, 3, 8))),
+                }
+            },
             "skipping": {
                 "tensors": draw(tensors),
                 "scan_width": width,

@@ -133,4 +133,4 @@ def leakage_uw(table: EnergyTable, hw: Hardware) -> float:
     )
     queue_uw = leakage.register_bit.value * hw.skipping.fifo_depth * pair_bits if hw.skipping.tensors else 0.0
     sram_uw = leakage.sram.value * (buffers.weight_kib + buffers.input_kib + buffers.output_kib)
-    return array.rows * array.cols * (array.lanes * lane_uw + queue_uw) + sram_uw
+    return array.count * array.rows * array.cols * (array.lanes * lane_uw + queue_uw) + sram_uw

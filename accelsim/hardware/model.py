@@ -56,6 +56,10 @@ class Array(_Part):
         " from PE to PE, a cycle each",
     )
 
+    count: Extent = Field(
+        1, description="arrays like this one; a pass's tiles are dealt to them in turn, they share DRAM and store"
+    )
+
     @field_validator("interconnect")
     @classmethod
     def _carries_the_dataflow(cls, interconnect: str, info: ValidationInfo) -> str:
@@ -89,7 +93,7 @@ class Skipping(_Part):
     scheduler: Literal["tensordash"] | None = Field(
         None,
         description="tensordash: no scanner; the sparser operand of tensors moves up in time and across 16 lanes"
-        " (scan_width, fifo_depth and sync play no part)",
+        " (sync plays no part, and fifo_depth only in leakage)",
     )
     stage_depth: Annotated[StrictInt, Field(ge=1, le=3)] = Field(
         3, description="tensordash: windows of 16 K positions that a schedule sees; the most it advances in a cycle"
@@ -117,6 +121,9 @@ class Skipping(_Part):
             raise ValueError("it drops no blocks, leave skipping.blocks empty")
         if info.data.get("outputs"):
             raise ValueError("it leaves out no outputs, make skipping.outputs false")
+        width = info.data.get("scan_width", TENSORDASH_LANES)
+        if width != TENSORDASH_LANES:
+            raise ValueError(f"its windows have {TENSORDASH_LANES} positions, make skipping.scan_width so, not {width}")
         return scheduler
 
 
@@ -158,6 +165,12 @@ class Buffers(_Part):
     weight_kib: Depth = Field(128, description="holds operand A of the pass (the weights, but for weight_grad)")
     input_kib: Depth = Field(128, description="holds operand B of the pass")
     output_kib: Depth = Field(64, description="holds partial sums and outputs, accumulator_bits each")
+    weight_words_per_cycle: Depth | None = Field(
+        None, description="words of operand A that reach an array in a cycle; null: as many as it asks for"
+    )
+    input_words_per_cycle: Depth | None = Field(
+        None, description="words of operand B that reach an array in a cycle; null: as many as it asks for"
+    )
 
 
 class Memory(_Part):
@@ -168,6 +181,14 @@ class Memory(_Part):
         default_factory=lambda: Buffers.model_validate({}), description="on-chip buffers, whole capacity"
     )
     compression: Tensors = Field((), description="tensors stored compressed in DRAM")
+
+
+class Mapping(_Part):
+    """How a GEMM is laid on the array."""
+
+    row_order: Literal["natural", "density"] = Field(
+        "natural", description="density: rows of operand A with like numbers of non-zeros share a tile"
+    )
 
 
 class Hardware(_Part):
@@ -185,6 +206,9 @@ class Hardware(_Part):
     memory: Memory = Field(
         default_factory=lambda: Memory.model_validate({}), description="DRAM, buffers, compression; by default ideal"
     )
+    mapping: Mapping = Field(
+        default_factory=lambda: Mapping.model_validate({}), description="how a GEMM is laid on the array"
+    )
     energy: Text = Field("horowitz-45nm", description="a shipped energy table's name, or the path of a YAML file")
 
     @field_validator("skipping")
@@ -198,6 +222,15 @@ class Hardware(_Part):
         if skipping.scheduler == "tensordash" and array.lanes != TENSORDASH_LANES:
             raise ValueError(f"scheduler tensordash needs array.lanes {TENSORDASH_LANES}, not {array.lanes}")
         return skipping
+
+    @field_validator("memory")
+    @classmethod
+    def _feeds_the_array(cls, memory: Memory, info: ValidationInfo) -> Memory:
+        array, buffers = info.data.get("array"), memory.buffers
+        limited = buffers.weight_words_per_cycle or buffers.input_words_per_cycle
+        if array is not None and array.interconnect == "systolic" and limited:
+            raise ValueError("a systolic array takes a fixed number of words a cycle, leave words_per_cycle null")
+        return memory
 
     @property
     def skips(self) -> bool:

@@ -40,8 +40,12 @@ def run_events(dram: Dram, steps: list[Step]) -> int:
     loads = [_Transfer(step.load_bytes, env.event(), env.event(), env.event()) for step in steps]
     stores = [_Transfer(step.store_bytes, env.event(), env.event(), None) for step in steps]
     computed = [env.event() for _ in steps]
+    done = [[env.event() for _ in step.array_cycles] for step in steps]
     env.process(_loader(loads, computed))
-    env.process(_array(env, steps, loads, stores, computed))
+    arrays = len(steps[0].array_cycles) if steps else 0
+    for array in range(arrays):
+        env.process(_array(env, array, steps, loads, stores, done))
+    env.process(_meet(env, done, computed))
     env.process(_store(stores, computed))
     env.process(_channel(env, dram, list(_service_order(loads, stores))))
     env.run()
@@ -80,10 +84,11 @@ def _loader(loads: list[_Transfer], computed: list[simpy.Event]) -> Process:
 
 def _array(
     env: simpy.Environment,
+    array: int,
     steps: list[Step],
     loads: list[_Transfer],
     stores: list[_Transfer],
-    computed: list[simpy.Event],
+    done: list[list[simpy.Event]],
 ) -> Process:
     """Work through the steps; each waits for its data, and for room where outputs of an earlier macro-tile lie."""
     finished: list[int] = []  # steps that left outputs behind
@@ -93,10 +98,17 @@ def _array(
         yield arrived
         if len(finished) >= AHEAD:
             yield stores[finished[-AHEAD]].served
-        yield env.timeout(step.array_cycles)
-        computed[index].succeed()
+        yield env.timeout(step.array_cycles[array])
+        done[index][array].succeed()
         if step.finishes:
             finished.append(index)
+
+
+def _meet(env: simpy.Environment, done: list[list[simpy.Event]], computed: list[simpy.Event]) -> Process:
+    """A step is computed when all arrays are done with their tiles of it."""
+    for index, parts in enumerate(done):
+        yield parts[0] if len(parts) == 1 else simpy.AllOf(env, parts)
+        computed[index].succeed()
 
 
 def _store(stores: list[_Transfer], computed: list[simpy.Event]) -> Process:

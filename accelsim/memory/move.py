@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import MaskedGemm
 from accelsim.memory.events import run_events
-from accelsim.memory.steps import Step, macro_steps
+from accelsim.memory.steps import Step, dealt_cycles, macro_steps
 from accelsim.timing.outcome import GemmTiming
 
 
@@ -35,7 +37,10 @@ class Mover:
 
     hw: Hardware
     steps: list[Step] = field(default_factory=list)
-    array_cycles: int = 0
+    tiles: int = 0
+
+    def __post_init__(self) -> None:
+        self.worked = np.zeros(self.hw.array.count, np.int64)
 
     def add(self, gemm: MaskedGemm, timing: GemmTiming) -> None:
         """Append one GEMM.
@@ -43,8 +48,19 @@ class Mover:
         Raises:
             HardwareError: a buffer does not hold one tile.
         """
-        self.array_cycles += timing.cycles
-        self.steps.extend(macro_steps(self.hw, gemm, timing))
+        self.worked += dealt_cycles(self.hw, timing, self.tiles).sum(axis=1)
+        self.steps.extend(macro_steps(self.hw, gemm, timing, self.tiles))
+        self.tiles += timing.tile_cycles.size
+
+    @property
+    def array_cycles(self) -> int:
+        """Cycles of the array that works longest, memory aside."""
+        return int(self.worked.max())
+
+    @property
+    def unshared_cycles(self) -> int:
+        """Cycles for which arrays that are done wait for the last one, summed over them, memory aside."""
+        return int((self.worked.max() - self.worked).sum())
 
     def movement(self) -> Movement:
         """Run the pass; ideal memory (`dram: null`) costs no cycle."""

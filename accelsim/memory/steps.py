@@ -23,7 +23,7 @@ class Step:
     Attributes:
         load_bytes: DRAM bytes it waits for; 0 if all it needs is on chip.
         loaded_elements: the same in words, as they lie on chip.
-        array_cycles: how long the array works on it.
+        array_cycles: how long each array works on it.
         store_bytes: DRAM bytes it leaves behind; 0 unless it finishes its outputs.
         finishes: whether its outputs are complete and leave for DRAM.
         partial_sums: outputs written to the output buffer by this step.
@@ -31,10 +31,18 @@ class Step:
 
     load_bytes: int
     loaded_elements: int
-    array_cycles: int
+    array_cycles: tuple[int, ...]
     store_bytes: int
     finishes: bool
     partial_sums: int
+
+
+def dealt_cycles(hw: Hardware, timing: GemmTiming, first_tile: int) -> NDArray[np.int64]:
+    """Deal tiles to the arrays in turn: int64 [arrays, tiles], a tile's cycles in its array's row."""
+    tiles = timing.tile_cycles.size
+    dealt = np.zeros((hw.array.count, tiles), np.int64)
+    dealt[(np.arange(tiles) + first_tile) % hw.array.count, np.arange(tiles)] = timing.tile_cycles
+    return dealt
 
 
 def stored_bytes(hw: Hardware, kind: TensorKind, elements: int, nonzeros: int) -> int:
@@ -44,14 +52,17 @@ def stored_bytes(hw: Hardware, kind: TensorKind, elements: int, nonzeros: int) -
     return -(-elements * hw.precision.operand_bits // 8)
 
 
-def macro_steps(hw: Hardware, gemm: MaskedGemm, timing: GemmTiming) -> Iterator[Step]:
-    """Yield the steps of one GEMM in the order in which the array takes them.
+def macro_steps(hw: Hardware, gemm: MaskedGemm, timing: GemmTiming, first_tile: int = 0) -> Iterator[Step]:
+    """Yield the steps of one GEMM in the order in which the arrays take them.
+
+    Args:
+        first_tile: tiles that earlier GEMMs of the pass had; tile t of a pass goes to array t mod `array.count`.
 
     Raises:
         HardwareError: a buffer does not hold one tile.
     """
     blocking = choose_blocking(hw, gemm)
-    parts = _Parts(hw, gemm, timing, blocking)
+    parts = _Parts(hw, gemm, dealt_cycles(hw, timing, first_tile), blocking)
     row_blocks = range(0, len(timing.tiles_per_row), blocking.row_tiles)
     column_blocks = range(0, gemm.n, blocking.columns)
     chunks = [(start, min(start + blocking.chunk, gemm.k)) for start in range(0, gemm.k, blocking.chunk)]
@@ -77,7 +88,7 @@ def macro_steps(hw: Hardware, gemm: MaskedGemm, timing: GemmTiming) -> Iterator[
             yield Step(
                 load_bytes=loaded[0],
                 loaded_elements=loaded[1],
-                array_cycles=cycles * stop // gemm.k - cycles * start // gemm.k,
+                array_cycles=tuple(part * stop // gemm.k - part * start // gemm.k for part in cycles),
                 store_bytes=parts.store(row, column, outputs) if last else 0,
                 finishes=last,
                 partial_sums=outputs,
@@ -87,14 +98,14 @@ def macro_steps(hw: Hardware, gemm: MaskedGemm, timing: GemmTiming) -> Iterator[
 class _Parts:
     """Sizes of the parts of one GEMM's operands and outputs."""
 
-    def __init__(self, hw: Hardware, gemm: MaskedGemm, timing: GemmTiming, blocking: Blocking) -> None:
+    def __init__(self, hw: Hardware, gemm: MaskedGemm, tile_cycles: NDArray[np.int64], blocking: Blocking) -> None:
         self.hw, self.gemm, self.blocking = hw, gemm, blocking
         self.lines, self.problem = lines_behind(gemm.footprint), Problem.of(hw, gemm)
         rows = hw.array.rows
         per_word = np.add.reduceat(np.bitwise_count(gemm.a).astype(np.int64), np.arange(0, gemm.m, rows), axis=0)
         self.a_nonzeros_before = np.pad(np.cumsum(per_word, axis=1), ((0, 0), (1, 0)))
         plan = schedule(hw, gemm)
-        self.cycles_before = np.append(0, np.cumsum(timing.tile_cycles))
+        self.cycles_before = np.pad(np.cumsum(tile_cycles, axis=1), ((0, 0), (1, 0)))
         self.first_tile = np.append(0, np.cumsum(plan.tiles_per_row))
         self.last_columns = _last_columns(plan, hw.array.cols)
         self.masked = gemm.needed is not None and hw.skipping.outputs
@@ -116,14 +127,15 @@ class _Parts:
         ]
         return np.pad(np.cumsum(counts, axis=1), ((0, 0), (1, 0)))
 
-    def cycles_and_outputs(self, row_block: int, column: int) -> tuple[int, int]:
-        """Array cycles of the tiles that end in this block of columns, and outputs computed in the block."""
+    def cycles_and_outputs(self, row_block: int, column: int) -> tuple[list[int], int]:
+        """Each array's cycles on the tiles that end in this block of columns, and outputs computed in the block."""
         stop = column + self._columns(column)
-        cycles = 0
+        worked = np.zeros(self.hw.array.count, np.int64)
         for tile in range(row_block, min(row_block + self.blocking.row_tiles, len(self.first_tile) - 1)):
             ends = self.last_columns[self.first_tile[tile] : self.first_tile[tile + 1]]
             low, high = self.first_tile[tile] + np.searchsorted(ends, (column, stop))
-            cycles += int(self.cycles_before[high] - self.cycles_before[low])
+            worked += self.cycles_before[:, high] - self.cycles_before[:, low]
+        cycles = worked.tolist()
         if self.outputs_before is None:
             return cycles, self._rows(row_block) * (stop - column)
         before = self.outputs_before[row_block // self.blocking.row_tiles]

@@ -19,10 +19,11 @@ def time_dense(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
     rows, cols, lanes = hw.array.rows, hw.array.cols, hw.array.lanes
     plan = schedule(hw, gemm)
     masked = gemm.needed is not None and hw.skipping.outputs
-    heights, widths, working = _tile_extents(hw, gemm, plan, masked)
+    heights, widths = plan.extents(hw, gemm)
+    needed = gemm.needed if masked else None
+    working = heights * widths if needed is None else _working(hw, plan, needed)
     cycles, positions = _streamed(hw, gemm, plan)
     pairs = int((working * positions).sum())
-    needed = gemm.needed if masked else None
     effectual = gemm.effectual_macs if needed is None else int(_effectual_where_needed(gemm.a, gemm.b, needed))
     return GemmTiming(
         tile_cycles=cycles,
@@ -38,25 +39,15 @@ def time_dense(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
         streamed_a=int((heights * positions).sum()),
         streamed_b=int((widths * positions).sum()),
         outputs=int(working.sum()),
+        tile_positions=positions,
     )
 
 
-def _tile_extents(
-    hw: Hardware, gemm: MaskedGemm, plan: Schedule, masked: bool
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Rows used, columns used and outputs computed of each tile."""
-    rows, cols = hw.array.rows, hw.array.cols
-    row_tile = np.repeat(np.arange(len(plan.tiles_per_row)), plan.tiles_per_row)
-    first_of_row = np.repeat(np.cumsum(plan.tiles_per_row) - plan.tiles_per_row, plan.tiles_per_row)
-    column_tile = np.arange(plan.tiles) - first_of_row
-    heights = np.minimum(rows, gemm.m - row_tile * rows)
-    widths = np.minimum(cols, (plan.stops - plan.starts)[row_tile] - column_tile * cols)
-    if not masked:
-        return heights, widths, heights * widths
-    assert gemm.needed is not None
+def _working(hw: Hardware, plan: Schedule, needed: Words) -> NDArray[np.int64]:
+    """Outputs that each tile computes."""
     working = np.zeros(plan.tiles, np.int64)
-    _count_needed(gemm.needed, plan.columns, plan.starts, plan.stops, rows, cols, working)
-    return heights, widths, working
+    _count_needed(needed, plan.columns, plan.starts, plan.stops, hw.array.rows, hw.array.cols, working)
+    return working
 
 
 def _streamed(hw: Hardware, gemm: MaskedGemm, plan: Schedule) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -59,6 +59,7 @@ class GemmTiming:
         fifo_pushes: pairs that went through a queue; 0 on a dense PE.
         streamed_a, streamed_b: operand elements sent from the buffers to the array, summed over tiles.
         outputs: outputs computed.
+        tile_positions: int64, K positions streamed through each tile; None means all of K through every one.
     """
 
     tile_cycles: NDArray[np.int64]
@@ -69,6 +70,7 @@ class GemmTiming:
     streamed_a: int
     streamed_b: int
     outputs: int
+    tile_positions: NDArray[np.int64] | None = None
 
     @property
     def cycles(self) -> int:

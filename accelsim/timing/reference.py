@@ -7,7 +7,7 @@ pairs that window offers it, and then every PE consumes up to L pairs from its q
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ class PlainTiming:
 def plain_time(hw: Hardware, gemm: PlainGemm) -> PlainTiming:
     """Step one GEMM tile by tile."""
     timing = PlainTiming()
+    if hw.mapping.row_order == "density":
+        order = sorted(range(len(gemm.a)), key=lambda row: -int(gemm.a[row].sum()))
+        gemm = replace(gemm, a=gemm.a[order], needed=gemm.needed[order])
     for first_row in range(0, gemm.a.shape[0], hw.array.rows):
         a, needed = gemm.a[first_row : first_row + hw.array.rows], gemm.needed[first_row : first_row + hw.array.rows]
         columns = list(range(gemm.b.shape[1]))
@@ -93,7 +96,16 @@ def _run_tile(hw: Hardware, gemm: PlainGemm, a: Mask, b: Mask, wanted: Mask, tim
     duration = max(ended.values())
     for pe in all_pes:
         timing.slots["edge" if pe not in working else "barrier"] += lanes * (duration - ended[pe])
-    timing.tile_cycles.append(duration)
+    streamed = sum(len(positions) for positions in windows)
+    fed = duration
+    for words, port in (
+        (streamed * a.shape[0], hw.memory.buffers.weight_words_per_cycle),
+        (streamed * b.shape[1], hw.memory.buffers.input_words_per_cycle),
+    ):
+        if port is not None:
+            fed = max(fed, -(-words // port))
+    timing.slots["memory"] += (fed - duration) * lanes * len(all_pes)
+    timing.tile_cycles.append(fed)
 
 
 def _groups(hw: Hardware, pes: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:

@@ -8,6 +8,7 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import MaskedGemm
 from accelsim.timing.dense import time_dense
 from accelsim.timing.outcome import GemmTiming
+from accelsim.timing.ports import through_ports
 from accelsim.timing.scan import time_scanning
 from accelsim.timing.systolic import time_systolic
 from accelsim.timing.tensordash import time_tensordash
@@ -31,4 +32,8 @@ def pe_kind(hw: Hardware) -> str:
 
 def time_gemm(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
     """Run one GEMM on the machine's array, memory aside."""
-    return PE_KINDS[pe_kind(hw)](hw, gemm)
+    timing = PE_KINDS[pe_kind(hw)](hw, gemm)
+    buffers = hw.memory.buffers
+    if buffers.weight_words_per_cycle is None and buffers.input_words_per_cycle is None:
+        return timing
+    return through_ports(hw, gemm, timing)

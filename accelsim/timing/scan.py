@@ -44,7 +44,7 @@ def time_scanning(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
     outer, inner = (array.cols, array.rows) if by_column else (array.rows, array.cols)
     blocks = outer * -(-inner // LANES)
     state: State = np.zeros(blocks * BLOCK, np.int16) if narrow else np.zeros(blocks * BLOCK, np.int32)
-    tile_cycles = np.zeros(plan.tiles, np.int64)
+    tile_cycles, tile_positions = np.zeros(plan.tiles, np.int64), np.zeros(plan.tiles, np.int64)
     totals = Totals(*(np.zeros(1, np.int64) for _ in Totals._fields))
     scan_gemm(
         Operand(a, a if sees_a else full, sees_a, gemm.a_kind in skipping.blocks),
@@ -60,8 +60,10 @@ def time_scanning(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
         pes,
         state,
         tile_cycles,
+        tile_positions,
         totals,
     )
+    heights, widths = plan.extents(hw, gemm)
     every_slot = array.rows * array.cols * array.lanes * int(tile_cycles.sum())
     return GemmTiming(
         tile_cycles=tile_cycles,
@@ -76,7 +78,8 @@ def time_scanning(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
         ),
         scan_windows=int(totals.scanned[0]),
         fifo_pushes=int(totals.pairs[0]),
-        streamed_a=int(totals.streamed_a[0]),
-        streamed_b=int(totals.streamed_b[0]),
+        streamed_a=int((heights * tile_positions).sum()),
+        streamed_b=int((widths * tile_positions).sum()),
         outputs=int(totals.outputs[0]),
+        tile_positions=tile_positions,
     )

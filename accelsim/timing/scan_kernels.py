@@ -85,8 +85,6 @@ class Totals(NamedTuple):
     barrier: Integers
     working_slots: Integers
     scanned: Integers
-    streamed_a: Integers
-    streamed_b: Integers
     outputs: Integers
 
 
@@ -337,13 +335,20 @@ def _first_tiles(tiling: Tiling, cols: int) -> Integers:
 
 @kernel
 def scan_gemm(
-    a: Operand, b: Operand, tiling: Tiling, pes: Pes, state: State, tile_cycles: Integers, totals: Totals
+    a: Operand,
+    b: Operand,
+    tiling: Tiling,
+    pes: Pes,
+    state: State,
+    tile_cycles: Integers,
+    tile_positions: Integers,
+    totals: Totals,
 ) -> None:
     """Run all tiles of a GEMM; column tiles outermost here, so that each column tile is laid out once for all rows.
 
     Args:
         state: blocks [outer x vectors], of a type that holds depth + scan width + lanes.
-        tile_cycles: filled, row tiles outermost.
+        tile_cycles, tile_positions: filled, row tiles outermost.
     """
     windows, words = pes.sizes.size, a.true.shape[1]
     row_tiles = tiling.starts.size
@@ -391,11 +396,10 @@ def scan_gemm(
             outer, inner = (seen_b, seen_a[tile]) if pes.by_column else (seen_a[tile], seen_b)
             run_tile(outer, inner, kept[:used], pes, stalls, state, outcome)
             tile_cycles[first[tile] + column_tile] = _account(outcome, pes.lanes, totals)
+            tile_positions[first[tile] + column_tile] = positions
             if a.seen and b.seen:
                 totals.true_pairs[0] += outcome.pairs.sum()
             else:
                 outer, inner = (true_b, true_a[tile]) if pes.by_column else (true_a[tile], true_b)
                 totals.true_pairs[0] += _true_pairs(outer, inner, state, vectors)
             totals.scanned[0] += height * taken.size * used
-            totals.streamed_a[0] += height * positions
-            totals.streamed_b[0] += taken.size * positions

@@ -28,6 +28,15 @@ class Schedule:
     shared: bool
     tiles_per_row: NDArray[np.int64]
 
+    def extents(self, hw: Hardware, gemm: MaskedGemm) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows and columns that each tile uses, row tiles outermost."""
+        row_tile = np.repeat(np.arange(len(self.tiles_per_row)), self.tiles_per_row)
+        first_of_row = np.repeat(np.cumsum(self.tiles_per_row) - self.tiles_per_row, self.tiles_per_row)
+        column_tile = np.arange(self.tiles) - first_of_row
+        heights = np.minimum(hw.array.rows, gemm.m - row_tile * hw.array.rows)
+        widths = np.minimum(hw.array.cols, (self.stops - self.starts)[row_tile] - column_tile * hw.array.cols)
+        return heights, widths
+
     @property
     def tiles(self) -> int:
         """All tiles of the GEMM."""
