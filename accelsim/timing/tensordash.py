@@ -9,6 +9,8 @@ The kernel works on all lanes of a level at once: a candidate `offset` lanes awa
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,10 +30,9 @@ LEVELS = ((0, 5, 10), (1, 6, 11), (2, 7, 12), (3, 8, 13), (4, 9, 14), (15,))
 """Lanes that choose at the same time; no two of a level share a candidate."""
 
 _LEVEL_MASKS = tuple(sum(1 << lane for lane in level) for level in LEVELS)
-_ALL = (1 << LANES) - 1
 
 
-def scheduled_operand(hw: Hardware, gemm: MaskedGemm) -> str | None:
+def scheduled_operand(hw: Hardware, gemm: MaskedGemm) -> Literal["a", "b"] | None:
     """Name the operand that a GEMM's schedules follow, "a" or "b"; None if `skipping.tensors` lists neither.
 
     Of two listed operands it is the one with the larger share of zeros (padding included), A if they are equal.
@@ -54,7 +55,7 @@ def time_tensordash(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
     bits, extent, across, others = (
         (gemm.a, gemm.m, array.rows, gemm.n) if operand == "a" else (gemm.b, gemm.n, array.cols, gemm.m)
     )
-    windows = cut_windows(bits, gemm.k, LANES).astype(np.int64)
+    windows = np.pad(cut_windows(bits, gemm.k, LANES).astype(np.int64), ((0, 0), (0, 3)))
     tiles = -(-extent // across)
     cycles, starved, sync, barrier = (np.zeros(tiles, np.int64) for _ in range(4))
     together = hw.skipping.advance == "together"
@@ -93,24 +94,51 @@ def _nonzeros(words: Words) -> int:
 
 
 @kernel
-def _take(stage: NDArray[np.int64]) -> int:
-    """Consume what one cycle's moves reach; `stage` holds three windows and loses it. Returns the busy lanes."""
-    busy = int(stage[0])  # (0, 0) comes first and is no other lane's candidate
-    stage[0] = 0
-    if not stage[1] | stage[2]:
-        return busy
-    for level in _LEVEL_MASKS:
-        free = level & ~busy
-        if not free:
-            continue
-        for ahead, across in MOVES[1:]:
-            shift = across & (LANES - 1)
-            there = stage[ahead]
-            taken = free & ((there >> shift) | (there << (LANES - shift)))
-            free &= ~taken
-            busy |= taken
-            stage[ahead] = there & ~(((taken << shift) | (taken >> (LANES - shift))) & _ALL)
-    return busy
+def _reach(window: int, across: int) -> int:
+    """Let each lane see the position `across` lanes away; bits above the 16 lanes mean nothing."""
+    by = across & (LANES - 1)
+    return (window >> by) | (window << (LANES - by))
+
+
+@kernel
+def _choose(level: int, busy: int, one: int, two: int) -> tuple[int, int, int]:
+    """Let a level's free lanes choose in windows one and two ahead: candidate by candidate, as `MOVES` orders them.
+
+    Written out, because a loop over the moves keeps the compiler from running many schedules as one vector.
+    """
+    free = level & ~busy
+    taken = free & one
+    one, free = one ^ taken, free ^ taken
+    taken = free & two
+    two, free = two ^ taken, free ^ taken
+    taken = free & _reach(one, -1)
+    one, free = one & ~_reach(taken, 1), free ^ taken
+    taken = free & _reach(one, 1)
+    one, free = one & ~_reach(taken, -1), free ^ taken
+    taken = free & _reach(two, -2)
+    two, free = two & ~_reach(taken, 2), free ^ taken
+    taken = free & _reach(two, 2)
+    two, free = two & ~_reach(taken, -2), free ^ taken
+    taken = free & _reach(one, -3)
+    one, free = one & ~_reach(taken, 3), free ^ taken
+    return busy | (level & ~free), one, two
+
+
+@kernel
+def _consume(busy: NDArray[np.int64], one: NDArray[np.int64], two: NDArray[np.int64]) -> None:
+    """Run one cycle of many schedules; `busy` comes as their first window and leaves as the lanes that got something.
+
+    The first window goes to its own lanes: (0, 0) comes first and is no other lane's candidate.
+    """
+    for i in range(busy.size):
+        lanes, first, second = busy[i], one[i], two[i]
+        lanes, first, second = _choose(_LEVEL_MASKS[0], lanes, first, second)
+        lanes, first, second = _choose(_LEVEL_MASKS[1], lanes, first, second)
+        lanes, first, second = _choose(_LEVEL_MASKS[2], lanes, first, second)
+        lanes, first, second = _choose(_LEVEL_MASKS[3], lanes, first, second)
+        lanes, first, second = _choose(_LEVEL_MASKS[4], lanes, first, second)
+        lanes, first, second = _choose(_LEVEL_MASKS[5], lanes, first, second)
+        busy[i], one[i], two[i] = lanes, first, second
 
 
 @kernel
@@ -127,57 +155,48 @@ def _run_schedules(
     """Run the schedules of each tile: cycles, and lane-cycles of its schedules without an operand, by cause.
 
     Args:
-        windows: int64 [schedules, windows], 16 bits each; consumed.
+        windows: int64 [schedules, windows + 3], 16 bits each, the last three empty; consumed.
         across: schedules in a tile.
     """
-    count = windows.shape[1]
-    stage = np.zeros(3, np.int64)
-    leads = np.zeros(across, np.int64)
-    idle = np.zeros(across, np.int64)
-    ends = np.zeros(across, np.int64)
+    count = windows.shape[1] - 3
+    busy, one, two = np.zeros(across, np.int64), np.zeros(across, np.int64), np.zeros(across, np.int64)
+    lead, position, end = np.zeros(across, np.int64), np.zeros(across, np.int64), np.zeros(across, np.int64)
     for tile in range(cycles.size):
         first = tile * across
         members = min(across, windows.shape[0] - first)
-        if not together:
-            for member in range(members):
-                position, cycle = 0, 0
-                while position < count:
-                    lead, lanes = _step(windows[first + member], position, depth, stage)
-                    position += lead
-                    starved[tile] += lanes
-                    cycle += 1
-                ends[member] = cycle
-            cycles[tile] = ends[:members].max()
-            for member in range(members):
-                barrier[tile] += LANES * (cycles[tile] - ends[member])
-            continue
-        position = 0
-        while position < count:
-            advance = depth
-            for member in range(members):
-                leads[member], idle[member] = _step(windows[first + member], position, depth, stage)
-                advance = min(advance, leads[member])
-            for member in range(members):
-                # A schedule that could have moved on further waits for another one.
-                if leads[member] > advance:
-                    sync[tile] += idle[member]
-                else:
-                    starved[tile] += idle[member]
-            position += advance
+        position[:members] = 0
+        left = members
+        while left:
             cycles[tile] += 1
-
-
-@kernel
-def _step(row: NDArray[np.int64], position: int, depth: int, stage: NDArray[np.int64]) -> tuple[int, int]:
-    """Run one cycle of one schedule in place; return the leading windows that are empty now, and its idle lanes."""
-    staged = min(depth, row.size - position)
-    for ahead in range(3):
-        stage[ahead] = row[position + ahead] if ahead < staged else 0
-    busy = _take(stage)
-    lead, leading = 0, True
-    for ahead in range(staged):
-        row[position + ahead] = stage[ahead]
-        leading = leading and stage[ahead] == 0
-        if leading:
-            lead += 1
-    return lead, LANES - int(popcount(busy))
+            for i in range(members):
+                row, at = windows[first + i], min(position[i], count)
+                busy[i] = row[at]
+                one[i] = row[at + 1] if depth > 1 else 0
+                two[i] = row[at + 2] if depth > 2 else 0
+            _consume(busy, one, two)
+            advance = depth
+            for i in range(members):
+                if position[i] >= count:
+                    continue
+                row, at = windows[first + i], position[i]
+                if depth > 1:
+                    row[at + 1] = one[i]
+                if depth > 2:
+                    row[at + 2] = two[i]
+                # Without branches: which windows are empty is anyone's guess.
+                lead[i] = min(depth, 1 + int(one[i] == 0) * (1 + int(two[i] == 0)))
+                advance = min(advance, lead[i])
+            for i in range(members):
+                if position[i] >= count:
+                    continue
+                idle = LANES - int(popcount(busy[i]))
+                step = advance if together else lead[i]
+                waits = int(lead[i] > step)  # a schedule that could have moved on further waits for another one
+                sync[tile] += idle * waits
+                starved[tile] += idle * (1 - waits)
+                position[i] += step
+                if position[i] >= count:
+                    end[i] = cycles[tile]
+                    left -= 1
+        for i in range(members):
+            barrier[tile] += LANES * (cycles[tile] - end[i])

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from accelsim import OpTrace, simulate
+from accelsim import OpTrace, load_hardware, simulate
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, lower
 from accelsim.lowering.reference import PlainGemm, plain_lower
 from accelsim.timing import pe_kind, time_gemm
 from tests.strategies import operations
 
+CONFIGS = Path(__file__).parents[2] / "hw_configs"
 DATAFLOWS = ("output_stationary", "weight_stationary", "input_stationary")
 
 
@@ -115,6 +118,18 @@ def test_simulates_with_memory(hw: Hardware, op: OpTrace) -> None:
     assert simulate(ideal, [op], workers=1).layers["cycles"].tolist() == layers["array_cycles"].tolist()
 
 
+def test_the_shipped_machine_runs_in_all_three_dataflows() -> None:
+    hw = load_hardware(CONFIGS / "systolic16x16.yaml")
+    op = OpTrace(name="fc", step=0, weight=np.ones((20, 30), bool), input=np.ones((40, 30), bool))
+    cycles = []
+    for dataflow in DATAFLOWS:
+        machine = hw.model_copy(update={"array": hw.array.model_copy(update={"dataflow": dataflow})})
+        row = simulate(machine, [op], workers=1).layers.iloc[0]
+        cycles.append(int(row["array_cycles"]))
+        assert row["cycles"] > row["array_cycles"]
+    assert cycles == [2 * 3 * (30 + 30), 2 * 2 * (40 + 46), 2 * 3 * (20 + 46)]
+
+
 def test_the_baseline_is_the_machine_itself() -> None:
     hw = machine(2, 2, "weight_stationary")
     assert hw.dense() == hw
@@ -139,6 +154,7 @@ def test_the_baseline_is_the_machine_itself() -> None:
             {"scheduler": "tensordash", "tensors": ["weight"], "stage_depth": 4},
             "less than or equal to 3",
         ),
+        ({"lanes": 16}, {"scheduler": "tensordash", "tensors": ["weight"], "scan_width": 8}, "16 positions"),
     ],
 )
 def test_impossible_machines_are_refused(array: dict, skipping: dict, words: str) -> None:

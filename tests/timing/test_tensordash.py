@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accelsim import OpTrace, simulate
+from accelsim import OpTrace, load_hardware, simulate
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, lower
 from accelsim.lowering.reference import plain_lower
@@ -66,6 +67,14 @@ def test_equals_the_reference_on_long_reductions(hw: Hardware, seed: int, m: int
     rng = np.random.default_rng(seed)
     blocks = np.repeat(rng.random((m, -(-k // 16))) < 0.6, 16, axis=1)[:, :k]  # whole windows without a non-zero, too
     check(hw, linear((rng.random((m, k)) < rng.random()) & blocks, rng.random((k, n)) < rng.random()), "forward")
+
+
+def test_the_shipped_machine_runs() -> None:
+    hw = load_hardware(Path(__file__).parents[2] / "hw_configs" / "tensordash16x16.yaml")
+    rng = np.random.default_rng(0)
+    op = linear(rng.random((64, 640)) < 0.1, rng.random((640, 64)) < 0.5)
+    row = simulate(hw, [op], workers=1).layers.iloc[0]
+    assert 2.5 < row["dense_array_cycles"] / row["array_cycles"] < 3
 
 
 def test_lanes_of_a_level_share_no_candidate() -> None:
