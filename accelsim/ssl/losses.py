@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 
@@ -26,3 +26,19 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     n = first.shape[0]
     partner = torch.arange(2 * n, device=views.device).roll(n)
     return functional.cross_entropy(similarity, partner)
+
+
+class NTXent(nn.Module):
+    """`nt_xent` as a module, so that a trace holds its matrix product under a name.
+
+    Args:
+        temperature: see `nt_xent`.
+    """
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the loss of two views' embeddings, each [N, D]."""
+        return nt_xent(first, second, self.temperature)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from accelsim.ssl.encoders import ResNet
-from accelsim.ssl.losses import nt_xent
+from accelsim.ssl.losses import NTXent
 
 
 class SimCLR(nn.Module):
@@ -25,7 +25,7 @@ class SimCLR(nn.Module):
         self.encoder = encoder
         dim = encoder.feature_dim
         self.projector = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, projection_dim))
-        self.temperature = temperature
+        self.contrast = NTXent(temperature)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return projections [N, projection_dim] of one view's images [N, 3, H, W]."""
@@ -34,4 +34,5 @@ class SimCLR(nn.Module):
 
     def loss(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the loss of two views of the same images, each [N, 3, H, W]; a scalar."""
-        return nt_xent(self(first), self(second), self.temperature)
+        out: Tensor = self.contrast(self(first), self(second))
+        return out
