@@ -24,12 +24,9 @@ from accelsim.timing.tiles import schedule
 from accelsim.timing.windows import count_windows, cut_windows
 
 LANES = TENSORDASH_LANES
-MOVES = ((0, 0), (1, 0), (2, 0), (1, -1), (1, 1), (2, -2), (2, 2), (1, -3))
-"""(windows ahead, lanes across) of each lane's candidates, in order of preference."""
-LEVELS = ((0, 5, 10), (1, 6, 11), (2, 7, 12), (3, 8, 13), (4, 9, 14), (15,))
-"""Lanes that choose at the same time; no two of a level share a candidate."""
-
-_LEVEL_MASKS = tuple(sum(1 << lane for lane in level) for level in LEVELS)
+# Lanes that choose at the same time; no two of a level share a candidate.
+_LEVELS = ((0, 5, 10), (1, 6, 11), (2, 7, 12), (3, 8, 13), (4, 9, 14), (15,))
+_LEVEL_MASKS = tuple(sum(1 << lane for lane in level) for level in _LEVELS)
 
 
 def scheduled_operand(hw: Hardware, gemm: MaskedGemm) -> Literal["a", "b"] | None:
@@ -102,7 +99,8 @@ def _reach(window: int, across: int) -> int:
 
 @kernel
 def _choose(level: int, busy: int, one: int, two: int) -> tuple[int, int, int]:
-    """Let a level's free lanes choose in windows one and two ahead: candidate by candidate, as `MOVES` orders them.
+    """Let a level's free lanes choose in windows one and two ahead, candidate by candidate in order of preference:
+    (windows ahead, lanes across) = (1, 0) (2, 0) (1, -1) (1, 1) (2, -2) (2, 2) (1, -3).
 
     Written out, because a loop over the moves keeps the compiler from running many schedules as one vector.
     """

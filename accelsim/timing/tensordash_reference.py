@@ -16,6 +16,10 @@ from accelsim.lowering.reference import Mask, PlainGemm
 from accelsim.timing.reference import PlainTiming, plain_time
 
 Window = list[bool]
+MOVES = ((0, 0), (1, 0), (2, 0), (1, -1), (1, 1), (2, -2), (2, 2), (1, -3))
+"""(windows ahead, lanes across) of each lane's candidates, in order of preference."""
+LEVELS = ((0, 5, 10), (1, 6, 11), (2, 7, 12), (3, 8, 13), (4, 9, 14), (15,))
+"""Lanes that choose at the same time."""
 
 
 def plain_tensordash(hw: Hardware, gemm: PlainGemm) -> PlainTiming:
@@ -74,9 +78,9 @@ def _windows(row: Mask) -> list[Window]:
 def _consume(staged: list[Window]) -> int:
     """Let the 16 lanes choose; what they take becomes False. Returns how many lanes took something."""
     taken = 0
-    for lanes in ([0, 5, 10], [1, 6, 11], [2, 7, 12], [3, 8, 13], [4, 9, 14], [15]):
-        for lane in lanes:
-            for step, across in ((0, 0), (1, 0), (2, 0), (1, -1), (1, 1), (2, -2), (2, 2), (1, -3)):
+    for level in LEVELS:
+        for lane in level:
+            for step, across in MOVES:
                 source = (lane + across) % 16
                 if step < len(staged) and staged[step][source]:
                     staged[step][source] = False

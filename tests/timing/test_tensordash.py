@@ -15,8 +15,8 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, lower
 from accelsim.lowering.reference import plain_lower
 from accelsim.timing import pe_kind, time_gemm
-from accelsim.timing.tensordash import LEVELS, MOVES, scheduled_operand
-from accelsim.timing.tensordash_reference import plain_tensordash
+from accelsim.timing.tensordash import scheduled_operand
+from accelsim.timing.tensordash_reference import LEVELS, MOVES, plain_tensordash
 from tests.strategies import operations
 
 TENSORS = ("weight", "activation", "gradient")
