@@ -56,9 +56,9 @@ def inspect(
 
 
 def _print(summary: TraceSummary, *, checked: bool) -> None:
-    from rich.console import Console
+    from accelsim.show.console import output_console
 
-    console = Console(highlight=False)
+    console = output_console()
     recorded = summary.records_in_file
     state = "complete"
     if not summary.complete:

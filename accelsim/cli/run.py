@@ -9,8 +9,6 @@ from typing import Annotated
 
 import typer
 
-_WIDTH_IN_A_FILE = 120  # columns, where no terminal tells
-
 
 class PassName(StrEnum):
     """Passes of training."""
@@ -43,6 +41,7 @@ def run(
     from accelsim.hardware.load import load_hardware
     from accelsim.lowering import PASSES
     from accelsim.pipeline import simulate
+    from accelsim.show.console import output_console
     from accelsim.show.tables import result_tables
     from accelsim.trace import open_trace
 
@@ -67,9 +66,7 @@ def run(
         layers = json.loads(result.layers.to_json(orient="records"))
         typer.echo(json.dumps({"summary": result.summary, "layers": layers}, indent=2))
     else:
-        console = Console(highlight=False)
-        if not console.is_terminal:
-            console.width = max(console.width, _WIDTH_IN_A_FILE)
+        console = output_console()
         console.print(result_tables(result))
         if out is not None:
             console.print(f"Written: {out / 'layers.csv'}, {out / 'summary.json'}", soft_wrap=True)
