@@ -10,5 +10,6 @@ from hypothesis import settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Kernels compile on their first call, which no deadline foresees.
-settings.register_profile("accelsim", deadline=None)
+settings.register_profile("accelsim", deadline=None, max_examples=200)
+settings.register_profile("thorough", deadline=None, max_examples=10_000)
 settings.load_profile("accelsim")

@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from accelsim.cli.explain import explain
 from accelsim.cli.inspect import inspect
 from accelsim.cli.run import run
 from accelsim.cli.train import train
@@ -21,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command()(explain)
 app.command()(inspect)
 app.command()(train)
 app.add_typer(validate_app)

@@ -1,0 +1,211 @@
+"""How the cycles of one operation come about, in the order in which a person would reason; plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.energy.load import load_table
+from accelsim.explain.movement import MemoryAccount, memory_account
+from accelsim.explain.shapes import GemmShapes, ShapeCollector
+from accelsim.explain.tile import SyncGroup, cut_tile, slowest_group, streamed_windows, window_width
+from accelsim.hardware.model import Hardware
+from accelsim.lowering import PASSES, MaskedGemm, Pass, lower, passes_of
+from accelsim.memory import Mover
+from accelsim.pipeline import simulate_pass
+from accelsim.timing import Slots, order_rows, pe_kind, time_gemm
+from accelsim.timing.tensordash import scheduled_operand
+from accelsim.trace.record import OpTrace
+
+
+@dataclass(frozen=True)
+class TileCycles:
+    """Cycles of all tiles of a pass, one after another."""
+
+    tiles: int
+    fastest: int
+    median: float
+    mean: float
+    slowest: int
+
+
+@dataclass(frozen=True)
+class SlowestTile:
+    """The first of the tiles that take longest.
+
+    Attributes:
+        group, phase: which GEMM it belongs to.
+        rows, columns: how many it uses.
+        first_row, first_column, last_column: where they lie in A (as `mapping.row_order` sorts it) and B.
+        cycles: how long it takes.
+        windows, dropped: windows that it streams, and that `skipping.blocks` spares it; 0 on TensorDash PEs, which
+            step over windows by their schedule.
+        most_effectual: pairs of two non-zeros of the PE that has the most of them.
+        lower_bound: ceil(most_effectual / lanes), which no skipping of zeros can beat.
+        sync_group: its slowest sync group, on scanning PEs.
+        scheduled: the operand that its schedules follow, on TensorDash PEs.
+        port_cycles: cycles of it that wait for words from the buffers.
+    """
+
+    group: int
+    phase: tuple[int, int]
+    rows: int
+    columns: int
+    first_row: int
+    first_column: int
+    last_column: int
+    cycles: int
+    windows: int
+    dropped: int
+    most_effectual: int
+    lower_bound: int
+    sync_group: SyncGroup | None
+    scheduled: str | None
+    port_cycles: int
+
+
+@dataclass(frozen=True)
+class PassExplanation:
+    """One pass of one operation.
+
+    Attributes:
+        shapes: the pass's GEMMs by shape.
+        dense_array_cycles, dense_cycles: the same machine without skipping, memory aside and with it.
+        tiles: None if nothing is left to do.
+        slowest: None if nothing is left to do, and on systolic arrays, whose folds all take the same time.
+        slots: where every lane-cycle went.
+    """
+
+    which: Pass
+    macs: int
+    effectual_macs: int
+    shapes: tuple[GemmShapes, ...]
+    dense_array_cycles: int
+    dense_cycles: int
+    tiles: TileCycles | None
+    slowest: SlowestTile | None
+    slots: Slots
+    memory: MemoryAccount
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One operation.
+
+    Attributes:
+        rows, cols, lanes: of the machine's array.
+        masks: shape and density of each recorded tensor, by its name in the trace.
+    """
+
+    machine: str
+    pe_kind: str
+    rows: int
+    cols: int
+    lanes: int
+    layer: str
+    step: int
+    call: int
+    kind: str
+    groups: int
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    masks: dict[str, tuple[tuple[int, ...], float]]
+    passes: tuple[PassExplanation, ...]
+
+
+def explain(hw: Hardware, op: OpTrace, passes: Iterable[Pass] = PASSES) -> Explanation:
+    """Explain those of the passes that the operation ran.
+
+    Raises:
+        HardwareError: the operation does not fit the machine.
+    """
+    wanted = set(passes)
+    return Explanation(
+        machine=hw.name,
+        pe_kind=pe_kind(hw),
+        rows=hw.array.rows,
+        cols=hw.array.cols,
+        lanes=hw.array.lanes,
+        layer=op.name,
+        step=op.step,
+        call=op.call,
+        kind=op.kind,
+        groups=op.groups,
+        stride=op.stride,
+        padding=op.padding,
+        dilation=op.dilation,
+        masks={name: (mask.shape, mask.density) for name, mask in op.masks.items()},
+        passes=tuple(explain_pass(hw, op, which) for which in passes_of(op) if which in wanted),
+    )
+
+
+def explain_pass(hw: Hardware, op: OpTrace, which: Pass) -> PassExplanation:
+    """Explain one pass.
+
+    Raises:
+        HardwareError: the operation does not fit the machine.
+        ValueError: the operation did not run this pass.
+    """
+    result = simulate_pass(hw, load_table(hw.energy), op, which)
+    mover, shapes = Mover(hw), ShapeCollector(hw)
+    cycles: list[NDArray[np.int64]] = []
+    slowest: tuple[MaskedGemm, int] | None = None
+    most = -1
+    for lowered in lower(op, which):
+        gemm = order_rows(hw, lowered)
+        timing = time_gemm(hw, gemm)
+        mover.add(gemm, timing)
+        shapes.add(gemm, timing)
+        cycles.append(timing.tile_cycles)
+        if timing.tile_cycles.size and timing.tile_cycles.max() > most:
+            most = int(timing.tile_cycles.max())
+            slowest = gemm, int(timing.tile_cycles.argmax())
+    every = np.concatenate(cycles) if cycles else np.zeros(0, np.int64)
+    return PassExplanation(
+        which=which,
+        macs=result.macs,
+        effectual_macs=result.effectual_macs,
+        shapes=shapes.done(),
+        dense_array_cycles=result.dense.array_cycles,
+        dense_cycles=result.dense.cycles,
+        tiles=_tile_cycles(every) if every.size else None,
+        slowest=_slowest_tile(hw, *slowest, most) if slowest and pe_kind(hw) != "systolic" else None,
+        slots=result.run.slots,
+        memory=memory_account(hw, mover),
+    )
+
+
+def _tile_cycles(every: NDArray[np.int64]) -> TileCycles:
+    return TileCycles(every.size, int(every.min()), float(np.median(every)), float(every.mean()), int(every.max()))
+
+
+def _slowest_tile(hw: Hardware, gemm: MaskedGemm, index: int, cycles: int) -> SlowestTile:
+    kind, tile = pe_kind(hw), cut_tile(hw, gemm, index)
+    windows = dropped = port_cycles = 0
+    busiest = tile.most_effectual
+    group = slowest_group(hw, gemm, tile) if kind == "scanning" else None
+    if kind != "tensordash":
+        windows = streamed_windows(hw, gemm, tile).size
+        dropped = -(-gemm.k // window_width(hw)) - windows
+        port_cycles = cycles - (group.cycles if group else windows)
+    return SlowestTile(
+        group=gemm.group,
+        phase=gemm.phase,
+        rows=tile.a.shape[0],
+        columns=tile.columns.size,
+        first_row=tile.first_row,
+        first_column=int(tile.columns[0]),
+        last_column=int(tile.columns[-1]),
+        cycles=cycles,
+        windows=windows,
+        dropped=dropped,
+        most_effectual=busiest,
+        lower_bound=-(-busiest // hw.array.lanes),
+        sync_group=group,
+        scheduled=scheduled_operand(hw, gemm) if kind == "tensordash" else None,
+        port_cycles=port_cycles,
+    )

@@ -1,0 +1,59 @@
+"""What bounds a pass: its cycles again with one of bandwidth, latency and array work taken away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Literal
+
+from accelsim.hardware.model import Hardware
+from accelsim.memory import Mover
+from accelsim.memory.events import run_events
+
+_UNLIMITED = 1e9  # bytes a cycle, the most that a hardware file may say
+Bound = Literal["array", "bandwidth", "latency"]
+
+
+@dataclass(frozen=True)
+class MemoryAccount:
+    """Memory's part in a pass.
+
+    Attributes:
+        array_cycles: the array alone.
+        cycles: array and memory together.
+        macro_tiles: steps in which operands are loaded, a chunk of K each.
+        dram_read_bytes, dram_write_bytes: what crossed the DRAM channel.
+        bound: whose absence would save most; None with ideal memory.
+        without: cycles with unlimited bandwidth, without latency, and if the array took no time; empty with ideal
+            memory.
+    """
+
+    array_cycles: int
+    cycles: int
+    macro_tiles: int
+    dram_read_bytes: int
+    dram_write_bytes: int
+    bound: Bound | None
+    without: dict[Bound, int]
+
+
+def memory_account(hw: Hardware, mover: Mover) -> MemoryAccount:
+    """Account for a pass whose GEMMs have all been added to the mover."""
+    movement, dram = mover.movement(), hw.memory.dram
+    without: dict[Bound, int] = {}
+    if dram is not None:
+        idle = [replace(step, array_cycles=(0,) * hw.array.count) for step in mover.steps]
+        without = {
+            "array": run_events(dram, idle),
+            "bandwidth": run_events(dram.model_copy(update={"bytes_per_cycle": _UNLIMITED}), mover.steps),
+            "latency": run_events(dram.model_copy(update={"latency_cycles": 0}), mover.steps),
+        }
+    return MemoryAccount(
+        array_cycles=mover.array_cycles,
+        cycles=movement.cycles,
+        macro_tiles=len(mover.steps),
+        dram_read_bytes=movement.dram_read_bytes,
+        dram_write_bytes=movement.dram_write_bytes,
+        bound=min(without.items(), key=itemgetter(1))[0] if without else None,
+        without=without,
+    )

@@ -1,0 +1,142 @@
+"""The GEMMs of a pass by shape: how many, how dense, how they are tiled, and what dense PEs would take for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from accelsim.explain.tile import window_width
+from accelsim.hardware.model import Hardware
+from accelsim.lowering.gemm import MaskedGemm
+from accelsim.timing import GemmTiming, pe_kind
+from accelsim.timing.systolic import fold
+from accelsim.timing.tiles import schedule
+
+_Key = tuple[int, int, int, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class GemmShapes:
+    """All GEMMs of one shape and stride phase, one a group of the convolution.
+
+    Attributes:
+        count: how many GEMMs.
+        phase: (row, column) phase of the stride, in input_grad.
+        a_kind, b_kind: which tensors the operands are.
+        a_density, b_density: share of non-zeros, padding included.
+        row_tiles, column_tiles: tiles of one GEMM along M and N if every column is scheduled.
+        tiles: tiles that are run, over all GEMMs.
+        edge_tiles: those of them that use fewer rows or columns than the array has.
+        scheduled_columns, all_columns: columns that the row tiles schedule, and those they have, over all GEMMs.
+        window_width: K positions of a window.
+        windows: windows that the tiles have, over all GEMMs; 0 where a machine has no windows.
+        dropped_windows: those that `skipping.blocks` drops.
+        dense_formula: cycles of the same array without skipping, memory and ports aside, as arithmetic.
+        dense_cycles: its value.
+    """
+
+    count: int
+    m: int
+    n: int
+    k: int
+    phase: tuple[int, int]
+    a_kind: str
+    b_kind: str
+    a_density: float
+    b_density: float
+    row_tiles: int
+    column_tiles: int
+    tiles: int
+    edge_tiles: int
+    scheduled_columns: int
+    all_columns: int
+    window_width: int
+    windows: int
+    dropped_windows: int
+    dense_formula: str
+    dense_cycles: int
+
+
+@dataclass
+class _Sum:
+    """What adds up over GEMMs of one shape."""
+
+    first: MaskedGemm
+    count: int = 0
+    a_nonzeros: int = 0
+    b_nonzeros: int = 0
+    tiles: int = 0
+    edge_tiles: int = 0
+    scheduled: int = 0
+    windows: int = 0
+    dropped: int = 0
+
+
+@dataclass
+class ShapeCollector:
+    """Takes GEMMs with their timing, one at a time."""
+
+    hw: Hardware
+    sums: dict[_Key, _Sum] = field(default_factory=dict)
+
+    def add(self, gemm: MaskedGemm, timing: GemmTiming) -> None:
+        """Count one GEMM."""
+        part = self.sums.setdefault((gemm.m, gemm.n, gemm.k, gemm.phase), _Sum(gemm))
+        plan = schedule(self.hw, gemm)
+        heights, widths = plan.extents(self.hw, gemm)
+        part.count += 1
+        part.a_nonzeros += int(np.bitwise_count(gemm.a).sum(dtype=np.int64))
+        part.b_nonzeros += int(np.bitwise_count(gemm.b).sum(dtype=np.int64))
+        part.tiles += plan.tiles
+        part.edge_tiles += int(((heights < self.hw.array.rows) | (widths < self.hw.array.cols)).sum())
+        part.scheduled += int((plan.stops - plan.starts).sum())
+        if pe_kind(self.hw) != "systolic":
+            width = window_width(self.hw)
+            part.windows += plan.tiles * -(-gemm.k // width)
+            if timing.tile_positions is not None:
+                part.dropped += plan.tiles * -(-gemm.k // width) - int((-(-timing.tile_positions // width)).sum())
+
+    def done(self) -> tuple[GemmShapes, ...]:
+        """Return the shapes in the order of their first GEMM."""
+        return tuple(self._shapes(part) for part in self.sums.values())
+
+    def _shapes(self, part: _Sum) -> GemmShapes:
+        array, gemm = self.hw.array, part.first
+        row_tiles, column_tiles = -(-gemm.m // array.rows), -(-gemm.n // array.cols)
+        formula, cycles = dense_cycles(self.hw, gemm.m, gemm.n, gemm.k, part.count)
+        return GemmShapes(
+            count=part.count,
+            m=gemm.m,
+            n=gemm.n,
+            k=gemm.k,
+            phase=gemm.phase,
+            a_kind=gemm.a_kind,
+            b_kind=gemm.b_kind,
+            a_density=part.a_nonzeros / (part.count * gemm.m * gemm.k),
+            b_density=part.b_nonzeros / (part.count * gemm.n * gemm.k),
+            row_tiles=row_tiles,
+            column_tiles=column_tiles,
+            tiles=part.tiles,
+            edge_tiles=part.edge_tiles,
+            scheduled_columns=part.scheduled,
+            all_columns=part.count * row_tiles * gemm.n,
+            window_width=window_width(self.hw),
+            windows=part.windows,
+            dropped_windows=part.dropped,
+            dense_formula=formula,
+            dense_cycles=cycles,
+        )
+
+
+def dense_cycles(hw: Hardware, m: int, n: int, k: int, count: int) -> tuple[str, int]:
+    """Cycles of `count` GEMMs without skipping, memory and ports aside: the arithmetic and its value."""
+    array = hw.array
+    gemms = f"{count:,} GEMMs × " if count > 1 else ""
+    if pe_kind(hw) == "systolic":
+        folding = fold(hw, m, n, k)
+        text = f"{folding.row_folds:,} × {folding.col_folds:,} folds × ({folding.steps:,} + {folding.overhead:,})"
+        return gemms + text, count * folding.cycles
+    row_tiles, column_tiles = -(-m // array.rows), -(-n // array.cols)
+    cycles = count * row_tiles * column_tiles * -(-k // array.lanes)
+    return f"{gemms}{row_tiles:,} row tiles × {column_tiles:,} column tiles × ceil({k:,} / {array.lanes})", cycles

@@ -1,0 +1,226 @@
+"""An explanation as text for the terminal, 80 columns wide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from accelsim.explain.explanation import Explanation, PassExplanation, SlowestTile
+from accelsim.explain.shapes import GemmShapes
+from accelsim.results.row import speedup
+from accelsim.show.tables import share, times
+from accelsim.timing.outcome import Slots
+
+_AXES = {
+    ("forward", False): ("output channels", "images × output pixels", "taps × input channels"),
+    ("input_grad", False): ("input channels", "images × pixels", "taps × output channels"),
+    ("weight_grad", False): ("output channels", "taps × input channels", "images × output pixels"),
+    ("forward", True): ("output channels", "images × pixels", "taps × input channels"),
+    ("input_grad", True): ("input channels", "images × input pixels", "taps × output channels"),
+    ("weight_grad", True): ("input channels", "taps × output channels", "images × input pixels"),
+}
+_SLOT_MEANINGS = {
+    "effectual": "multiplied two non-zeros",
+    "ineffectual": "multiplied, but an operand was zero",
+    "edge": "PE without an output to compute",
+    "barrier": "done, waiting for the tile's or pass's last",
+    "sync": "held up by its group: full queue, or draining",
+    "starved": "scanner moved on and found too little here",
+    "skew": "filling and draining the systolic array",
+    "memory": "waiting for data or for room",
+}
+_BOUNDS = {
+    "array": "the array's work",
+    "bandwidth": "DRAM bandwidth",
+    "latency": "DRAM latency",
+}
+
+
+def explanation_text(explanation: Explanation) -> RenderableType:
+    """Everything `accelsim explain` prints."""
+    parts: list[RenderableType] = [
+        f"[bold]{escape(explanation.layer)}[/bold], step {explanation.step}, call {explanation.call}, on"
+        f" {escape(explanation.machine)} ({explanation.pe_kind} PEs)",
+        _tensors(explanation),
+    ]
+    for part in explanation.passes:
+        parts += ["", *_pass(explanation, part)]
+    return Group(*parts)
+
+
+def _tensors(explanation: Explanation) -> RenderableType:
+    table = _columns("", "tensor", "shape", ">non-zero")
+    for name, (shape, density) in explanation.masks.items():
+        table.add_row("", name, "×".join(map(str, shape)), share(density, 1))
+    described = [
+        f"{name} {'×'.join(map(str, getattr(explanation, name)))}" for name in ("stride", "padding", "dilation")
+    ]
+    groups = f", {explanation.groups} groups" if explanation.groups > 1 else ""
+    table.add_row("", explanation.kind, ", ".join(described) + groups, "")
+    return table
+
+
+def _pass(explanation: Explanation, part: PassExplanation) -> Iterator[RenderableType]:
+    memory = part.memory
+    faster = times(speedup(part.dense_cycles, memory.cycles))
+    yield (
+        f"[bold]{part.which}: {memory.cycles:,} cycles[/bold], {part.dense_cycles:,} without skipping and compression"
+        f" ({faster})"
+    )
+    rows, columns, reduction = _AXES[part.which, explanation.kind == "conv_transpose"]
+    yield from _section(
+        "1 Products",
+        f"O[M, N] = A[M, K] · B[K, N]. M: {rows}, N: {columns}, K: {reduction}.",
+        _products(part),
+        f"{part.effectual_macs:,} of {part.macs:,} pairs have two non-zeros ({share(part.effectual_macs, part.macs)}).",
+    )
+    yield from _section("2 Tiles", _tiles_note(explanation, part), _tiles(part))
+    yield from _section("3 Dense", *_dense(part))
+    if part.tiles is None:
+        yield from _section("4 With skipping", "Nothing is left to compute.")
+        return
+    yield from _section("4 With skipping", *_skipping(explanation, part))
+    yield from _section("5 Slots", "PEs × lanes × cycles, by what became of them:", _slots(part.slots))
+    yield from _section("6 Memory", *_memory(part))
+
+
+def _section(title: str, *parts: RenderableType) -> Iterator[RenderableType]:
+    yield f"[bold]{title}[/bold]"
+    for part in parts:
+        yield Padding(part, (0, 0, 0, 2), expand=False)
+
+
+def _products(part: PassExplanation) -> Table:
+    phases = len({shapes.phase for shapes in part.shapes}) > 1
+    first = part.shapes[0] if part.shapes else None
+    kinds = (f"A {first.a_kind}", f"B {first.b_kind}") if first else ("A", "B")
+    table = _columns(">GEMMs", *(["phase"] if phases else []), ">M", ">N", ">K", *(f">{kind}" for kind in kinds))
+    for shapes in part.shapes:
+        phase = [f"{shapes.phase[0]}, {shapes.phase[1]}"] if phases else []
+        densities = (share(density, 1) for density in (shapes.a_density, shapes.b_density))
+        table.add_row(_n(shapes.count), *phase, *map(_n, (shapes.m, shapes.n, shapes.k)), *densities)
+    return table
+
+
+def _tiles_note(explanation: Explanation, part: PassExplanation) -> str:
+    if explanation.pe_kind == "systolic":
+        return "Folds of a systolic array; the memory model sees tiles of outputs:"
+    if not part.shapes:
+        return "None."
+    width = part.shapes[0].window_width
+    return (
+        f"A tile is up to {explanation.rows} × {explanation.cols} outputs, one a PE; it streams K in windows of {width}"
+        f" position{'s' * (width > 1)}. Skipped outputs leave columns out, skipped blocks drop windows."
+    )
+
+
+def _tiles(part: PassExplanation) -> Table:
+    table = _columns(">row × column tiles", ">tiles run", ">at edges", ">columns run", ">windows", ">dropped")
+    for shapes in part.shapes:
+        gemms = f"{shapes.count} × " if shapes.count > 1 else ""
+        table.add_row(
+            f"{gemms}{shapes.row_tiles:,} × {shapes.column_tiles:,}",
+            _n(shapes.tiles),
+            _n(shapes.edge_tiles),
+            share(shapes.scheduled_columns, shapes.all_columns),
+            _n(shapes.windows) if shapes.windows else "–",
+            share(shapes.dropped_windows, shapes.windows),
+        )
+    return table
+
+
+def _dense(part: PassExplanation) -> Iterator[str]:
+    """The closed form, a line a shape, and what ports and several arrays make of it."""
+    for shapes in part.shapes:
+        yield f"{shapes.dense_formula} = {shapes.dense_cycles:,}"
+    total = sum(shapes.dense_cycles for shapes in part.shapes)
+    if len(part.shapes) > 1:
+        yield f"together {total:,} cycles"
+    if part.dense_array_cycles != total:
+        yield f"{part.dense_array_cycles:,} on this machine's arrays and buffer ports"
+    if part.dense_cycles != part.dense_array_cycles:
+        yield f"{part.dense_cycles:,} with memory"
+
+
+def _skipping(explanation: Explanation, part: PassExplanation) -> Iterator[str]:
+    tiles = part.tiles
+    if explanation.pe_kind == "systolic" or tiles is None:
+        yield f"A systolic array skips nothing: {part.memory.array_cycles:,} array cycles."
+        return
+    yield (
+        f"{_n(tiles.tiles)} tiles: fastest {_n(tiles.fastest)} cycles, median {tiles.median:,.1f},"
+        f" mean {tiles.mean:,.1f}, slowest {_n(tiles.slowest)}; {part.memory.array_cycles:,} array cycles in all."
+    )
+    if part.slowest is not None:
+        yield from _slowest(explanation, part.slowest, part.shapes)
+
+
+def _slowest(explanation: Explanation, tile: SlowestTile, shapes: tuple[GemmShapes, ...]) -> Iterator[str]:
+    lanes = explanation.lanes
+    where = [f"group {tile.group}"] if explanation.groups > 1 else []
+    where += [f"phase {tile.phase}"] if len({part.phase for part in shapes}) > 1 else []
+    gap = "" if tile.last_column - tile.first_column + 1 == tile.columns else f" ({tile.columns} scheduled ones)"
+    where.append(f"rows {tile.first_row}–{tile.first_row + tile.rows - 1}")
+    where.append(f"columns {tile.first_column}–{tile.last_column}{gap}")
+    yield f"The slowest tile ({', '.join(where)}):"
+    if tile.windows or tile.dropped:
+        yield f"  {_n(tile.windows)} windows streamed, {_n(tile.dropped)} dropped"
+    if (group := tile.sync_group) is not None:
+        yield (
+            f"  its slowest sync group, {group.pes}: {_n(group.scan_cycles)} scanning +"
+            f" {_n(group.stall_cycles)} stalled by a full queue + {_n(group.drain_cycles)} draining ="
+            f" {_n(group.cycles)} cycles"
+        )
+        yield f"  the fullest PE there, ({group.fullest_pe[0]}, {group.fullest_pe[1]}), has {_n(group.pairs)} pairs"
+    if tile.scheduled is not None:
+        yield f"  its schedules follow the zeros of {tile.scheduled.upper()}"
+    if tile.port_cycles:
+        yield f"  {_n(tile.port_cycles)} more cycles until its words have come through the buffers' ports"
+    yield (
+        f"  at best {_n(tile.lower_bound)} cycles: its busiest PE has {_n(tile.most_effectual)} pairs of two"
+        f" non-zeros for {lanes} lane{'s' * (lanes > 1)}"
+    )
+
+
+def _slots(slots: Slots) -> Table:
+    table = _columns("slots", ">", ">share", "")
+    for part in fields(Slots):
+        if count := getattr(slots, part.name):
+            table.add_row(part.name, _n(count), share(count, slots.total), _SLOT_MEANINGS[part.name])
+    return table
+
+
+def _memory(part: PassExplanation) -> Iterator[str]:
+    memory = part.memory
+    yield (
+        f"{memory.dram_read_bytes:,} bytes read, {memory.dram_write_bytes:,} written, in {memory.macro_tiles:,}"
+        " macro-tile steps."
+    )
+    if memory.bound is None:
+        yield f"Memory is ideal: the pass takes the array's {memory.array_cycles:,} cycles."
+        return
+    yield (
+        f"{memory.array_cycles:,} array cycles become {memory.cycles:,}. The pass is bound by {_BOUNDS[memory.bound]}."
+    )
+    yield (
+        f"Without array work it would take {memory.without['array']:,}, with unlimited bandwidth"
+        f" {memory.without['bandwidth']:,}, without latency {memory.without['latency']:,}."
+    )
+
+
+def _columns(*titles: str) -> Table:
+    """A plain table; a title that starts with > is a column of numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), caption_justify="left", caption_style="")
+    for title in titles:
+        number = title.startswith(">")
+        table.add_column(title.removeprefix(">"), justify="right" if number else "left", overflow="fold")
+    return table
+
+
+def _n(count: int) -> str:
+    return f"{count:,}"
