@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -15,11 +15,13 @@ from pydantic import (
     StrictStr,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 TensorKind = Literal["weight", "activation", "gradient"]
 # The upper bounds are far above any machine; they turn a slip of the keyboard into a sentence instead of a long wait.
-Extent = Annotated[StrictInt, Field(ge=1, le=4096)]
+MOST_EXTENT = 4096
+Extent = Annotated[StrictInt, Field(ge=1, le=MOST_EXTENT)]
 Depth = Annotated[StrictInt, Field(ge=1, le=1 << 20)]
 Rate = Annotated[StrictFloat, Field(gt=0, le=1e9)]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=200)]
@@ -79,7 +81,9 @@ class Skipping(_Part):
     )
     scan_width: Extent = Field(16, description="S, K positions that a PE's scanner looks at in a cycle")
     fifo_depth: Depth = Field(
-        16, validate_default=True, description="D, pairs that a PE's queue holds; at least scan_width"
+        16,
+        validate_default=True,
+        description="D, pairs that a PE's queue holds; at least scan_width, and by default 16 or scan_width",
     )
     sync: Literal["pe", "row", "column", "array"] = Field("row", description="PEs that share one scan pointer")
     blocks: Tensors = Field(
@@ -101,6 +105,16 @@ class Skipping(_Part):
     advance: Literal["together", "alone"] = Field(
         "together", description="tensordash: whether all schedules of a tile move on by the same windows or each alone"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _deepens_with_the_window(cls, given: Any) -> Any:
+        """A wide window without a word about the queue gets the smallest queue that takes it."""
+        if isinstance(given, dict) and "fifo_depth" not in given:
+            width = given.get("scan_width", 16)
+            if isinstance(width, int) and 16 < width <= MOST_EXTENT:
+                return given | {"fifo_depth": width}
+        return given
 
     @field_validator("fifo_depth")
     @classmethod

@@ -128,9 +128,9 @@ SENTENCES = {
         "hw.yaml:5: key 'skipping.fifo_depth' is 4: a full window of scan_width 16 pairs would never fit,"
         " make it at least 16",
     ),
-    "queue shallow by default": (
-        GOOD + "skipping:\n  scan_width: 64\n",
-        "hw.yaml:3: key 'skipping.fifo_depth' is 16: a full window of scan_width 64 pairs would never fit,"
+    "queue shallow": (
+        GOOD + "skipping:\n  scan_width: 64\n  fifo_depth: 16\n",
+        "hw.yaml:5: key 'skipping.fifo_depth' is 16: a full window of scan_width 64 pairs would never fit,"
         " make it at least 64",
     ),
     "format and width": (
