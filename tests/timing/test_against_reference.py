@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim.hardware.model import Hardware
@@ -13,8 +14,9 @@ from accelsim.timing.reference import plain_time
 from accelsim.trace.record import OpTrace
 from tests.strategies import machines, operations
 
+pytestmark = pytest.mark.reference
 
-@settings(max_examples=400, deadline=None)
+
 @given(machines(), operations(largest=5), st.sampled_from(PASSES))
 def test_cycles_and_slots_equal(hw: Hardware, op: OpTrace, which: str) -> None:
     for plain, gemm in zip(plain_lower(op, which), lower(op, which), strict=True):
