@@ -45,7 +45,7 @@ def layer(name: str = "conv", step: int = 0, *, trained: bool = True, seed: int 
     return OpTrace(**(fields | changes))
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.reference
 @given(machines(), operations(largest=5))
 def test_equals_the_reference(hw: Hardware, op: OpTrace) -> None:
     layers = simulate(hw, [op], workers=1).layers
@@ -62,6 +62,7 @@ def test_equals_the_reference(hw: Hardware, op: OpTrace) -> None:
         assert row["effectual_macs"] == sum(int((gemm.a.astype(int) @ gemm.b).sum()) for gemm in gemms)
 
 
+@pytest.mark.relations
 @settings(max_examples=60, deadline=None)
 @given(machines(), operations(largest=5))
 def test_memory_relations(hw: Hardware, op: OpTrace) -> None:
@@ -83,6 +84,7 @@ def test_memory_relations(hw: Hardware, op: OpTrace) -> None:
     assert (slow["energy_pj"] >= 0).all()
 
 
+@pytest.mark.relations
 def test_dense_masks_on_a_machine_that_skips_nothing_gain_nothing() -> None:
     layers = simulate(small(skipping={}, memory={}), [layer()]).layers
     assert (layers["speedup"] == 1).all()
@@ -100,6 +102,7 @@ def test_forward_only_operations_have_one_pass_and_a_branch_of_their_own() -> No
     assert set(result.summary["by_branch"]) == {"online, call 0", "forward_only, call 0"}
 
 
+@pytest.mark.relations
 def test_groups_may_be_permuted() -> None:
     op = layer(weight=np.random.default_rng(5).random((8, 3, 3, 3)) < 0.4, groups=2)
     weight, image, grad = op.weight, op.input, op.grad_output
@@ -114,6 +117,7 @@ def test_groups_may_be_permuted() -> None:
     assert list(first["cycles"]) == list(second["cycles"])
 
 
+@pytest.mark.relations
 def test_a_split_batch_adds_up() -> None:
     """On an array of one column, images are independent in forward and input_grad."""
     op = layer()
@@ -124,6 +128,7 @@ def test_a_split_batch_adds_up() -> None:
     assert whole["input_grad"] == parts["input_grad"]
 
 
+@pytest.mark.relations
 def test_workers_change_nothing() -> None:
     ops = [layer(f"l{i}", seed=i) for i in range(7)]
     one, three = simulate(small(), ops, workers=1), simulate(small(), ops, workers=3)

@@ -47,6 +47,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.smoke
 def test_writes_tables_and_files(trace: Path, tmp_path: Path) -> None:
     done = accelsim("run", "--hw", CONFIG, "--trace", trace, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
@@ -63,6 +64,7 @@ def test_writes_tables_and_files(trace: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["layers.csv", "summary.json"]
 
 
+@pytest.mark.smoke
 def test_filters_and_json(trace: Path) -> None:
     options = ("--layer", "layer1.*", "--step", 5, "--pass", "input_grad", "--pass", "forward", "--json")
     done = accelsim("run", "--hw", CONFIG, "--trace", trace, *options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim.lowering import PASSES, lower
@@ -20,7 +20,7 @@ def unpack(words: np.ndarray, bits: int) -> np.ndarray:
     return flat[:, :bits]
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.reference
 @given(operations(), st.sampled_from(PASSES))
 def test_equals_plain_loops(op: OpTrace, which: str) -> None:
     plain = list(plain_lower(op, which))
@@ -37,6 +37,7 @@ def test_equals_plain_loops(op: OpTrace, which: str) -> None:
         assert gemm.effectual_macs == (expected.a.astype(int) @ expected.b.astype(int)).sum()
 
 
+@pytest.mark.reference
 def test_footprint_names_the_lines_that_b_reads() -> None:
     rng = np.random.default_rng(0)
     x = rng.random((2, 3, 6, 5)) < 0.5
@@ -55,7 +56,7 @@ def test_a_pass_that_did_not_run_is_refused() -> None:
         lower(op, "input_grad")
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.reference
 @given(operations(kinds=("conv", "conv_transpose")))
 def test_gemms_multiply_out_to_torch(op: OpTrace) -> None:
     """Filled with ones where a bit is set, the GEMMs' sums are those of torch's own convolution and its gradients."""

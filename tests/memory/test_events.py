@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,15 +20,18 @@ def dram(bytes_per_cycle: float, latency_cycles: int = 0) -> Dram:
     return Dram(bytes_per_cycle=bytes_per_cycle, latency_cycles=latency_cycles)
 
 
+@pytest.mark.closed_form
 def test_one_step_is_load_latency_compute_store() -> None:
     assert run_events(dram(10, latency_cycles=7), [step(95, 40, 21)]) == 10 + 7 + 40 + 3
 
 
+@pytest.mark.closed_form
 def test_bound_by_the_array() -> None:
     """Loads of 10 cycles hide behind 100 cycles of work: first load, four times work, last store."""
     assert run_events(dram(1), [step(10, 100, 10)] * 4) == 10 + 4 * 100 + 10
 
 
+@pytest.mark.closed_form
 def test_bound_by_bandwidth() -> None:
     """Work of 10 cycles hides behind transfers; the channel never rests but before the first output is there.
 
@@ -39,6 +43,7 @@ def test_bound_by_bandwidth() -> None:
     assert run_events(dram(1), [step(100, 10, 50)] * 4) == max(ends + 50, last_array) + 50
 
 
+@pytest.mark.closed_form
 def test_bound_by_latency() -> None:
     """Two loads are in flight at most: steps 2 and 3 wait for their halves, each a latency after the work on them."""
     first = 1 + 1000  # loads 0 and 1 leave the channel in cycles 1 and 2
@@ -46,6 +51,7 @@ def test_bound_by_latency() -> None:
     assert run_events(dram(1, latency_cycles=1000), [step(1, 1)] * 4) == first + second + 1 + 1
 
 
+@pytest.mark.closed_form
 def test_outputs_wait_for_room() -> None:
     """Stores of 100 cycles and no work: the array may be two outputs ahead of the channel, not more."""
     assert run_events(dram(1), [step(0, 1, 100)] * 5) == 1 + 500
@@ -65,12 +71,14 @@ steps = st.lists(
 )
 
 
+@pytest.mark.closed_form
 def test_arrays_do_not_wait_for_each_other_between_steps() -> None:
     """Two arrays with 10 and 1, then 1 and 10 cycles: 11 each, not 10 + 10."""
     sequence = [Step(0, 0, work, 0, finishes=False, partial_sums=1) for work in ((10, 1), (1, 10))]
     assert run_events(dram(1), sequence) == 11
 
 
+@pytest.mark.relations
 @given(steps, st.floats(0.5, 50), st.floats(1, 4), st.integers(0, 200))
 def test_relations(sequence: list[Step], bandwidth: float, factor: float, latency: int) -> None:
     cycles = run_events(dram(bandwidth, latency), sequence)

@@ -47,6 +47,7 @@ def layer(batch: int = 4, channels: int = 24, outputs: int = 40, size: int = 12,
     )
 
 
+@pytest.mark.closed_form
 def test_what_fits_is_moved_once() -> None:
     """All in one macro-tile's reach: weights and images are loaded once, outputs stored once, 2 bytes each."""
     op, hw = layer(batch=1), machine(weight_kib=1024, input_kib=1024, output_kib=1024)
@@ -59,6 +60,7 @@ def test_what_fits_is_moved_once() -> None:
     assert sum(step.store_bytes for step in steps) == 2 * 40 * 12 * 12
 
 
+@pytest.mark.closed_form
 def test_compressed_tensors_carry_their_non_zeros_and_a_bit_an_element() -> None:
     op = OpTrace(name="fc", step=0, weight=np.eye(8, 64), input=np.ones((4, 64)))
     hw = machine(compression=["weight"])
@@ -67,6 +69,7 @@ def test_compressed_tensors_carry_their_non_zeros_and_a_bit_an_element() -> None
     assert sum(step.load_bytes for step in steps) == (8 * 64 // 8 + 8 * 2) + 4 * 64 * 2
 
 
+@pytest.mark.relations
 @settings(max_examples=200, deadline=None)
 @given(operations(largest=6), machines(), st.sampled_from(PASSES))
 def test_nothing_is_lost(op: OpTrace, hw: Hardware, which: str) -> None:
@@ -82,6 +85,7 @@ def test_nothing_is_lost(op: OpTrace, hw: Hardware, which: str) -> None:
             assert sum(step.loaded_elements for step in steps) >= gemm.m * gemm.k
 
 
+@pytest.mark.relations
 @pytest.mark.parametrize("which", PASSES)
 @pytest.mark.parametrize("kib", [(2, 2, 1), (4, 16, 2), (64, 4, 8), (16, 64, 64)])
 def test_macro_tiles_fit_half_of_each_buffer(which: str, kib: tuple[int, int, int]) -> None:
@@ -111,6 +115,7 @@ def test_a_buffer_too_small_for_one_tile_names_the_size_that_would_do(key: str) 
                 list(macro_steps(hw, gemm, time_gemm(hw, gemm)))
 
 
+@pytest.mark.reference
 def test_lines_are_counted_once_in_a_union() -> None:
     """Prefix sums equal sets of lines, for every run of grid lines, with strides, dilation and several images."""
     rng = np.random.default_rng(3)

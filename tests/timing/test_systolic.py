@@ -72,7 +72,7 @@ def stepped(hw: Hardware, gemm: PlainGemm) -> dict[str, int]:
     return slots
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.reference
 @given(machines(), operations(largest=5), st.sampled_from(PASSES))
 def test_cycles_and_slots_equal_the_stepped_array(hw: Hardware, op: OpTrace, which: str) -> None:
     for plain, gemm in zip(plain_lower(op, which), lower(op, which), strict=True):
@@ -84,6 +84,7 @@ def test_cycles_and_slots_equal_the_stepped_array(hw: Hardware, op: OpTrace, whi
         assert (timing.tile_cycles >= 0).all()
 
 
+@pytest.mark.closed_form
 @pytest.mark.parametrize(
     ("dataflow", "cycles", "streamed_a", "streamed_b"),
     [
@@ -102,6 +103,7 @@ def test_by_hand(dataflow: str, cycles: int, streamed_a: int, streamed_b: int) -
         assert set(timing.tile_cycles.tolist()) == {14}
 
 
+@pytest.mark.relations
 @settings(max_examples=60, deadline=None)
 @given(
     machines(memory={"dram": {"bytes_per_cycle": 2, "latency_cycles": 7}, "compression": ["activation"]}),
@@ -118,6 +120,7 @@ def test_simulates_with_memory(hw: Hardware, op: OpTrace) -> None:
     assert simulate(ideal, [op], workers=1).layers["cycles"].tolist() == layers["array_cycles"].tolist()
 
 
+@pytest.mark.smoke
 def test_the_shipped_machine_runs_in_all_three_dataflows() -> None:
     hw = load_hardware(CONFIGS / "systolic16x16.yaml")
     op = OpTrace(name="fc", step=0, weight=np.ones((20, 30), bool), input=np.ones((40, 30), bool))
@@ -130,6 +133,7 @@ def test_the_shipped_machine_runs_in_all_three_dataflows() -> None:
     assert cycles == [2 * 3 * (30 + 30), 2 * 2 * (40 + 46), 2 * 3 * (20 + 46)]
 
 
+@pytest.mark.relations
 def test_the_baseline_is_the_machine_itself() -> None:
     hw = machine(2, 2, "weight_stationary")
     assert hw.dense() == hw

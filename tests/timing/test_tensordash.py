@@ -55,13 +55,13 @@ def check(hw: Hardware, op: OpTrace, which: str) -> None:
         assert len(timing.tile_cycles) == timing.tiles_per_row.sum()
 
 
-@settings(max_examples=250, deadline=None)
+@pytest.mark.reference
 @given(machines(), operations(largest=5), st.sampled_from(PASSES))
 def test_equals_the_reference_on_any_operation(hw: Hardware, op: OpTrace, which: str) -> None:
     check(hw, op, which)
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.reference
 @given(machines(), st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12), st.integers(1, 200))
 def test_equals_the_reference_on_long_reductions(hw: Hardware, seed: int, m: int, n: int, k: int) -> None:
     rng = np.random.default_rng(seed)
@@ -69,6 +69,7 @@ def test_equals_the_reference_on_long_reductions(hw: Hardware, seed: int, m: int
     check(hw, linear((rng.random((m, k)) < rng.random()) & blocks, rng.random((k, n)) < rng.random()), "forward")
 
 
+@pytest.mark.smoke
 def test_the_shipped_machine_runs() -> None:
     hw = load_hardware(Path(__file__).parents[2] / "hw_configs" / "tensordash16x16.yaml")
     rng = np.random.default_rng(0)
@@ -84,6 +85,7 @@ def test_lanes_of_a_level_share_no_candidate() -> None:
         assert all(not one & other for one, other in combinations(reach, 2))
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     ("rows", "zeros", "speedup"),
     [
@@ -98,6 +100,7 @@ def test_random_sparsity_speeds_up_as_published(rows: int, zeros: float, speedup
     assert 4_000 / time_gemm(hw, gemm).cycles == pytest.approx(speedup, rel=0.03)
 
 
+@pytest.mark.closed_form
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_nothing_to_do_is_as_fast_as_the_stage_is_deep_and_nothing_to_skip_is_dense(depth: int) -> None:
     hw = machine(2, 2, ("weight",), depth)
@@ -106,6 +109,7 @@ def test_nothing_to_do_is_as_fast_as_the_stage_is_deep_and_nothing_to_skip_is_de
         assert time_gemm(hw, gemm).cycles == cycles
 
 
+@pytest.mark.closed_form
 def test_one_cycle_by_hand() -> None:
     """Window 1's lane 15 goes to lane 0 by (1, -1), which leaves lane 15 free to take window 2's by (2, 0)."""
     a = np.zeros((1, 48), bool)
@@ -116,6 +120,7 @@ def test_one_cycle_by_hand() -> None:
     assert (timing.slots.effectual, timing.slots.starved) == (3, 13)
 
 
+@pytest.mark.closed_form
 def test_a_schedule_that_waits_for_another_counts_as_sync() -> None:
     """Row 0 has 3 empty windows, row 1 is full: together 3 cycles, of which row 0 needs 1 and waits in 2."""
     a = np.array([[False] * 48, [True] * 48])
@@ -136,6 +141,7 @@ def test_the_sparser_listed_operand_is_scheduled() -> None:
     assert scheduled_operand(machine(1, 1), equal) == "a"
 
 
+@pytest.mark.relations
 @settings(max_examples=60, deadline=None)
 @given(operations(largest=5), machines())
 def test_runs_end_to_end_within_the_ceiling(op: OpTrace, hw: Hardware) -> None:
