@@ -16,7 +16,7 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, MaskedGemm, Pass, lower, passes_of
 from accelsim.memory import Mover
 from accelsim.pipeline import simulate_pass
-from accelsim.timing import Slots, order_rows, pe_kind, time_gemm
+from accelsim.timing import PE_KINDS, Slots, order_rows, pe_kind, time_gemm
 from accelsim.timing.tensordash import scheduled_operand
 from accelsim.trace.record import OpTrace
 
@@ -41,8 +41,7 @@ class SlowestTile:
         rows, columns: how many it uses.
         first_row, first_column, last_column: where they lie in A (as `mapping.row_order` sorts it) and B.
         cycles: how long it takes.
-        windows, dropped: windows that it streams, and that `skipping.blocks` spares it; 0 on TensorDash PEs, which
-            step over windows by their schedule.
+        windows, dropped: windows that it streams, and that `skipping.blocks` spares it.
         most_effectual: pairs of two non-zeros of the PE that has the most of them.
         lower_bound: ceil(most_effectual / lanes), which no skipping of zeros can beat.
         sync_group: its slowest sync group, on scanning PEs.
@@ -92,12 +91,21 @@ class PassExplanation:
 
 
 @dataclass(frozen=True)
+class Tensor:
+    """A recorded mask: its shape, and the share of elements that are set."""
+
+    shape: tuple[int, ...]
+    density: float
+
+
+@dataclass(frozen=True)
 class Explanation:
     """One operation.
 
     Attributes:
-        rows, cols, lanes: of the machine's array.
-        masks: shape and density of each recorded tensor, by its name in the trace.
+        rows, cols, lanes, arrays: of the machine.
+        row_order: `mapping.row_order`.
+        masks: the recorded tensors, by their names in the trace.
     """
 
     machine: str
@@ -105,6 +113,8 @@ class Explanation:
     rows: int
     cols: int
     lanes: int
+    arrays: int
+    row_order: str
     layer: str
     step: int
     call: int
@@ -113,7 +123,7 @@ class Explanation:
     stride: tuple[int, int]
     padding: tuple[int, int]
     dilation: tuple[int, int]
-    masks: dict[str, tuple[tuple[int, ...], float]]
+    masks: dict[str, Tensor]
     passes: tuple[PassExplanation, ...]
 
 
@@ -130,6 +140,8 @@ def explain(hw: Hardware, op: OpTrace, passes: Iterable[Pass] = PASSES) -> Expla
         rows=hw.array.rows,
         cols=hw.array.cols,
         lanes=hw.array.lanes,
+        arrays=hw.array.count,
+        row_order=hw.mapping.row_order,
         layer=op.name,
         step=op.step,
         call=op.call,
@@ -138,7 +150,7 @@ def explain(hw: Hardware, op: OpTrace, passes: Iterable[Pass] = PASSES) -> Expla
         stride=op.stride,
         padding=op.padding,
         dilation=op.dilation,
-        masks={name: (mask.shape, mask.density) for name, mask in op.masks.items()},
+        masks={name: Tensor(mask.shape, mask.density) for name, mask in op.masks.items()},
         passes=tuple(explain_pass(hw, op, which) for which in passes_of(op) if which in wanted),
     )
 
@@ -185,13 +197,14 @@ def _tile_cycles(every: NDArray[np.int64]) -> TileCycles:
 
 def _slowest_tile(hw: Hardware, gemm: MaskedGemm, index: int, cycles: int) -> SlowestTile:
     kind, tile = pe_kind(hw), cut_tile(hw, gemm, index)
-    windows = dropped = port_cycles = 0
+    every_window = -(-gemm.k // window_width(hw))
+    windows = every_window if kind == "tensordash" else streamed_windows(hw, gemm, tile).size
     busiest = tile.most_effectual
     group = slowest_group(hw, gemm, tile) if kind == "scanning" else None
-    if kind != "tensordash":
-        windows = streamed_windows(hw, gemm, tile).size
-        dropped = -(-gemm.k // window_width(hw)) - windows
-        port_cycles = cycles - (group.cycles if group else windows)
+    if kind == "tensordash":
+        own_cycles = int(PE_KINDS[kind](hw, gemm).tile_cycles[index])
+    else:
+        own_cycles = group.cycles if group else windows
     return SlowestTile(
         group=gemm.group,
         phase=gemm.phase,
@@ -202,10 +215,10 @@ def _slowest_tile(hw: Hardware, gemm: MaskedGemm, index: int, cycles: int) -> Sl
         last_column=int(tile.columns[-1]),
         cycles=cycles,
         windows=windows,
-        dropped=dropped,
+        dropped=every_window - windows,
         most_effectual=busiest,
         lower_bound=-(-busiest // hw.array.lanes),
         sync_group=group,
         scheduled=scheduled_operand(hw, gemm) if kind == "tensordash" else None,
-        port_cycles=port_cycles,
+        port_cycles=cycles - own_cycles,
     )

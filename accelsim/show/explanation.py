@@ -55,8 +55,8 @@ def explanation_text(explanation: Explanation) -> RenderableType:
 
 def _tensors(explanation: Explanation) -> RenderableType:
     table = _columns("", "tensor", "shape", ">non-zero")
-    for name, (shape, density) in explanation.masks.items():
-        table.add_row("", name, "×".join(map(str, shape)), share(density, 1))
+    for name, mask in explanation.masks.items():
+        table.add_row("", name, "×".join(map(str, mask.shape)), share(mask.density, 1))
     described = [
         f"{name} {'×'.join(map(str, getattr(explanation, name)))}" for name in ("stride", "padding", "dilation")
     ]
@@ -80,7 +80,7 @@ def _pass(explanation: Explanation, part: PassExplanation) -> Iterator[Renderabl
         f"{part.effectual_macs:,} of {part.macs:,} pairs have two non-zeros ({share(part.effectual_macs, part.macs)}).",
     )
     yield from _section("2 Tiles", _tiles_note(explanation, part), _tiles(part))
-    yield from _section("3 Dense", *_dense(part))
+    yield from _section("3 Without skipping", *_dense(explanation, part))
     if part.tiles is None:
         yield from _section("4 With skipping", "Nothing is left to compute.")
         return
@@ -134,7 +134,7 @@ def _tiles(part: PassExplanation) -> Table:
     return table
 
 
-def _dense(part: PassExplanation) -> Iterator[str]:
+def _dense(explanation: Explanation, part: PassExplanation) -> Iterator[str]:
     """The closed form, a line a shape, and what ports and several arrays make of it."""
     for shapes in part.shapes:
         yield f"{shapes.dense_formula} = {shapes.dense_cycles:,}"
@@ -142,12 +142,13 @@ def _dense(part: PassExplanation) -> Iterator[str]:
     if len(part.shapes) > 1:
         yield f"together {total:,} cycles"
     if part.dense_array_cycles != total:
-        yield f"{part.dense_array_cycles:,} on this machine's arrays and buffer ports"
+        shared = f" by the longest-working of {explanation.arrays} arrays" if explanation.arrays > 1 else ""
+        yield f"{part.dense_array_cycles:,}{shared}, waiting for the buffers' ports included"
     if part.dense_cycles != part.dense_array_cycles:
         yield f"{part.dense_cycles:,} with memory"
 
 
-def _skipping(explanation: Explanation, part: PassExplanation) -> Iterator[str]:
+def _skipping(explanation: Explanation, part: PassExplanation) -> Iterator[RenderableType]:
     tiles = part.tiles
     if explanation.pe_kind == "systolic" or tiles is None:
         yield f"A systolic array skips nothing: {part.memory.array_cycles:,} array cycles."
@@ -160,30 +161,36 @@ def _skipping(explanation: Explanation, part: PassExplanation) -> Iterator[str]:
         yield from _slowest(explanation, part.slowest, part.shapes)
 
 
-def _slowest(explanation: Explanation, tile: SlowestTile, shapes: tuple[GemmShapes, ...]) -> Iterator[str]:
+def _slowest(explanation: Explanation, tile: SlowestTile, shapes: tuple[GemmShapes, ...]) -> Iterator[RenderableType]:
     lanes = explanation.lanes
     where = [f"group {tile.group}"] if explanation.groups > 1 else []
     where += [f"phase {tile.phase}"] if len({part.phase for part in shapes}) > 1 else []
     gap = "" if tile.last_column - tile.first_column + 1 == tile.columns else f" ({tile.columns} scheduled ones)"
-    where.append(f"rows {tile.first_row}–{tile.first_row + tile.rows - 1}")
+    by_density = " as sorted by density" if explanation.row_order == "density" else ""
+    where.append(f"rows {tile.first_row}–{tile.first_row + tile.rows - 1}{by_density}")
     where.append(f"columns {tile.first_column}–{tile.last_column}{gap}")
-    yield f"The slowest tile ({', '.join(where)}):"
-    if tile.windows or tile.dropped:
-        yield f"  {_n(tile.windows)} windows streamed, {_n(tile.dropped)} dropped"
+    yield f"The slowest tile ({', '.join(where)}), {_n(tile.cycles)} cycles:"
+    for line in _why(tile, lanes):
+        yield Padding(line, (0, 0, 0, 2), expand=False)
+
+
+def _why(tile: SlowestTile, lanes: int) -> Iterator[str]:
+    """What a tile's cycles are made of."""
+    yield f"{_n(tile.windows)} windows{f', {_n(tile.dropped)} more dropped' if tile.dropped else ''}"
     if (group := tile.sync_group) is not None:
         yield (
-            f"  its slowest sync group, {group.pes}: {_n(group.scan_cycles)} scanning +"
-            f" {_n(group.stall_cycles)} stalled by a full queue + {_n(group.drain_cycles)} draining ="
-            f" {_n(group.cycles)} cycles"
+            f"slowest sync group, {group.pes}: {_n(group.scan_cycles)} scanning + {_n(group.stall_cycles)} stalled by a"
+            f" full queue + {_n(group.drain_cycles)} draining = {_n(group.cycles)} cycles"
         )
-        yield f"  the fullest PE there, ({group.fullest_pe[0]}, {group.fullest_pe[1]}), has {_n(group.pairs)} pairs"
+        yield f"the fullest PE there, ({group.fullest_pe[0]}, {group.fullest_pe[1]}), has {_n(group.pairs)} pairs"
     if tile.scheduled is not None:
-        yield f"  its schedules follow the zeros of {tile.scheduled.upper()}"
+        own = _n(tile.cycles - tile.port_cycles)
+        yield f"its schedules step over the zeros of {tile.scheduled.upper()}: {own} cycles"
     if tile.port_cycles:
-        yield f"  {_n(tile.port_cycles)} more cycles until its words have come through the buffers' ports"
+        yield f"{_n(tile.port_cycles)} more cycles until its words have come through the buffers' ports"
     yield (
-        f"  at best {_n(tile.lower_bound)} cycles: its busiest PE has {_n(tile.most_effectual)} pairs of two"
-        f" non-zeros for {lanes} lane{'s' * (lanes > 1)}"
+        f"at best {_n(tile.lower_bound)} cycles: its busiest PE has {_n(tile.most_effectual)} pairs of two non-zeros"
+        f" for {lanes} lane{'s' * (lanes > 1)}"
     )
 
 

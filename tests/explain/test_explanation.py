@@ -56,6 +56,8 @@ def test_totals_are_those_of_simulate(hw: Hardware, op: OpTrace, with_memory: bo
         largest = max(part.shapes, key=lambda s: s.m * s.n * s.k, default=None)
         if largest is not None:
             assert (largest.m, largest.n, largest.k) == (row["m"], row["n"], row["k"])
+        if part.slowest is not None and hw.memory.buffers == BARE.memory.buffers:
+            assert part.slowest.port_cycles == 0
         if part.tiles is not None:
             assert part.tiles.tiles == sum(shapes.tiles for shapes in part.shapes)
             if arrays == 1:
