@@ -18,7 +18,7 @@ ZeroAs = str | float | dict[str, str | float]
 
 def train(
     out: Annotated[Path, typer.Option(help="Directory of checkpoint, loss.csv, results.json and figure.")],
-    framework: Annotated[str, typer.Option(help="Self-supervised framework: simclr.")] = "simclr",
+    framework: Annotated[str, typer.Option(help="simclr, moco, byol, simsiam, barlow or vicreg.")] = "simclr",
     arch: Annotated[str, typer.Option(help="Encoder: resnet18, resnet34 or resnet50.")] = "resnet18",
     width: Annotated[int, typer.Option(help="Channels of the encoder's first stage; 64 as published.")] = 16,
     stem: Annotated[
@@ -34,7 +34,9 @@ def train(
     prune_every: Annotated[int, typer.Option(help="Steps between two mask updates.")] = 10,
     learning_rate: Annotated[float, typer.Option(help="AdamW's; falls to 0 along half a cosine.")] = 1e-3,
     weight_decay: Annotated[float, typer.Option(help="AdamW's.")] = 1e-4,
-    temperature: Annotated[float, typer.Option(help="Of the contrastive loss.")] = 0.2,
+    temperature: Annotated[float, typer.Option(help="Of SimCLR's and MoCo's loss.")] = 0.2,
+    momentum: Annotated[float, typer.Option(help="Of MoCo's key encoder; of BYOL's target at the start.")] = 0.99,
+    queue: Annotated[int, typer.Option(help="Keys in MoCo's queue.")] = 4096,
     knn_images: Annotated[int, typer.Option(help="Most images of bank and held-out set in the evaluation.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of weights, data order and views.")] = 0,
     threads: Annotated[int, typer.Option(help="Of PyTorch.")] = 1,
@@ -51,6 +53,9 @@ def train(
     ] = "exact",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     checkpoint_every: Annotated[int, typer.Option(help="Steps between two checkpoints.")] = 100,
+    linear_probe: Annotated[
+        bool, typer.Option("--linear-probe", help="Evaluate the features by a linear classifier, too.")
+    ] = False,
 ) -> None:
     """Train a sparse network without labels and record what its layers multiplied.
 
@@ -82,6 +87,8 @@ def train(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         temperature=temperature,
+        momentum=momentum,
+        queue=queue,
         knn_images=knn_images,
         seed=seed,
         threads=threads,
@@ -100,7 +107,7 @@ def train(
             description = f"loss {training.losses[-1]:.3f}, {100 * training.sparsity:.0f} % pruned"
             progress.update(bar, completed=training.step, description=description)
 
-        found = run(config, out, recording, resume, checkpoint_every, show)
+        found = run(config, out, recording, resume, checkpoint_every, linear_probe, show)
     if found is None:
         typer.echo(f"stopped; go on with the same command and --resume ({out})", err=True)
         raise typer.Exit(130)

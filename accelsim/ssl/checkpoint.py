@@ -10,7 +10,7 @@ from torch import Tensor
 
 from accelsim.errors import TrainingError
 
-VERSION = 1
+VERSION = 2
 
 
 class Checkpoint(TypedDict):
@@ -21,6 +21,7 @@ class Checkpoint(TypedDict):
         config: the fields of `TrainConfig`.
         step: steps done.
         losses: of every step done, float64 [step].
+        flops: of all steps done, dense and masked.
         untrained_knn: accuracy before the first step.
         model, optimizer: state dictionaries.
         rng: PyTorch's global generator on the CPU, for layers that draw (dropout).
@@ -30,6 +31,7 @@ class Checkpoint(TypedDict):
     config: dict[str, str | int | float]
     step: int
     losses: Tensor
+    flops: tuple[int, int]
     untrained_knn: float
     model: dict[str, Any]
     optimizer: dict[str, Any]

@@ -10,6 +10,8 @@ from accelsim.sparsity.patterns import PATTERNS
 from accelsim.sparsity.schedules import CubicSchedule
 from accelsim.ssl.frameworks import FRAMEWORKS
 
+_LONGEST_QUEUE = 1 << 20  # sixteen times the published one
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -26,7 +28,10 @@ class TrainConfig:
         prune_start, prune_end: shares of the run at which the cubic ramp starts and ends.
         prune_every: steps between two mask updates.
         learning_rate, weight_decay: AdamW's; the learning rate falls to 0 along half a cosine.
-        temperature: the contrastive loss's; 0.2 separates the few images of a small batch better than 0.5.
+        temperature: SimCLR's and MoCo's; 0.2 separates the few images of a small batch better than 0.5.
+        momentum: of MoCo's key encoder, and of BYOL's target at the first step; published values (0.999, 0.996) are for
+            runs hundreds of times as long.
+        queue: keys in MoCo's queue.
         knn_images: most images of the bank and of the held-out set in the k-NN evaluation.
         seed: of weights, data order and augmentation.
         threads: of PyTorch; part of the numbers because sums are split among threads.
@@ -50,6 +55,8 @@ class TrainConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     temperature: float = 0.2
+    momentum: float = 0.99
+    queue: int = 4096
     knn_images: int = 2000
     seed: int = 0
     threads: int = 1
@@ -65,6 +72,10 @@ class TrainConfig:
         for name in ("learning_rate", "temperature"):
             if not getattr(self, name) > 0:
                 raise TrainingError(f"{name} is {getattr(self, name)}, expected a number above 0")
+        if not 0 <= self.momentum <= 1:
+            raise TrainingError(f"momentum is {self.momentum}, expected 0 to 1")
+        if not 1 <= self.queue <= _LONGEST_QUEUE:
+            raise TrainingError(f"queue is {self.queue}, expected 1 to {_LONGEST_QUEUE} keys")
         if not self.weight_decay >= 0:
             raise TrainingError(f"weight_decay is {self.weight_decay}, expected at least 0")
         if not 0 <= self.seed < 2**32:

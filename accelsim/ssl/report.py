@@ -31,9 +31,20 @@ def write_losses(training: Training, path: Path) -> None:
     _write_whole(path, text.getvalue().encode())
 
 
-def results(training: Training, trained_knn: float, command: str, traces: list[str]) -> dict[str, Any]:
-    """Collect what a finished run measured, as plain values for JSON."""
+def results(
+    training: Training, trained_knn: float, probed: float | None, command: str, traces: list[str]
+) -> dict[str, Any]:
+    """Collect what a finished run measured, as plain values for JSON.
+
+    Args:
+        training: the run, at its end.
+        trained_knn: k-NN accuracy at the end.
+        probed: accuracy of the linear probe, if it was asked for.
+        command: that repeats the run.
+        traces: names of the files recorded.
+    """
     data, losses = training.data, training.losses
+    steps, flops = training.step, training.flops
     return {
         "command": command,
         "config": asdict(training.config),
@@ -50,6 +61,12 @@ def results(training: Training, trained_knn: float, command: str, traces: list[s
             "untrained": training.untrained_knn,
             "trained": trained_knn,
             "chance": 1 / len(data.classes),
+        },
+        **({} if probed is None else {"linear_probe_accuracy": probed}),
+        "flops_per_step": {
+            "dense": flops.dense // steps,
+            "masked_mean": flops.masked // steps,
+            "masked_share": flops.masked / flops.dense,
         },
         "sparsity": {"total": training.sparsity, "layers": sparsity_by_layer(training.model)},
         "traces": traces,

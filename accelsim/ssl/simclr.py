@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from accelsim.ssl.encoders import ResNet
+from accelsim.sparsity.branch import branch
+from accelsim.ssl.framework import Framework
 from accelsim.ssl.losses import NTXent
 
 
-class SimCLR(nn.Module):
+class SimCLR(Framework):
     """A shared encoder with a two-layer projector.
 
     The two views are two calls of the encoder, not one call of twice the batch: a trace shows each layer's call 0 and
     call 1, and batch norm sees each view alone (as with one device per half of the batch in the published code).
 
     Args:
-        encoder: images [N, 3, H, W] to features [N, encoder.feature_dim].
+        encoder: see `Framework`.
         projection_dim: length of the vectors that the loss compares.
         temperature: NT-Xent's temperature; 0.5 as published for CIFAR-10.
     """
 
-    def __init__(self, encoder: ResNet, projection_dim: int = 128, temperature: float = 0.5) -> None:
-        super().__init__()
-        self.encoder = encoder
-        dim = encoder.feature_dim
+    def __init__(self, encoder: nn.Module, projection_dim: int = 128, temperature: float = 0.5) -> None:
+        super().__init__(encoder)
+        dim = self.feature_dim
         self.projector = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, projection_dim))
         self.contrast = NTXent(temperature)
 
@@ -34,5 +34,8 @@ class SimCLR(nn.Module):
 
     def loss(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the loss of two views of the same images, each [N, 3, H, W]; a scalar."""
-        out: Tensor = self.contrast(self(first), self(second))
+        one = self(first)
+        with branch(1):
+            other = self(second)
+        out: Tensor = self.contrast(one, other)
         return out

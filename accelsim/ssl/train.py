@@ -17,8 +17,10 @@ from accelsim.errors import TrainingError
 from accelsim.ssl.checkpoint import load_checkpoint, save_checkpoint
 from accelsim.ssl.config import TrainConfig, option
 from accelsim.ssl.data import load_data
+from accelsim.ssl.ranks import average, process_group
 from accelsim.ssl.report import git_state, results, write_figure, write_losses, write_results
 from accelsim.ssl.training import Training
+from accelsim.tracing.ranks import own_path, rank_and_size
 
 if TYPE_CHECKING:
     from accelsim.tracing.zeros import ZeroAsSetting
@@ -55,17 +57,17 @@ class Recording:
         return [part for name, value in values.items() for part in (option(name), str(value))]
 
     def part(self, resumed: bool) -> Path:
-        """Return the file to write.
+        """Return the file to write, of several processes' files the common name.
 
         Raises:
             TrainingError: the file exists and the run is not resumed.
         """
-        if not self.path.exists():
+        if not own_path(self.path).exists():
             return self.path
         if not resumed:
-            raise TrainingError(f"{self.path} exists already: remove it or record into another file")
+            raise TrainingError(f"{own_path(self.path)} exists already: remove it or record into another file")
         part = 2
-        while (found := self.path.with_name(f"{self.path.stem}.part{part}{self.path.suffix}")).exists():
+        while own_path(found := self.path.with_name(f"{self.path.stem}.part{part}{self.path.suffix}")).exists():
             part += 1
         return found
 
@@ -76,9 +78,13 @@ def train(
     recording: Recording | None = None,
     resume: bool = False,
     checkpoint_every: int = 100,
+    linear_probe: bool = False,
     on_step: Callable[[Training], None] = lambda training: None,
 ) -> dict[str, Any] | None:
     """Run a training to its end, or until Ctrl-C.
+
+    Under `torchrun` every process takes its share of each batch, keeps a checkpoint and writes a trace of its own
+    (checkpoint.rank0.pt, NAME.rank0.pkl); the first one writes the rest.
 
     Writes into `out`: checkpoint.pt (every `checkpoint_every` steps and when the run stops), loss.csv, and at the end
     results.json, loss.svg and loss.png.
@@ -89,6 +95,7 @@ def train(
         recording: what to trace, if anything.
         resume: go on from `out`/checkpoint.pt.
         checkpoint_every: steps between two checkpoints.
+        linear_probe: evaluate the features by a linear classifier, too.
         on_step: called after every step.
 
     Returns:
@@ -99,25 +106,41 @@ def train(
     """
     if checkpoint_every < 1:
         raise TrainingError(f"checkpoint_every is {checkpoint_every}, expected at least 1")
-    saved = out / "checkpoint.pt"
+    with process_group():
+        return _train(config, out, recording, resume, checkpoint_every, linear_probe, on_step)
+
+
+def _train(
+    config: TrainConfig,
+    out: Path,
+    recording: Recording | None,
+    resume: bool,
+    checkpoint_every: int,
+    linear_probe: bool,
+    on_step: Callable[[Training], None],
+) -> dict[str, Any] | None:
+    saved = own_path(out / "checkpoint.pt")
+    writes = rank_and_size()[0] == 0
     if saved.exists() and not resume:
         raise TrainingError(f"{out} holds a run already: pass --resume to go on with it, or give another --out")
     state = load_checkpoint(saved) if resume else None
     training = Training(config, load_data(config.data))
     if state is not None:
         training.load_state(state)
-    command = command_line(config, out, recording)
+    command = command_line(config, out, recording, linear_probe)
     recorder = _recorder(training, recording, command, resume)  # refuses what it cannot record before any time is spent
     if state is None:
         _make_directory(out)
-        training.untrained_knn = training.knn()
+        training.untrained_knn = training.features().knn()
 
     def save() -> None:
         save_checkpoint(saved, training.state())
-        write_losses(training, out / "loss.csv")
+        if writes:
+            write_losses(training, out / "loss.csv")
 
     with _stop_on_interrupt() as stopped, recorder:
-        while training.step < config.steps and not stopped.is_set():
+        # Asked together: a process that stopped alone would leave the others waiting for its gradients.
+        while training.step < config.steps and not average(stopped.is_set()):
             training.advance()
             on_step(training)
             if training.step % checkpoint_every == 0:
@@ -125,17 +148,21 @@ def train(
     save()
     if training.step < config.steps:
         return None
-    trained_knn = training.knn()
-    found = results(training, trained_knn, command, _traces(recording))
-    write_figure(training, trained_knn, out / "loss")
-    write_results(found, out / "results.json")
+    features = training.features()
+    trained_knn, probed = features.knn(), features.linear_probe() if linear_probe else None
+    found = results(training, trained_knn, probed, command, _traces(recording))
+    if writes:
+        write_figure(training, trained_knn, out / "loss")
+        write_results(found, out / "results.json")
     return found
 
 
-def command_line(config: TrainConfig, out: Path, recording: Recording | None) -> str:
+def command_line(config: TrainConfig, out: Path, recording: Recording | None = None, linear_probe: bool = False) -> str:
     """Return the command that does a run again, with directory and trace by their names alone."""
+    _, processes = rank_and_size()
+    launcher = ["accelsim"] if processes == 1 else ["torchrun", f"--nproc-per-node={processes}", "-m", "accelsim"]
     options = [*config.options, "--out", out.resolve().name, *(recording.options if recording else ())]
-    return shlex.join(["accelsim", "train", *options])
+    return shlex.join([*launcher, "train", *options, *(["--linear-probe"] if linear_probe else ())])
 
 
 def _recorder(
@@ -170,9 +197,14 @@ def _traces(recording: Recording | None) -> list[str]:
     """Names of all parts recorded so far, in order."""
     if recording is None:
         return []
-    path = recording.path
-    parts = path.parent.glob(f"{path.stem}.part*{path.suffix}")
-    return [path.name, *sorted((part.name for part in parts), key=lambda name: (len(name), name))]
+    names = []
+    _, processes = rank_and_size()
+    for rank in range(processes):
+        path = recording.path
+        tail = path.suffix if processes == 1 else f".rank{rank}{path.suffix}"
+        parts = path.parent.glob(f"{path.stem}.part*{tail}")
+        names += [path.stem + tail, *sorted((part.name for part in parts), key=lambda name: (len(name), name))]
+    return names
 
 
 @contextmanager

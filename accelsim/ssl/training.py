@@ -15,8 +15,11 @@ from accelsim.ssl.checkpoint import VERSION, Checkpoint
 from accelsim.ssl.config import TrainConfig
 from accelsim.ssl.data import ImageSet
 from accelsim.ssl.encoders import build_encoder
-from accelsim.ssl.evaluate import evaluate
+from accelsim.ssl.evaluate import Features, extract
+from accelsim.ssl.flops import StepFlops, count_flops
 from accelsim.ssl.frameworks import FRAMEWORKS
+from accelsim.ssl.ranks import average, average_gradients, share
+from accelsim.tracing.ranks import rank_and_size
 
 _ORDER, _VIEWS = range(2)  # streams of random numbers
 
@@ -35,30 +38,40 @@ class Training:
         model: the framework, with masks on the encoder's sparse layers (projector, norms, first convolution dense).
         step: optimiser steps done.
         losses: of every step done.
+        flops: of all steps done.
         untrained_knn: k-NN accuracy of the encoder before the first step.
 
     Raises:
-        TrainingError: a batch larger than the data.
+        TrainingError: a batch larger than the data, or one that several processes cannot share.
     """
 
     def __init__(self, config: TrainConfig, data: ImageSet) -> None:
         if config.batch > len(data.train):
             raise TrainingError(f"batch is {config.batch}, but {data.name} has {len(data.train)} training images")
+        _, processes = rank_and_size()
+        if config.batch % processes or config.batch // processes < 2:
+            raise TrainingError(
+                f"batch is {config.batch}, but {processes} processes share it: make it a multiple of {processes}, at"
+                f" least {2 * processes}"
+            )
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.config, self.data = config, data
         encoder = build_encoder(config.arch, config.width, config.stem)
-        self.model = FRAMEWORKS[config.framework](encoder, temperature=config.temperature)
+        self.model = FRAMEWORKS[config.framework](encoder, config)
         schedule = config.schedule
         self.pruner = None
         if schedule is not None:
             self.pruner = MagnitudePruner(sparse_layers(encoder), schedule, config.pattern)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
         )
         self.augment = Augmentation()
         self.step = 0
         self.losses: list[float] = []
+        self.flops = StepFlops()
         self.untrained_knn = math.nan
 
     def advance(self) -> float:
@@ -75,21 +88,26 @@ class Training:
         images = self.data.train[self._batch()]
         generator = _generator(config.seed, _VIEWS, self.step)
         self.model.train()
-        loss = self.model.loss(self.augment(images, generator), self.augment(images, generator))
-        if not math.isfinite(value := loss.item()):
+        first, second = self.augment(images, generator), self.augment(images, generator)
+        with count_flops(self.model) as flops:
+            loss = self.model.loss(share(first), share(second))
+        if not math.isfinite(value := average(loss.item())):
             raise TrainingError(
                 f"the loss is {value} at step {self.step}: try a learning_rate below {config.learning_rate}"
             )
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
+        average_gradients(self.model.parameters())
         self.optimizer.step()
+        self.model.after_step(self.step, config.steps)
+        self.flops += flops
         self.step += 1
         self.losses.append(value)
         return value
 
-    def knn(self) -> float:
-        """k-NN accuracy of the encoder on held-out images, 0 to 1."""
-        return evaluate(self.model.encoder, self.data, self.config.knn_images)
+    def features(self) -> Features:
+        """Return the encoder's features of training and held-out images, which its accuracy comes from."""
+        return extract(self.model.encoder, self.data, self.config.knn_images)
 
     @property
     def sparsity(self) -> float:
@@ -103,6 +121,7 @@ class Training:
             "config": asdict(self.config),
             "step": self.step,
             "losses": torch.tensor(self.losses, dtype=torch.float64),
+            "flops": (self.flops.dense, self.flops.masked),
             "untrained_knn": self.untrained_knn,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -131,6 +150,7 @@ class Training:
             raise TrainingError(f"the run to resume holds another model or optimiser ({reason}): start anew") from None
         torch.set_rng_state(state["rng"])
         self.step, self.losses = state["step"], state["losses"].tolist()
+        self.flops = StepFlops(*state["flops"])
         self.untrained_knn = state["untrained_knn"]
 
     def _batch(self) -> torch.Tensor:

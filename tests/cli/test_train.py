@@ -17,6 +17,7 @@ from accelsim.cli.train import parse_zero_as, train
 from accelsim.errors import TrainingError
 from accelsim.ssl import train as train_module
 from accelsim.ssl.config import TrainConfig
+from accelsim.ssl.frameworks import FRAMEWORKS
 from accelsim.ssl.train import Recording, command_line
 from accelsim.trace import open_trace
 
@@ -42,7 +43,10 @@ configs = st.builds(
     prune_every=st.integers(1, 100),
     learning_rate=st.floats(1e-6, 1),
     weight_decay=st.floats(0, 1),
+    framework=st.sampled_from(list(FRAMEWORKS)),
     temperature=st.floats(0.01, 2),
+    momentum=st.floats(0, 1),
+    queue=st.integers(1, 10**6),
     knn_images=st.integers(1, 10**5),
     seed=st.integers(0, 2**32 - 1),
     threads=st.integers(1, 8),
@@ -55,25 +59,33 @@ zeros = st.one_of(
 
 
 @settings(deadline=None, max_examples=30)
-@given(config=configs, every=st.integers(1, 9), start=st.integers(0, 9), stop=st.none() | st.integers(1, 9), zero=zeros)
-def test_the_command_in_the_metadata_repeats_the_run(config, every, start, stop, zero) -> None:
+@given(
+    config=configs,
+    every=st.integers(1, 9),
+    start=st.integers(0, 9),
+    stop=st.none() | st.integers(1, 9),
+    zero=zeros,
+    probe=st.booleans(),
+)
+def test_the_command_in_the_metadata_repeats_the_run(config, every, start, stop, zero, probe) -> None:
     """Parsing the command that a run states gives the run's configuration and recording again."""
     recording = Recording(Path("run.pkl"), every, start, stop, zero)
     called = []
 
-    def run(config: TrainConfig, out: Path, recording: Recording, *rest: object) -> None:
-        called.append((config, out, recording))
+    def run(
+        config: TrainConfig, out: Path, recording: Recording, resume: bool, every: int, probe: bool, show: object
+    ) -> None:
+        called.append((config, out, recording, probe))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train_module, "train", run)
-        words = shlex.split(command_line(config, Path("some where"), recording))
+        words = shlex.split(command_line(config, Path("some where"), recording, probe))
         assert words[:2] == ["accelsim", "train"]
         result = _run(*words[2:])
     assert result.exit_code == 130, result.output  # `run` returned None, as if it had been stopped
-    assert called == [(config, Path("some where"), recording)]
+    assert called == [(config, Path("some where"), recording, probe)]
 
 
-@pytest.mark.filterwarnings("ignore::accelsim.errors.AccelsimWarning")
 def test_three_steps_record_a_readable_trace_with_sparse_weights(tmp_path: Path) -> None:
     trace = tmp_path / "traces.pkl"
     size = ("--width", "2", "--batch", "4", "--knn-images", "50")
@@ -109,7 +121,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         (["--data", "imagenet"], "expected photos or cifar10:DIR"),
         (["--data", f"cifar10:{tmp_path}"], "not CIFAR-10 in binary layout"),
         (["--arch", "vgg"], "expected one of resnet18"),
-        (["--framework", "moco"], "expected one of simclr"),
+        (["--framework", "mocov2"], "expected one of simclr, moco, byol, simsiam, barlow, vicreg"),
         (["--sparsity", "80"], "from 0 to below 1"),
         (["--resume"], "start it without --resume"),
     ]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from accelsim.ssl.data import ImageSet
-from accelsim.ssl.evaluate import evaluate, knn_accuracy
+from accelsim.ssl.evaluate import extract, knn_accuracy, linear_probe
 
 
 @settings(deadline=None, max_examples=40)
@@ -46,7 +46,7 @@ def test_separable_images_are_told_apart_and_the_encoder_stays_as_it_was() -> No
     encoder.train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     state = torch.get_rng_state()
-    assert evaluate(encoder, _two_colours(), limit=100) == 1.0
+    assert extract(encoder, _two_colours(), limit=100).knn() == 1.0
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
     assert encoder.training
     assert torch.equal(torch.get_rng_state(), state)
@@ -56,4 +56,44 @@ def test_a_limit_still_sees_every_class() -> None:
     data = _two_colours()
     order = data.train_labels.argsort()  # sorted by class, as the photographs are
     by_class = replace(data, train=data.train[order], train_labels=data.train_labels[order])
-    assert evaluate(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), by_class, limit=6) == 1.0
+    assert extract(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), by_class, limit=6).knn() == 1.0
+
+
+@settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 1000), classes=st.integers(2, 4), d=st.integers(1, 5))
+def test_the_probe_is_at_the_minimum_of_its_convex_problem(seed: int, classes: int, d: int) -> None:
+    """An independent gradient descent in NumPy from a random start ends with the same classifier."""
+    rng = np.random.default_rng(seed)
+    features, labels = rng.standard_normal((40, d)) * 3 + 1, np.arange(40) % classes
+    features[:, 0] += labels
+    queries = rng.standard_normal((200, d)) * 3 + 1
+    mean, deviation = features.mean(0), features.std(0)
+    x = np.hstack([(features - mean) / deviation, np.ones((40, 1))])
+    weights = rng.standard_normal((d + 1, classes))
+    decay = np.full((d + 1, 1), 0.1)
+    decay[-1] = 0
+    for _ in range(3000):
+        scores = np.exp(x @ weights)
+        gradient = x.T @ (scores / scores.sum(1, keepdims=True) - np.eye(classes)[labels]) / 40 + decay * weights
+        weights -= 0.5 * gradient
+    asked = np.hstack([(queries - mean) / deviation, np.ones((200, 1))]) @ weights
+    ranked = np.sort(asked, axis=1)
+    clear = ranked[:, -1] - ranked[:, -2] > 1e-3  # ties are nobody's mistake
+    truth, queries = asked.argmax(1)[clear], queries[clear]
+    state = torch.get_rng_state()
+    found = linear_probe(*map(torch.from_numpy, (features, labels, queries, truth)), penalty=0.1)
+    assert found == 1.0
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_probe_survives_constant_features_and_separable_classes() -> None:
+    features = torch.tensor([[0.0, 1.0], [0.0, 2.0], [0.0, 10.0], [0.0, 11.0]])
+    labels = torch.tensor([0, 0, 1, 1])
+    assert linear_probe(features, labels, features, labels) == 1.0
+    with torch.no_grad():
+        assert linear_probe(torch.zeros(4, 2), labels, torch.zeros(2, 2), torch.tensor([0, 1])) == 0.5
+
+
+def test_features_give_both_accuracies() -> None:
+    features = extract(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), _two_colours(), limit=100)
+    assert (features.knn(), features.linear_probe()) == (1.0, 1.0)

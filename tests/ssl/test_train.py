@@ -13,16 +13,13 @@ import torch
 from accelsim.errors import TracingError, TrainingError
 from accelsim.ssl.checkpoint import load_checkpoint
 from accelsim.ssl.data import ImageSet
+from accelsim.ssl.frameworks import FRAMEWORKS
 from accelsim.ssl.train import Recording, train
 from accelsim.ssl.training import Training
 from accelsim.trace import open_trace
 from tests.ssl.conftest import TINY
 
-# The contrastive loss's own products lie outside any layer, and the tracer says so.
-pytestmark = [
-    pytest.mark.usefixtures("tiny_data"),
-    pytest.mark.filterwarnings("ignore::accelsim.errors.AccelsimWarning"),
-]
+pytestmark = pytest.mark.usefixtures("tiny_data")
 
 
 def _stop_at(step: int):
@@ -49,16 +46,17 @@ def _assert_same(one: object, other: object, where: str = "") -> None:
         assert one == other, where
 
 
-@pytest.mark.parametrize("stop", [1, 3, 5])
-def test_a_run_stopped_and_resumed_equals_one_that_was_not(tmp_path: Path, stop: int) -> None:
-    whole = train(TINY, tmp_path / "whole/run")
+@pytest.mark.parametrize(("framework", "stop"), [("simclr", 1), ("simclr", 5), *((name, 3) for name in FRAMEWORKS)])
+def test_a_run_stopped_and_resumed_equals_one_that_was_not(tmp_path: Path, framework: str, stop: int) -> None:
+    config = replace(TINY, framework=framework, queue=10)
+    whole = train(config, tmp_path / "whole/run")
     before = signal.getsignal(signal.SIGINT)
-    assert train(TINY, tmp_path / "parts/run", on_step=_stop_at(stop)) is None
+    assert train(config, tmp_path / "parts/run", on_step=_stop_at(stop)) is None
     assert signal.getsignal(signal.SIGINT) is before
     assert load_checkpoint(tmp_path / "parts/run/checkpoint.pt")["step"] == stop
     assert not (tmp_path / "parts/run/results.json").exists()
     torch.manual_seed(999)
-    parts = train(TINY, tmp_path / "parts/run", resume=True)
+    parts = train(config, tmp_path / "parts/run", resume=True)
     _assert_same(*(dict(load_checkpoint(tmp_path / name / "run/checkpoint.pt")) for name in ("whole", "parts")))
     assert (tmp_path / "whole/run/loss.csv").read_text() == (tmp_path / "parts/run/loss.csv").read_text()
     assert whole == parts
@@ -101,6 +99,27 @@ def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
     assert found["command"].startswith("accelsim train --framework simclr --arch resnet18 --width 2 ")
     assert ET.parse(tmp_path / "loss.svg").getroot().tag.endswith("svg")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_results_hold_accuracies_and_operations(tmp_path: Path) -> None:
+    found = train(TINY, tmp_path, Recording(tmp_path / "run.pkl", every=1))
+    assert "linear_probe_accuracy" not in found
+    dense, masked = [0] * TINY.steps, [0] * TINY.steps
+    for op in open_trace(tmp_path / "run.pkl"):
+        if op.kind == "conv":
+            passes = 1 + op.needs_input_grad + op.needs_weight_grad
+            dense[op.step] += 2 * passes * op.macs
+            mask = op.masks["weight"]
+            masked[op.step] += 2 * passes * op.macs * mask.nonzeros // mask.size
+    flops = found["flops_per_step"]
+    assert [flops["dense"]] * TINY.steps == dense
+    assert flops["masked_mean"] == sum(masked) // TINY.steps
+    assert flops["masked_share"] == pytest.approx(sum(masked) / sum(dense))
+    # A finished run is evaluated again without a step of training.
+    again = train(TINY, tmp_path, Recording(tmp_path / "run.pkl", every=1), resume=True, linear_probe=True)
+    assert 0 <= again.pop("linear_probe_accuracy") <= 1
+    assert again.pop("command") == found.pop("command") + " --linear-probe"
+    assert again == found
 
 
 def test_a_run_is_not_overwritten_nor_resumed_with_other_options(tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""How many operations a training step takes, counted as it runs: dense, and without those of pruned weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+_COUNTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+@dataclass
+class StepFlops:
+    """Floating-point operations of convolutions and linear layers, two a multiply-accumulate.
+
+    Attributes:
+        dense: forward, input gradients (where the input has one) and weight gradients (where the weight does).
+        masked: the same without what a zero of a masked weight takes part in: its products in forward and input
+            gradient, and its own gradient. Dense gradients that a growth step asks for are not in it.
+    """
+
+    dense: int = 0
+    masked: int = 0
+
+    def __iadd__(self, other: StepFlops) -> Self:
+        """Add another step's."""
+        self.dense += other.dense
+        self.masked += other.masked
+        return self
+
+
+@contextmanager
+def count_flops(model: nn.Module) -> Iterator[StepFlops]:
+    """Count what the layers of a model compute inside the block, the backward pass of each forward included.
+
+    A momentum encoder, which runs without gradients, counts its forward only. Products outside convolutions and linear
+    layers (in a loss) are not counted.
+    """
+    counted = StepFlops()
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        recorded = torch.is_grad_enabled()
+        masked = parametrize.is_parametrized(layer, "weight")
+        with torch.no_grad():
+            weight = cast(Tensor, layer.weight)
+            kept = int(weight.count_nonzero()) if masked else weight.numel()
+        passes = 1
+        if recorded:
+            learns = any(parameter.requires_grad for name, parameter in layer.named_parameters() if "weight" in name)
+            passes += inputs[0].requires_grad + learns
+        channels = output.shape[-1] if isinstance(layer, nn.Linear) else weight.shape[0]
+        uses = 2 * passes * (output.numel() // channels)  # of each weight element
+        counted.dense += uses * weight.numel()
+        counted.masked += uses * kept
+
+    handles = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, _COUNTED)]
+    try:
+        yield counted
+    finally:
+        for handle in handles:
+            handle.remove()
