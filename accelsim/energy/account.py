@@ -18,8 +18,8 @@ class Actions:
         macs_effectual: consumed pairs of two non-zeros.
         macs_ineffectual: consumed pairs with a zero.
         idle_slots: lane-cycles without a pair (edge, barrier, sync, starved, memory).
-        scan_windows: windows looked at by a PE's scanner (PEs x windows), each scan_width bits of two masks; 0 on a
-            dense PE.
+        scan_windows: windows looked at by a PE's scanner (PEs x windows), each scan_width bits of two masks (16 with
+            TensorDash); 0 on a dense PE.
         fifo_pushes: pairs pushed, each of which is popped once; 0 on a dense PE.
         buffer_a_read_bits: from operand A's buffer (memory.buffers.weight_kib) to the array.
         buffer_b_read_bits: from operand B's buffer (memory.buffers.input_kib) to the array.
@@ -97,7 +97,7 @@ def account(table: EnergyTable, hw: Hardware, actions: Actions) -> EnergyBreakdo
 
     pair_bits = 2 * hw.precision.operand_bits
     fifo_pj = actions.fifo_pushes * 2 * pair_bits * table.queue.register_access.value
-    scan_pj = actions.scan_windows * 2 * hw.skipping.scan_width * table.queue.scan.value
+    scan_pj = actions.scan_windows * 2 * hw.skipping.window_positions * table.queue.scan.value
 
     buffers = hw.memory.buffers
     a_pj, b_pj = table.sram_pj_per_bit(buffers.weight_kib), table.sram_pj_per_bit(buffers.input_kib)

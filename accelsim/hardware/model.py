@@ -79,7 +79,11 @@ class Skipping(_Part):
     tensors: Tensors = Field(
         (), description="tensors whose masks the scanner sees; the others count as all non-zero; empty: the dense PE"
     )
-    scan_width: Extent = Field(16, description="S, K positions that a PE's scanner looks at in a cycle")
+    scan_width: Extent = Field(
+        16,
+        description="S, K positions that a PE's scanner looks at in a cycle; tensordash does without, its windows hold"
+        " 16",
+    )
     fifo_depth: Depth = Field(
         16,
         validate_default=True,
@@ -97,7 +101,7 @@ class Skipping(_Part):
     scheduler: Literal["tensordash"] | None = Field(
         None,
         description="tensordash: no scanner; the sparser operand of tensors moves up in time and across 16 lanes"
-        " (sync plays no part, and fifo_depth only in leakage)",
+        " (scan_width and sync play no part, fifo_depth only in leakage)",
     )
     stage_depth: Annotated[StrictInt, Field(ge=1, le=3)] = Field(
         3, description="tensordash: windows of 16 K positions that a schedule sees; the most it advances in a cycle"
@@ -131,14 +135,12 @@ class Skipping(_Part):
             return scheduler
         if not info.data.get("tensors", True):
             raise ValueError("it needs at least one tensor to schedule, list it in skipping.tensors")
-        if info.data.get("blocks"):
-            raise ValueError("it drops no blocks, leave skipping.blocks empty")
-        if info.data.get("outputs"):
-            raise ValueError("it leaves out no outputs, make skipping.outputs false")
-        width = info.data.get("scan_width", TENSORDASH_LANES)
-        if width != TENSORDASH_LANES:
-            raise ValueError(f"its windows have {TENSORDASH_LANES} positions, make skipping.scan_width so, not {width}")
         return scheduler
+
+    @property
+    def window_positions(self) -> int:
+        """K positions of a window that a scanner or scheduler looks at: `scan_width`, 16 with TensorDash."""
+        return self.scan_width if self.scheduler is None else TENSORDASH_LANES
 
 
 class Precision(_Part):

@@ -24,7 +24,7 @@ def time_dense(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
     working = heights * widths if needed is None else _working(hw, plan, needed)
     cycles, positions = _streamed(hw, gemm, plan)
     pairs = int((working * positions).sum())
-    effectual = gemm.effectual_macs if needed is None else int(_effectual_where_needed(gemm.a, gemm.b, needed))
+    effectual = gemm.effectual_macs if needed is None else int(effectual_where_needed(gemm.a, gemm.b, needed))
     return GemmTiming(
         tile_cycles=cycles,
         tiles_per_row=plan.tiles_per_row,
@@ -130,7 +130,7 @@ def _count_needed(
 
 
 @kernel
-def _effectual_where_needed(a: Words, b: Words, needed: Words) -> np.int64:
+def effectual_where_needed(a: Words, b: Words, needed: Words) -> np.int64:
     """Count pairs of two non-zeros at the outputs that must be computed."""
     total = np.int64(0)
     for row in range(a.shape[0]):

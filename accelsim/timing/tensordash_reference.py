@@ -7,11 +7,12 @@ representation with the kernel.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
-from accelsim.hardware.model import Hardware
+from accelsim.hardware.model import Hardware, Skipping
 from accelsim.lowering.reference import Mask, PlainGemm
 from accelsim.timing.reference import PlainTiming, plain_time
 
@@ -24,49 +25,84 @@ LEVELS = ((0, 5, 10), (1, 6, 11), (2, 7, 12), (3, 8, 13), (4, 9, 14), (15,))
 
 def plain_tensordash(hw: Hardware, gemm: PlainGemm) -> PlainTiming:
     """Step one GEMM tile by tile."""
-    tensors = hw.skipping.tensors
-    listed = [name for name, kind in (("a", gemm.a_kind), ("b", gemm.b_kind)) if kind in tensors]
+    skipping, rows, cols = hw.skipping, hw.array.rows, hw.array.cols
+    listed = [name for name, kind in (("a", gemm.a_kind), ("b", gemm.b_kind)) if kind in skipping.tensors]
     if not listed:
-        return plain_time(hw.dense(), gemm)
+        unscheduled = skipping.model_copy(update={"tensors": (), "scheduler": None})
+        return plain_time(hw.model_copy(update={"skipping": unscheduled}), gemm)
     operand = listed[0]
     if len(listed) == 2:
         zeros = [Fraction(int((~mask).sum()), mask.size) for mask in (gemm.a, gemm.b)]
         operand = "a" if zeros[0] >= zeros[1] else "b"
+    if hw.mapping.row_order == "density":
+        order = sorted(range(len(gemm.a)), key=lambda row: -int(gemm.a[row].sum()))
+        gemm = replace(gemm, a=gemm.a[order], needed=gemm.needed[order])
+    needed = gemm.needed if skipping.outputs else np.ones_like(gemm.needed)
     timing = PlainTiming()
-    rows, cols = hw.array.rows, hw.array.cols
     for top in range(0, gemm.a.shape[0], rows):
-        for left in range(0, gemm.b.shape[1], cols):
-            a, b = gemm.a[top : top + rows], gemm.b[:, left : left + cols].T
-            _run_tile(hw, a if operand == "a" else b, b if operand == "a" else a, timing)
+        columns = [column for column in range(gemm.b.shape[1]) if needed[top : top + rows, column].any()]
+        for left in range(0, len(columns), cols):
+            taken = columns[left : left + cols]
+            a, b, wanted = gemm.a[top : top + rows], gemm.b[:, taken].T, needed[top : top + rows, taken]
+            a, b = _streamed(skipping, gemm, a, b)
+            cycles = _run_tile(hw, *((a, b, wanted) if operand == "a" else (b, a, wanted.T)), timing)
+            _feed(hw, a.size, b.size, cycles, timing)
     return timing
 
 
-def _run_tile(hw: Hardware, scheduled: Mask, partners: Mask, timing: PlainTiming) -> None:
-    """Run one tile: masks [schedules, K] and [partners, K]; a PE joins each schedule with each partner."""
-    queues = [_windows(row) for row in scheduled]
+def _streamed(skipping: Skipping, gemm: PlainGemm, a: Mask, b: Mask) -> tuple[Mask, Mask]:
+    """Take the windows out of a tile's rows [rows, K] and columns [columns, K] that `skipping.blocks` drops."""
+    kept: list[int] = []
+    for start in range(0, a.shape[1], 16):
+        positions = range(start, min(start + 16, a.shape[1]))
+        if gemm.a_kind in skipping.blocks and not a[:, positions].any():
+            continue
+        if gemm.b_kind in skipping.blocks and not b[:, positions].any():
+            continue
+        kept.extend(positions)
+    return a[:, kept], b[:, kept]
+
+
+def _run_tile(hw: Hardware, scheduled: Mask, partners: Mask, wanted: Mask, timing: PlainTiming) -> int:
+    """Run one tile and return its cycles: masks [schedules, K], [partners, K] and [schedules, partners]; a PE joins
+    each schedule with each partner, and a schedule that no PE needs does not exist.
+    """
+    pes = [int(row.sum()) for row in wanted]  # that follow each schedule
+    queues = {index: _windows(row) for index, row in enumerate(scheduled) if pes[index]}
     alone = hw.skipping.advance == "alone"
-    cycle, ended = 0, [0] * len(queues)
-    while any(queues):
-        leads, got = [], []
-        for queue in queues:
-            got.append(_consume(queue[: hw.skipping.stage_depth]))
-            leads.append(_leading_empty(queue[: hw.skipping.stage_depth]))
-        advance = min(leads)
+    cycle, ended = 0, dict.fromkeys(queues, 0)
+    while any(queues.values()):
+        leads, got = {}, {}
+        for index, queue in queues.items():
+            got[index] = _consume(queue[: hw.skipping.stage_depth])
+            leads[index] = _leading_empty(queue[: hw.skipping.stage_depth])
+        advance = min(leads.values())
         cycle += 1
-        for index, queue in enumerate(queues):
+        for index, queue in queues.items():
             if not queue:  # only where schedules go alone: this one has ended before
                 continue
             step = leads[index] if alone else advance
             cause = "starved" if leads[index] == step else "sync"
-            timing.slots[cause] += (16 - got[index]) * len(partners)
+            timing.slots[cause] += (16 - got[index]) * pes[index]
             del queue[:step]
             ended[index] = cycle
-    timing.slots["barrier"] += 16 * len(partners) * sum(cycle - end for end in ended)
-    effectual = sum(int((row & partner).sum()) for row in scheduled for partner in partners)
-    timing.slots["effectual"] += effectual
-    timing.slots["ineffectual"] += int(scheduled.sum()) * len(partners) - effectual
-    timing.slots["edge"] += 16 * cycle * (hw.array.rows * hw.array.cols - len(scheduled) * len(partners))
-    timing.tile_cycles.append(cycle)
+    for index in queues:
+        timing.slots["barrier"] += 16 * pes[index] * (cycle - ended[index])
+        for partner in partners[wanted[index]]:
+            timing.slots["effectual"] += int((scheduled[index] & partner).sum())
+            timing.slots["ineffectual"] += int((scheduled[index] & ~partner).sum())
+    timing.slots["edge"] += 16 * cycle * (hw.array.rows * hw.array.cols - sum(pes))
+    return cycle
+
+
+def _feed(hw: Hardware, a_words: int, b_words: int, cycles: int, timing: PlainTiming) -> None:
+    """Add the tile, stretched to what the buffers' ports take for its words."""
+    buffers, fed = hw.memory.buffers, cycles
+    for words, port in ((a_words, buffers.weight_words_per_cycle), (b_words, buffers.input_words_per_cycle)):
+        if port is not None:
+            fed = max(fed, -(-words // port))
+    timing.slots["memory"] += 16 * hw.array.rows * hw.array.cols * (fed - cycles)
+    timing.tile_cycles.append(fed)
 
 
 def _windows(row: Mask) -> list[Window]:

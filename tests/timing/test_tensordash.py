@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim import OpTrace, load_hardware, simulate
-from accelsim.hardware.model import Hardware
+from accelsim.hardware.model import Hardware, Memory
 from accelsim.lowering import PASSES, lower
 from accelsim.lowering.reference import plain_lower
-from accelsim.timing import pe_kind, time_gemm
+from accelsim.timing import order_rows, pe_kind, time_gemm
 from accelsim.timing.tensordash import scheduled_operand
 from accelsim.timing.tensordash_reference import LEVELS, MOVES, plain_tensordash
 from tests.strategies import operations
@@ -22,8 +22,25 @@ from tests.strategies import operations
 TENSORS = ("weight", "activation", "gradient")
 
 
-def machine(rows: int, cols: int, tensors=TENSORS, depth: int = 3, advance: str = "together") -> Hardware:
-    skipping = {"tensors": tensors, "scheduler": "tensordash", "stage_depth": depth, "advance": advance}
+def machine(
+    rows: int,
+    cols: int,
+    tensors=TENSORS,
+    depth: int = 3,
+    advance: str = "together",
+    blocks=(),
+    outputs: bool = False,
+    scan_width: int = 16,
+) -> Hardware:
+    skipping = {
+        "tensors": tensors,
+        "scheduler": "tensordash",
+        "stage_depth": depth,
+        "advance": advance,
+        "blocks": blocks,
+        "outputs": outputs,
+        "scan_width": scan_width,
+    }
     return Hardware.model_validate(
         {"name": "td", "array": {"rows": rows, "cols": cols, "lanes": 16}, "skipping": skipping}
     )
@@ -31,28 +48,46 @@ def machine(rows: int, cols: int, tensors=TENSORS, depth: int = 3, advance: str 
 
 @st.composite
 def machines(draw) -> Hardware:
-    return machine(
+    hw = machine(
         draw(st.integers(1, 5)),
         draw(st.integers(1, 5)),
         draw(st.lists(st.sampled_from(TENSORS), unique=True, min_size=1)),
         draw(st.integers(1, 3)),
         draw(st.sampled_from(("together", "alone"))),
+        draw(st.lists(st.sampled_from(TENSORS), unique=True)),
+        draw(st.booleans()),
+        draw(st.sampled_from((4, 16, 40))),
+    )
+    ports = {name: draw(st.sampled_from((None, None, 5, 40))) for name in ("weight", "input")}
+    more = {
+        "mapping": {"row_order": draw(st.sampled_from(("natural", "density")))},
+        "memory": {"buffers": {f"{name}_words_per_cycle": words for name, words in ports.items()}},
+    }
+    return Hardware.model_validate(hw.model_dump() | more)
+
+
+def linear(weight: np.ndarray, activation: np.ndarray, needed: np.ndarray | None = None) -> OpTrace:
+    """A [M, K] and B [K, N] as the forward pass of a linear layer, and which outputs [M, N] are needed."""
+    return OpTrace(
+        name="fc", step=0, weight=weight, input=activation.T, output_needed=None if needed is None else needed.T
     )
 
 
-def linear(weight: np.ndarray, activation: np.ndarray) -> OpTrace:
-    """A [M, K] and B [K, N] as the forward pass of a linear layer."""
-    return OpTrace(name="fc", step=0, weight=weight, input=activation.T)
-
-
 def check(hw: Hardware, op: OpTrace, which: str) -> None:
-    for plain, gemm in zip(plain_lower(op, which), lower(op, which), strict=True):
+    """Compare with the reference; what is streamed and computed is, of each tile, what a dense PE has, too."""
+    dense = hw.model_copy(
+        update={"skipping": hw.skipping.model_copy(update={"tensors": (), "scheduler": None}), "memory": Memory()}
+    )
+    for plain, lowered in zip(plain_lower(op, which), lower(op, which), strict=True):
+        gemm = order_rows(hw, lowered)
         expected, timing = plain_tensordash(hw, plain), time_gemm(hw, gemm)
         assert timing.tile_cycles.tolist() == expected.tile_cycles
         slots = {name: count for name, count in vars(timing.slots).items() if count}
         assert slots == {name: count for name, count in expected.slots.items() if count}
         assert timing.slots.total == hw.array.rows * hw.array.cols * 16 * timing.cycles
-        assert len(timing.tile_cycles) == timing.tiles_per_row.sum()
+        streamed = time_gemm(dense, gemm)
+        for name in ("tiles_per_row", "tile_positions", "streamed_a", "streamed_b", "outputs"):
+            assert np.array_equal(getattr(timing, name), getattr(streamed, name)), name
 
 
 @pytest.mark.reference
@@ -65,8 +100,15 @@ def test_equals_the_reference_on_any_operation(hw: Hardware, op: OpTrace, which:
 @given(machines(), st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12), st.integers(1, 200))
 def test_equals_the_reference_on_long_reductions(hw: Hardware, seed: int, m: int, n: int, k: int) -> None:
     rng = np.random.default_rng(seed)
-    blocks = np.repeat(rng.random((m, -(-k // 16))) < 0.6, 16, axis=1)[:, :k]  # whole windows without a non-zero, too
-    check(hw, linear((rng.random((m, k)) < rng.random()) & blocks, rng.random((k, n)) < rng.random()), "forward")
+
+    def blocks(lines: int) -> np.ndarray:
+        """Whole windows without a non-zero, in single lines and in all of them."""
+        present = (rng.random((lines, -(-k // 16))) < 0.8) & (rng.random(-(-k // 16)) < 0.8)
+        return np.repeat(present, 16, axis=1)[:, :k]
+
+    a, b = (rng.random((m, k)) < rng.random()) & blocks(m), (rng.random((n, k)) < rng.random()) & blocks(n)
+    needed = (rng.random((m, n)) < rng.choice((0.1, 0.5, 0.9))) & (rng.random(n) < rng.choice((0.5, 1)))
+    check(hw, linear(a, b.T, needed), "forward")
 
 
 @pytest.mark.smoke
@@ -131,6 +173,90 @@ def test_a_schedule_that_waits_for_another_counts_as_sync() -> None:
     assert (alone.slots.effectual, alone.slots.barrier, alone.slots.starved) == (48, 32, 16)
 
 
+@pytest.mark.closed_form
+def test_a_row_without_a_needed_output_holds_nobody_up() -> None:
+    """Row 0 is full, row 1 empty: three windows take 3 cycles with row 0, one without it."""
+    a, b = np.array([[True] * 48, [False] * 48]), np.ones((48, 2), bool)
+    for wanted, cycles, edge in (([[1, 0], [1, 1]], 3, 1), ([[0, 0], [1, 1]], 1, 2), ([[0, 0], [0, 1]], 1, 3)):
+        (gemm,) = lower(linear(a, b, np.array(wanted, bool)), "forward")
+        timing = time_gemm(machine(2, 2, ("weight",), outputs=True), gemm)
+        assert (timing.cycles, timing.slots.edge) == (cycles, edge * 16 * cycles)
+        assert timing.scan_windows == 3 * np.any(wanted, axis=1).sum()
+
+
+@pytest.mark.closed_form
+def test_columns_without_a_needed_output_make_room() -> None:
+    """Columns 1 and 3 are full and needed: one tile of two schedules, each for the one row that needs it."""
+    a, b = np.ones((2, 32), bool), np.tile([False, True], (32, 2))
+    needed = np.array([[0, 1, 0, 0], [0, 0, 0, 1]], bool)
+    (gemm,) = lower(linear(a, b, needed), "forward")
+    timing = time_gemm(machine(2, 2, outputs=True), gemm)
+    assert scheduled_operand(machine(2, 2), gemm) == "b"
+    assert timing.tile_cycles.tolist() == [2]
+    assert (timing.slots.effectual, timing.slots.edge) == (64, 64)
+    assert time_gemm(machine(2, 2), gemm).tile_cycles.tolist() == [2, 2]
+
+
+@pytest.mark.closed_form
+def test_dropped_blocks_leave_out_windows_of_the_partner() -> None:
+    """A is full and scheduled, B's middle window is empty: two of three windows are left, and no ineffectual pair."""
+    a, b = np.ones((1, 40), bool), np.ones((40, 2), bool)
+    b[16:32] = False
+    (gemm,) = lower(linear(a, b), "forward")
+    kept, dropped = (time_gemm(machine(1, 2, ("weight",), blocks=names), gemm) for names in ((), ("activation",)))
+    assert (kept.scan_windows, dropped.scan_windows) == (3, 2)
+    assert (kept.cycles, kept.slots.ineffectual, kept.tile_positions.tolist()) == (3, 32, [40])
+    assert (dropped.cycles, dropped.slots.ineffectual, dropped.tile_positions.tolist()) == (2, 0, [24])
+    b[:] = False
+    (gemm,) = lower(linear(a, b), "forward")
+    assert time_gemm(machine(1, 2, ("weight",), blocks=("activation",)), gemm).tile_cycles.tolist() == [0]
+
+
+@pytest.mark.relations
+def test_the_scanners_width_changes_nothing() -> None:
+    rng = np.random.default_rng(0)
+    op = linear(rng.random((8, 100)) < 0.3, rng.random((100, 8)) < 0.5)
+    narrow, wide = (
+        Hardware.model_validate(
+            {
+                "name": "td",
+                "array": {"rows": 4, "cols": 4, "lanes": 16},
+                "skipping": {"tensors": TENSORS, "scheduler": "tensordash", "scan_width": width, "fifo_depth": 64},
+            }
+        )
+        for width in (8, 64)
+    )
+    one, other = (simulate(hw, [op], workers=1).layers for hw in (narrow, wide))
+    assert one.equals(other)
+
+
+@pytest.mark.smoke
+def test_it_skips_blocks_and_outputs_like_any_machine() -> None:
+    """The documented example of a hardware file, with 16 lanes and this scheduler."""
+    hw = Hardware.model_validate(
+        {
+            "name": "pe16x16",
+            "clock_mhz": 500,
+            "array": {"rows": 16, "cols": 16, "lanes": 16},
+            "skipping": {
+                "tensors": TENSORS,
+                "scan_width": 16,
+                "fifo_depth": 16,
+                "sync": "row",
+                "blocks": ["weight"],
+                "outputs": True,
+                "scheduler": "tensordash",
+            },
+            "memory": {"dram": {"bytes_per_cycle": 32, "latency_cycles": 100}, "compression": TENSORS},
+        }
+    )
+    rng = np.random.default_rng(0)
+    op = linear(rng.random((64, 640)) < 0.1, rng.random((640, 64)) < 0.5, rng.random((64, 64)) < 0.3)
+    row = simulate(hw, [op], workers=1).layers.iloc[0]
+    assert row["array_cycles"] < row["dense_array_cycles"]
+    assert row["slots_edge"] > 0.6 * 16**3 * row["array_cycles"]
+
+
 def test_the_sparser_listed_operand_is_scheduled() -> None:
     dense, sparse = np.ones((4, 32), bool), np.zeros((32, 8), bool)
     (gemm,) = lower(linear(dense, sparse), "forward")
@@ -145,12 +271,13 @@ def test_the_sparser_listed_operand_is_scheduled() -> None:
 @settings(max_examples=60, deadline=None)
 @given(operations(largest=5), machines())
 def test_runs_end_to_end_within_the_ceiling(op: OpTrace, hw: Hardware) -> None:
-    memory = {"dram": {"bytes_per_cycle": 8}, "compression": ["weight"]}
+    memory = hw.memory.model_dump() | {"dram": {"bytes_per_cycle": 8}, "compression": ["weight"]}
     hw = Hardware.model_validate({**hw.model_dump(), "memory": memory})
     assert pe_kind(hw) == "tensordash"
     assert pe_kind(hw.dense()) == "dense"
     layers = simulate(hw, [op], workers=1).layers
     assert (layers["array_cycles"] <= layers["dense_array_cycles"]).all()
-    assert (layers["dense_array_cycles"] <= 3 * layers["array_cycles"]).all()
+    if not (hw.skipping.blocks or hw.skipping.outputs):
+        assert (layers["dense_array_cycles"] <= 3 * layers["array_cycles"]).all()
     slots = layers[[name for name in layers.columns if name.startswith("slots_")]].sum(axis=1)
     assert (slots == layers["cycles"] * 16 * hw.array.rows * hw.array.cols).all()
