@@ -6,26 +6,62 @@ momentum encoder) runs inside `with branch(1):`.
 """
 
 from accelsim.sparsity.branch import branch, current_branch
-from accelsim.sparsity.criteria import CRITERIA
-from accelsim.sparsity.masks import apply_masks, sparse_layers, sparsity_by_layer, total_sparsity
-from accelsim.sparsity.patterns import PATTERNS, Pattern
+from accelsim.sparsity.criteria import CRITERIA, Criterion, find_criterion
+from accelsim.sparsity.densities import DENSITIES, erk_densities, uniform_densities
+from accelsim.sparsity.gmp import GMP
+from accelsim.sparsity.granet import GraNet
+from accelsim.sparsity.masked_branch import MaskedBranch
+from accelsim.sparsity.masks import (
+    StraightThroughMask,
+    WeightMask,
+    apply_masks,
+    sparse_layers,
+    sparsity_by_layer,
+    total_sparsity,
+)
+from accelsim.sparsity.patterns import PATTERNS, Pattern, find_pattern
+from accelsim.sparsity.plan import METHODS, SparsePlan, build_sparsifier
 from accelsim.sparsity.pruner import MagnitudePruner
-from accelsim.sparsity.schedules import CubicSchedule, Schedule
+from accelsim.sparsity.rigl import RigL
+from accelsim.sparsity.schedules import CosineExchange, CubicSchedule, OneShot, Schedule
+from accelsim.sparsity.scp import SCP
+from accelsim.sparsity.sparse_evolution import SET
 from accelsim.sparsity.sparsifier import MaskUpdate, Sparsifier
+from accelsim.sparsity.sr_ste import SRSTE
 
 __all__ = [
     "CRITERIA",
+    "DENSITIES",
+    "GMP",
+    "METHODS",
     "PATTERNS",
+    "SCP",
+    "SET",
+    "SRSTE",
+    "CosineExchange",
+    "Criterion",
     "CubicSchedule",
+    "GraNet",
     "MagnitudePruner",
     "MaskUpdate",
+    "MaskedBranch",
+    "OneShot",
     "Pattern",
+    "RigL",
     "Schedule",
+    "SparsePlan",
     "Sparsifier",
+    "StraightThroughMask",
+    "WeightMask",
     "apply_masks",
     "branch",
+    "build_sparsifier",
     "current_branch",
+    "erk_densities",
+    "find_criterion",
+    "find_pattern",
     "sparse_layers",
     "sparsity_by_layer",
     "total_sparsity",
+    "uniform_densities",
 ]

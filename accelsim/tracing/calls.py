@@ -21,6 +21,7 @@ class Call:
         layout: how to lay out the output's gradient; with `columns` the weight is the first operand.
         product: recognises a product's backward; None for a convolution.
         input_grad_needed: only if the input came out of a ReLU.
+        output_needed, weight_grad_needed: only where the method that trains has said so.
         expected: gradients not seen yet, in the order in which they run: True is the first operand's.
         backward_task: autograd's number of the backward pass that they belong to.
         computed: gradients seen.
@@ -40,6 +41,8 @@ class Call:
     weight: BitMask
     input: BitMask
     input_grad_needed: BitMask | None
+    output_needed: BitMask | None
+    weight_grad_needed: BitMask | None
     expected: list[bool]
     grad_output: BitMask | None = None
     backward_task: int | None = None
@@ -72,7 +75,9 @@ class Call:
             weight=self.weight,
             input=self.input,
             grad_output=self.grad_output,
+            output_needed=self.output_needed,
             input_grad_needed=self.input_grad_needed if self.needs_input_grad else None,
+            weight_grad_needed=self.weight_grad_needed if self.needs_weight_grad else None,
             needs_input_grad=self.needs_input_grad,
             needs_weight_grad=self.needs_weight_grad,
             recomputed=self.recomputed,

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from accelsim.tracing import annotations as notes
+
 aten = torch.ops.aten
 
 
@@ -94,6 +96,8 @@ class Provenance:
                     self._tags.pop(address, None)
                     self._unwritten.discard(address)
                     self._casts.pop(address, None)
+        if function is aten._to_copy.default:
+            notes.follow_cast(args[0], result)
         if function is aten._to_copy.default and isinstance(args[0], torch.nn.Parameter):
             storage = result.untyped_storage()
             self._casts[storage._cdata] = StorageWeakRef(storage), args[0].untyped_storage()._cdata

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from accelsim.errors import TracingError
 from accelsim.trace.bitmask import BitMask
 from accelsim.trace.writer import TraceWriter
+from accelsim.tracing import annotations as notes
 from accelsim.tracing import operands as ops
 from accelsim.tracing.calls import Call
 from accelsim.tracing.names import Frame, ModuleNames
@@ -65,6 +66,7 @@ class Recorder(TorchDispatchMode):
         self._open.clear()
         self._weights.clear()
         self._provenance.clear()
+        notes.forget()
 
     def end_step(self) -> None:
         """Write the calls whose backward never came, or not in full, but for those of an evaluation."""
@@ -124,7 +126,7 @@ class Recorder(TorchDispatchMode):
         elif role in ("unlowered", "convolution_backward"):
             reason = self._outside(frame, args) or "no lowering to a convolution or matrix product"
         else:
-            reason = self._forward(role, function, frame, args, number)
+            reason = self._forward(role, function, frame, args, number, result)
         if reason is not None and (macs := count_macs(function, args, kwargs, result)) != 0:
             self._unlowered.add(function, reason, macs)
         return result
@@ -134,7 +136,9 @@ class Recorder(TorchDispatchMode):
             return EVALUATION
         return OUTSIDE if frame is None else None
 
-    def _forward(self, role: str, function: Any, frame: Frame | None, args: Sequence[Any], number: int) -> str | None:
+    def _forward(
+        self, role: str, function: Any, frame: Frame | None, args: Sequence[Any], number: int, result: torch.Tensor
+    ) -> str | None:
         """Open a call, and write it unless a backward may come; return why not, if it cannot be recorded."""
         reason = self._outside(frame, args)
         if reason or frame is None:
@@ -148,14 +152,14 @@ class Recorder(TorchDispatchMode):
             return "three image dimensions or a sparse layout"
         if operands.weight.numel() == 0 or operands.input.numel() == 0:
             return None  # nothing to multiply
-        call = self._call(operands, function, frame)
+        call = self._call(operands, function, frame, result)
         if _builds_graph(args) and call.expected:
             self._open[number] = call
         else:
             self._write(call)
         return None
 
-    def _call(self, operands: Operands, function: Any, frame: Frame) -> Call:
+    def _call(self, operands: Operands, function: Any, frame: Frame, result: torch.Tensor) -> Call:
         matmul = operands.geometry.kind == "matmul"
         name = self._names.operation_name(frame, None if matmul else self._provenance.origin(operands.weight))
         view, shape = operands.input_view()
@@ -184,6 +188,8 @@ class Recorder(TorchDispatchMode):
             weight=self._pack_weight(operands, matmul),
             input=mask,
             input_grad_needed=needed,
+            output_needed=_output_needed(name, operands, result),
+            weight_grad_needed=None if matmul else _weight_grad_needed(operands),
             expected=[first for first, tensor in sorted(wanted, key=lambda w: not w[0]) if tensor.requires_grad],
         )
 
@@ -243,6 +249,25 @@ class Recorder(TorchDispatchMode):
         self._writer.write(record)
         self.records += 1
         self.dtypes.add(record.dtype)
+
+
+def _output_needed(name: str, operands: Operands, result: torch.Tensor) -> BitMask | None:
+    needed = notes.output_needed()
+    if needed is None:
+        return None
+    _, shape = activation_view(result, operands.layout)
+    if operands.layout not in ("image", "rows") or needed.numel() != result.numel():
+        raise TracingError(
+            f"{name}: the mask of needed outputs has shape {tuple(needed.shape)}, expected that of the output,"
+            f" {tuple(result.shape)}"
+        )
+    return pack(needed, 0.0, shape)
+
+
+def _weight_grad_needed(operands: Operands) -> BitMask | None:
+    view, shape = operands.weight_view()
+    needed = notes.weight_grad_needed(view)
+    return None if needed is None else pack(needed, 0.0, shape)
 
 
 def _builds_graph(args: Sequence[Any]) -> bool:

@@ -20,7 +20,9 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack, _pop_
 from accelsim.errors import TracingError
 from accelsim.trace.format import accelsim_version
 from accelsim.trace.writer import TraceWriter
+from accelsim.tracing import annotations as notes
 from accelsim.tracing.names import ModuleNames
+from accelsim.tracing.ranks import own_path, rank_and_size
 from accelsim.tracing.recorder import Recorder
 from accelsim.tracing.unlowered import Unlowered
 from accelsim.tracing.zeros import ZeroAsSetting, Zeros
@@ -39,7 +41,8 @@ class Tracer:
 
     Args:
         model: names come from its `named_modules()`; modules outside it are recorded under their class's name.
-        path: the trace file, replaced if it exists.
+        path: the trace file, replaced if it exists. In a process group of several (`torchrun`), each process writes
+            NAME.rank0.pkl, NAME.rank1.pkl, ... of NAME.pkl.
         every: record every so many steps.
         start: the first step to record.
         stop: the step at which to stop, not recorded itself; None means never.
@@ -74,7 +77,7 @@ class Tracer:
         self._step = _count("first_step", first_step, 0)
         self._zeros = Zeros.parse(zero_as)
         self._model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper
-        self._path, self._meta = path, dict(meta or {})
+        self._path, self._meta = Path(path), dict(meta or {})
         self._names = ModuleNames(self._model)
         self._unlowered = Unlowered()
         self._writer: TraceWriter | None = None
@@ -92,7 +95,7 @@ class Tracer:
             raise TracingError(f"the tracer of {self._path} was used already: make a new one for another recording")
         if Tracer._recording is not None:
             raise TracingError(f"a tracer is already recording to {Tracer._recording}: leave its with block first")
-        self._writer = TraceWriter(self._path, meta={**self._description(), **self._meta})
+        self._writer = TraceWriter(own_path(self._path), meta={**self._description(), **self._meta})
         Tracer._recording = self._writer.path
         self._closed = False
         self._process, self._thread = os.getpid(), threading.get_ident()
@@ -166,6 +169,7 @@ class Tracer:
             self._recorder.begin_step(self._step)
             if not self._on:
                 self._names.install()
+                notes.start_recording()
                 self._recorder.__enter__()  # type: ignore[no-untyped-call]
                 self._on = True
         else:
@@ -192,6 +196,7 @@ class Tracer:
         assert self._recorder is not None
         self._on = False
         self._names.remove()
+        notes.stop_recording()
         # modes that the loop entered later lie above this one and stay
         above = []
         while (stack := _get_current_dispatch_mode_stack()) and stack[-1] is not self._recorder:
@@ -208,6 +213,8 @@ class Tracer:
             "accelsim": accelsim_version(),
             "python": platform.python_version(),
             "command": shlex.join(sys.argv),
+            "rank": rank_and_size()[0],
+            "processes": rank_and_size()[1],
             "every": self._steps.step,
             "start": self._steps.start,
             "stop": None if self._steps.stop == sys.maxsize else self._steps.stop,

@@ -78,7 +78,7 @@ def test_update_follows_the_schedule() -> None:
 
 def test_bad_input_is_refused() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    with pytest.raises(TrainingError, match="pattern 'elements', expected one of element"):
+    with pytest.raises(TrainingError, match="pattern 'elements', expected element"):
         MagnitudePruner(sparse_layers(model), SCHEDULE, pattern="elements")
     with pytest.raises(TrainingError, match="no layer"):
         MagnitudePruner({}, SCHEDULE)

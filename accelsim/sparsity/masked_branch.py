@@ -1,0 +1,217 @@
+"""The sparse layers of one encoder as one branch computes with them: judged, pruned and regrown together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from accelsim.errors import TrainingError
+from accelsim.sparsity.branch import BranchIndex
+from accelsim.sparsity.criteria import Criterion, Evidence
+from accelsim.sparsity.masks import WeightMask, apply_masks
+from accelsim.sparsity.patterns import Pattern
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+EMA = 0.99
+PRUNED = -1.0
+"""Score of what is pruned already: below every criterion's, so it stays pruned while sparsity rises."""
+
+
+class MaskedBranch:
+    """One branch's masks over a set of layers; patterns always see a weight as [C_out, C_in, ...].
+
+    Args:
+        layers: name to layer, as `sparse_layers` returns; masks are put on them.
+        index: 1 gives the second branch of a shared encoder masks of its own.
+        kind: the masks' parametrisation.
+        seed: of random scores and random starts.
+
+    Raises:
+        TrainingError: no layer.
+    """
+
+    def __init__(
+        self,
+        layers: Mapping[str, nn.Module],
+        index: BranchIndex = 0,
+        kind: type[WeightMask] = WeightMask,
+        seed: int = 0,
+    ) -> None:
+        if not layers:
+            raise TrainingError("no layer to prune was given")
+        self.layers, self.index, self.seed = dict(layers), index, seed
+        self.parts = apply_masks(layers, second=index == 1, kind=kind)
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """Layer name to the mask itself, bool in the weight's shape."""
+        return {name: part.of(self.index) for name, part in self.parts.items()}
+
+    @property
+    def stored(self) -> dict[str, Tensor]:
+        """Layer name to the dense weight behind the mask, the optimiser's parameter, detached."""
+        return {
+            name: cast(Tensor, cast(nn.ModuleDict, layer.parametrizations)["weight"].original).detach()
+            for name, layer in self.layers.items()
+        }
+
+    @property
+    def sparsity(self) -> float:
+        """Share of zeros over all layers."""
+        masks = self.masks.values()
+        return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
+
+    def copy_masks(self, other: MaskedBranch) -> None:
+        """Take over the masks of a branch with the same layers."""
+        for mine, theirs in zip(self.masks.values(), other.masks.values(), strict=True):
+            mine.copy_(theirs)
+
+    def keep_average(self) -> None:
+        """Take the magnitudes into the moving averages (0.99); the first time, start these with them."""
+        stored = self.stored
+        for name, part in self.parts.items():
+            size = stored[name].abs()
+            if part.average is None:
+                part.average = size
+            else:
+                part.average.lerp_(size, 1 - EMA)
+
+    def want_gradients(self) -> None:
+        """Have the next backward keep dense gradients."""
+        for part in self.parts.values():
+            part.dense_gradients, part.dense_gradient = True, None
+
+    def take_gradients(self) -> dict[str, Tensor]:
+        """Return the dense gradients of the backward since `want_gradients` and keep no more.
+
+        A layer that had no part in the loss gets zeros.
+
+        Raises:
+            TrainingError: no layer had a backward.
+        """
+        if all(part.dense_gradient is None for part in self.parts.values()):
+            raise TrainingError(
+                "no gradient reached a sparse layer in a step that grows weights by gradient: call before_step ahead of"
+                " the forward pass and after_backward behind loss.backward()"
+            )
+        found: dict[str, Tensor] = {}
+        for name, part in self.parts.items():
+            gradient = part.dense_gradient
+            found[name] = torch.zeros_like(part.mask, dtype=torch.float32) if gradient is None else gradient
+            part.dense_gradients, part.dense_gradient = False, None
+        return found
+
+    def scores(self, criterion: Criterion, step: int, gradients: Mapping[str, Tensor] | None = None) -> list[Tensor]:
+        """Judge all weights, [C_out, C_in, ...] a layer, whether pruned or not.
+
+        Args:
+            criterion: what a weight is worth.
+            step: makes random scores differ from step to step.
+            gradients: dense gradients by layer, where there are any.
+        """
+        stored = self.stored
+        return [
+            self._output_first(
+                name,
+                criterion(
+                    Evidence(
+                        weight=stored[name] * part.of(self.index),
+                        average=part.average,
+                        gradient=None if gradients is None else gradients[name],
+                        generator=_generator(self.seed, self.index, step, position),
+                    )
+                ),
+            )
+            for position, (name, part) in enumerate(self.parts.items())
+        ]
+
+    def prune(
+        self,
+        sparsity: float,
+        pattern: Pattern,
+        criterion: Criterion,
+        step: int,
+        gradients: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Prune exactly round(sparsity / pattern.removed * units) units, the least worthy of all layers.
+
+        What is pruned stays so before anything else goes; equal scores are cut by position, so the count is exact.
+
+        Raises:
+            TrainingError: a share outside [0, 1], or more than the pattern can remove.
+        """
+        share = _share_of_units(sparsity, pattern)
+        scores = [
+            score.masked_fill(~mask, PRUNED)
+            for score, mask in zip(self.scores(criterion, step, gradients), self._masks_output_first(), strict=True)
+        ]
+        units = [pattern.unit_scores(score) for score in scores]
+        flat = torch.cat(units)
+        kept = torch.zeros(flat.numel(), dtype=torch.bool, device=flat.device)
+        kept[flat.topk(flat.numel() - round(share * flat.numel()), sorted=False).indices] = True
+        parts = torch.split(kept, [unit.numel() for unit in units])
+        for mask, whole, score in zip(self._masks_output_first(), parts, scores, strict=True):
+            mask.copy_(pattern.element_mask(whole, score))
+
+    def start(self, densities: Mapping[str, float], pattern: Pattern) -> None:
+        """Choose masks at random, in each layer exactly round((1 - density) / pattern.removed * units) pruned units.
+
+        Both branches of a run draw the same numbers, so the sparser one's masks lie inside the other's.
+
+        Raises:
+            TrainingError: a layer's density is below what the pattern can leave.
+        """
+        generator = _generator(self.seed)
+        for name, mask in zip(self.layers, self._masks_output_first(), strict=True):
+            share = _share_of_units(1 - densities[name], pattern)
+            scores = torch.rand(mask.shape, generator=generator).to(mask.device)
+            units = pattern.unit_scores(scores).numel()
+            kept = torch.zeros(units, dtype=torch.bool, device=mask.device)
+            kept[torch.randperm(units, generator=generator)[: units - round(share * units)].to(mask.device)] = True
+            mask.copy_(pattern.element_mask(kept, scores))
+
+    def regrow(
+        self,
+        share: float,
+        pattern: Pattern,
+        criterion: Criterion,
+        growth: Criterion,
+        step: int,
+        gradients: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Exchange a share of the living weights in each layer: by `criterion` they go, by `growth` others come."""
+        worth, gain = self.scores(criterion, step, gradients), self.scores(growth, step, gradients)
+        for mask, old, new in zip(self._masks_output_first(), worth, gain, strict=True):
+            mask.copy_(pattern.regrow(mask.clone(), old, new, share))
+
+    def choose(self, pattern: Pattern) -> None:
+        """Thin out every unit by the magnitude of the dense weights behind the masks (top N of M, afresh)."""
+        for mask, (name, weight) in zip(self._masks_output_first(), self.stored.items(), strict=True):
+            scores = self._output_first(name, weight.abs())
+            kept = torch.zeros_like(pattern.unit_scores(scores), dtype=torch.bool)
+            mask.copy_(pattern.element_mask(kept, scores))
+
+    def _masks_output_first(self) -> list[Tensor]:
+        return [self._output_first(name, mask) for name, mask in self.masks.items()]
+
+    def _output_first(self, name: str, tensor: Tensor) -> Tensor:
+        return tensor.transpose(0, 1) if isinstance(self.layers[name], TRANSPOSED) else tensor
+
+
+def _share_of_units(sparsity: float, pattern: Pattern) -> float:
+    if not 0 <= sparsity <= 1:
+        raise TrainingError(f"cannot prune a share of {sparsity} of the weights, expected 0 to 1")
+    if sparsity > pattern.removed + 1e-9:
+        raise TrainingError(
+            f"cannot prune a share of {sparsity} of the weights: this pattern removes {pattern.removed:.4g} at most"
+        )
+    return min(sparsity / pattern.removed, 1.0)
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]) >> 1)
