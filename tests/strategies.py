@@ -66,13 +66,14 @@ def operations(draw, largest: int = 6, kinds: tuple[str, ...] = ("conv", "conv_t
 def machines(draw) -> Hardware:
     """A random small machine with ideal memory: any array, lanes, scan width, depth, sync group and skipping."""
     tensors = st.lists(st.sampled_from(("weight", "activation", "gradient")), unique=True)
+    extents = st.one_of(st.integers(1, 4), st.integers(1, 4), st.sampled_from((9, 17, 40, 70)))
     width = draw(st.one_of(st.integers(1, 9), st.sampled_from((16, 20, 33, 64, 70))))
     return Hardware.model_validate(
         {
             "name": "random",
             "array": {
-                "rows": draw(st.integers(1, 4)),
-                "cols": draw(st.integers(1, 4)),
+                "rows": draw(extents),
+                "cols": draw(extents),
                 "lanes": draw(st.integers(1, 4)),
             },
             "mapping": {"row_order": draw(st.sampled_from(("natural", "density")))},

@@ -59,7 +59,7 @@ def copy_bits(target: Words, target_position: int, source: Words, source_positio
 
 
 @kernel
-def _transpose_block(block: Words) -> None:
+def transpose_block(block: Words) -> None:
     """Transpose 64 x 64 bits in place: swap ever smaller off-diagonal squares (Warren, Hacker's Delight, 7-3)."""
     width = 32
     mask = np.uint64(0x00000000FFFFFFFF)
@@ -89,7 +89,7 @@ def transpose_bits(source: Words, matrices: int, rows: int, cols: int) -> Words:
                 for i in range(height):
                     block[i] = read_bits(source, base + (row + i) * cols + col, width)
                 block[height:] = 0
-                _transpose_block(block)
+                transpose_block(block)
                 for j in range(width):
                     or_bits(target, base + (col + j) * rows + row, block[j], height)
     return target

@@ -1,7 +1,8 @@
-"""Kernels of the scanning PE: a whole GEMM, tile by tile, on windows laid out for vectors of PEs.
+"""Kernels of the scanning PE: a whole GEMM, tile by tile.
 
-One operand plays the outer part and its PEs' groups are separate under `row` or `column` sync, the other the inner
-part, along which sixteen PEs are handled at once.
+One operand plays the outer part, along which PEs have scan groups of their own under `row` or `column` sync; the other
+plays the inner part. Windows are cut into byte planes (see `vector`): the words of a packed row already are its planes
+if the scan width is a multiple of eight.
 """
 
 from __future__ import annotations
@@ -11,42 +12,44 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compile import kernel, popcount
+from accelsim.compile import kernel
+from accelsim.lowering.bits import Words, transpose_block
 from accelsim.timing.vector import (
     BLOCK,
     LANES,
     QUEUE,
-    WAITED,
+    SUMS,
     WANT,
+    advance,
     clear,
+    drain,
+    flush,
     offer,
-    offer_more,
     settle,
-    settle_alone,
-    take_pairs,
-    take_starved,
+    take_peak,
+    tally,
 )
-from accelsim.timing.windows import Windows
 
 Integers = NDArray[np.int64]
-State = NDArray[np.signedinteger]
+Bytes = NDArray[np.uint8]
+State = NDArray[np.unsignedinteger]
+Sums = NDArray[np.uint32]
 
 ALONE, BY_OUTER, TOGETHER = 0, 1, 2
-_MOST_IN_A_SUM = 1 << 14  # sums of the narrow state stay below this between two flushes
 
 
 class Operand(NamedTuple):
-    """One operand's windows, [rows, windows x parts].
+    """One operand's planes.
 
     Attributes:
-        true: its non-zeros.
+        true: its non-zeros, words [rows, words], eight planes a word.
         shown: what the scanner sees: the same, or one row of ones for a tensor whose zeros it does not skip.
         seen: whether the two are the same.
         drop: whether windows without a non-zero are not streamed.
     """
 
-    true: Windows
-    shown: Windows
+    true: Words
+    shown: Words
     seen: bool
     drop: bool
 
@@ -58,250 +61,306 @@ class Tiling(NamedTuple):
     starts: Integers
     stops: Integers
     shared: bool
-    needed: NDArray[np.uint64]
+    needed: Words
     masked: bool
 
 
 class Pes(NamedTuple):
-    """The array: extents, queue depth, words a window, positions of each window, and the sync group's shape."""
+    """The array.
+
+    Attributes:
+        rows, cols, lanes, depth: extents, and pairs that a queue holds.
+        planes, sizes: planes of a window; K positions of each window.
+        mode, by_column: which PEs share a scan pointer; whether columns are the outer PEs.
+        inner_log2: of the inner PEs in a vector, padded.
+        vector_outers: outer PEs in a vector.
+        outer_vectors: vectors of one outer PE, if its inner PEs fill more than one.
+        outer_at, inner_at: int64 [vectors], first outer and first inner PE of each vector.
+        flush_every: windows after which the narrow sums are emptied.
+    """
 
     rows: int
     cols: int
     lanes: int
     depth: int
-    parts: int
+    planes: int
     sizes: Integers
     mode: int
     by_column: bool
+    inner_log2: int
+    vector_outers: int
+    outer_vectors: int
+    outer_at: Integers
+    inner_at: Integers
+    flush_every: int
 
 
 class Totals(NamedTuple):
-    """Sums over all tiles, each an int64 array of one element that kernels add to."""
+    """What each tile did, int64 [tiles], row tiles outermost.
 
+    Attributes:
+        cycles, positions: cycles, and K positions streamed.
+        pairs, true_pairs: pairs consumed, and those of two non-zeros (left 0 where `count_true` is off).
+        starved, sync, barrier: slots.
+        working: PEs with an output.
+        scanned: windows looked at, summed over PEs.
+    """
+
+    cycles: Integers
+    positions: Integers
     pairs: Integers
     true_pairs: Integers
     starved: Integers
     sync: Integers
     barrier: Integers
-    working_slots: Integers
+    working: Integers
     scanned: Integers
-    outputs: Integers
 
 
-class Outcome(NamedTuple):
-    """What a tile's PEs with an output did, int64 [outer].
+class Tile(NamedTuple):
+    """A tile's PEs: the state of their queues, and what they did.
 
     Attributes:
-        working: how many there are.
-        pairs, starved: pairs consumed, and lanes without one while the scanner advanced.
-        busy: cycles until their group ended, summed over them.
-        last: the last cycle of any of their groups.
+        state: blocks [vectors], see `vector`.
+        sums: uint32 [vectors x 3 x 64], pairs, starved lanes and stall cycles of the PEs with an output.
+        peak: the fullest queues of a group that spans vectors.
+        working: int64 [outer], PEs with an output.
+        ended: int64 [groups], the cycle in which a group ended that spans vectors.
     """
 
+    state: State
+    sums: Sums
+    peak: State
     working: Integers
-    pairs: Integers
-    starved: Integers
-    busy: Integers
-    last: Integers
+    ended: Integers
 
 
 @kernel
-def lay_out(rows: Windows, indices: Integers, target: Windows) -> None:
-    """Lay some rows' windows out window by window, [windows x parts, PEs]; PEs without a row see nothing.
+def lay_out(rows: Words, indices: Integers, target: Words) -> None:
+    """Turn some rows' planes around: target [planes, PEs / 8] holds a byte for each PE; PEs without a row see nothing.
 
-    A single row stands for all.
+    A single row stands for all. Eight rows and eight planes at a time are an 8 x 8 matrix of bytes, transposed by
+    swapping ever larger squares (Warren, Hacker's Delight, 7-3).
     """
+    block = np.zeros(8, np.uint64)
     for lane in range(target.shape[1]):
-        if lane < indices.size:
-            row = rows[indices[lane] if rows.shape[0] > 1 else 0]
-            for word in range(target.shape[0]):
-                target[word, lane] = row[word]
-        else:
-            for word in range(target.shape[0]):
-                target[word, lane] = 0
+        for word in range(rows.shape[1]):
+            for i in range(8):
+                at = lane * 8 + i
+                block[i] = np.uint64(0)
+                if at < indices.size:
+                    block[i] = rows[indices[at] if rows.shape[0] > 1 else 0, word]
+            for width, mask in ((4, 0x00000000FFFFFFFF), (2, 0x0000FFFF0000FFFF), (1, 0x00FF00FF00FF00FF)):
+                shift = np.uint64(8 * width)
+                for i in range(8):
+                    if i & width == 0:
+                        swapped = ((block[i] >> shift) ^ block[i + width]) & np.uint64(mask)
+                        block[i] ^= swapped << shift
+                        block[i + width] ^= swapped
+            for i in range(8):
+                target[word * 8 + i, lane] = block[i]
 
 
 @kernel
-def find_present(tile: Windows, parts: int, present: NDArray[np.bool_]) -> None:
+def find_present(tile: Words, planes: int, present: NDArray[np.bool_]) -> None:
     """Tell for each window whether any PE's bits in it are set."""
     for window in range(present.size):
-        some = False
-        for part in range(parts):
+        some = np.uint64(0)
+        for plane in range(window * planes, (window + 1) * planes):
             for lane in range(tile.shape[1]):
-                some |= tile[window * parts + part, lane] != 0
-        present[window] = some
+                some |= tile[plane, lane]
+        present[window] = some != 0
 
 
 @kernel
-def _offer_window(
-    state: State,
-    start: int,
-    outer: Windows,
-    word: int,
-    o: int,
-    flat: Windows,
-    inner_start: int,
-    stride: int,
-    parts: int,
-) -> np.int64:
-    """Offer one window, of one or more words, to sixteen PEs; return their fullest queue if all pairs are pushed."""
-    fullest = np.int64(offer(state, start, outer[word, o], flat, inner_start))
-    for part in range(1, parts):
-        fullest = np.int64(offer_more(state, start, outer[word + part, o], flat, inner_start + part * stride))
-    return fullest
+def column_bits(needed: Words, first_row: int, height: int, cols: int) -> Words:
+    """Turn a row tile's needed outputs around: words [cols, ceil(height / 64)], a bit for each row."""
+    parts = (height + 63) >> 6
+    target = np.zeros((cols, parts), np.uint64)
+    block = np.zeros(64, np.uint64)
+    for part in range(parts):
+        for word in range(needed.shape[1]):
+            for i in range(64):
+                row = part * 64 + i
+                block[i] = needed[first_row + row, word] if row < height else np.uint64(0)
+            transpose_block(block)
+            for i in range(min(64, cols - word * 64)):
+                target[word * 64 + i, part] = block[i]
+    return target
 
 
 @kernel
-def run_tile(
-    outer: Windows, inner: Windows, kept: Integers, pes: Pes, stalls: Integers, state: State, outcome: Outcome
-) -> None:
-    """Run one tile on the windows that are kept.
+def _run_within(outer: Bytes, inner: Bytes, kept: Integers, pes: Pes, tile: Tile) -> None:
+    """Run a tile whose groups each lie within one vector; `WAITED` counts until each group has ended."""
+    state, sums = tile.state, tile.sums
+    depth, lanes = state.dtype.type(pes.depth), state.dtype.type(pes.lanes)
+    flat_outer, flat_inner = outer.ravel(), inner.ravel()
+    outer_stride, inner_stride = outer.shape[1], inner.shape[1]
+    segment_log2 = 0 if pes.mode == ALONE else pes.inner_log2
+    vectors = sums.size // SUMS
+    for begin in range(0, kept.size, pes.flush_every):
+        for index in range(begin, min(begin + pes.flush_every, kept.size)):
+            plane = kept[index] * pes.planes
+            for vector in range(vectors):
+                advance(
+                    state,
+                    vector * BLOCK,
+                    flat_outer,
+                    plane * outer_stride + pes.outer_at[vector],
+                    outer_stride,
+                    flat_inner,
+                    plane * inner_stride + pes.inner_at[vector],
+                    inner_stride,
+                    pes.inner_log2,
+                    pes.planes,
+                    segment_log2,
+                    depth,
+                    lanes,
+                )
+        for vector in range(vectors):
+            flush(state, vector * BLOCK, sums, vector * SUMS)
+    for vector in range(vectors):
+        drain(state, vector * BLOCK, segment_log2, lanes)
+        flush(state, vector * BLOCK, sums, vector * SUMS)
 
-    Args:
-        outer, inner: windows laid out [windows x parts, PEs]; inner padded to whole vectors.
-        stalls: cycles until there is room, by the number of pairs that are too many.
-        state: blocks [outer x vectors]; `WANT` is set, the rest is overwritten.
-        outcome: all but `working` is overwritten.
-    """
-    outers, vectors = outer.shape[1], inner.shape[1] // LANES
-    stride = inner.shape[1]
-    flat = inner.ravel()
+
+@kernel
+def _run_across(outer: Bytes, inner: Bytes, kept: Integers, pes: Pes, tile: Tile) -> None:
+    """Run a tile whose groups span vectors: all of them, or those of one outer PE; fill `ended`."""
+    state, sums = tile.state, tile.sums
     typed = state.dtype.type
-    lanes, depth = typed(pes.lanes), typed(pes.depth)
-    for start in range(0, state.size, BLOCK):
-        clear(state, start)
-    outcome.pairs[:] = 0
-    outcome.starved[:] = 0
-    waited = np.zeros(outers, np.int64)
-    waited_alone = np.zeros(state.size if pes.mode == ALONE else 0, np.int64)
-    every = max(1, _MOST_IN_A_SUM // max(pes.sizes[0], pes.lanes))
-    for begin in range(0, kept.size, every):
-        for index in range(begin, min(begin + every, kept.size)):
-            word = kept[index] * pes.parts
-            fullest_of_all = np.int64(0)
-            for o in range(outers):
-                fullest = np.int64(0)
-                for vector in range(vectors):
-                    start = (o * vectors + vector) * BLOCK
-                    at = word * stride + vector * LANES
-                    fullest = max(fullest, _offer_window(state, start, outer, word, o, flat, at, stride, pes.parts))
-                    if pes.mode == ALONE:
-                        settle_alone(state, start, depth, lanes)
-                if pes.mode == BY_OUTER:
-                    stall = stalls[max(int(fullest) - pes.depth, 0)]
-                    waited[o] += stall
-                    for vector in range(vectors):
-                        settle(state, (o * vectors + vector) * BLOCK, typed(stall * pes.lanes), lanes)
-                fullest_of_all = max(fullest_of_all, fullest)
-            if pes.mode == TOGETHER:
-                stall = stalls[max(int(fullest_of_all) - pes.depth, 0)]
-                waited[0] += stall
-                for start in range(0, outers * vectors * BLOCK, BLOCK):
-                    settle(state, start, typed(stall * pes.lanes), lanes)
-        for o in range(outers):
-            for start in range(o * vectors * BLOCK, (o + 1) * vectors * BLOCK, BLOCK):
-                outcome.pairs[o] += take_pairs(state, start)
-                outcome.starved[o] += take_starved(state, start)
-        if pes.mode == ALONE:
-            _take_waited(state, waited_alone)
-    if pes.mode == ALONE:
-        _end_alone(state, vectors, pes.lanes, kept.size, waited_alone, outcome)
-    else:
-        _end_groups(state, vectors, pes, kept.size, waited, outcome)
+    lanes = typed(pes.lanes)
+    flat_outer, flat_inner = outer.ravel(), inner.ravel()
+    outer_stride, inner_stride = outer.shape[1], inner.shape[1]
+    vectors = sums.size // SUMS
+    span = vectors if pes.mode == TOGETHER else pes.outer_vectors
+    tile.ended[:] = kept.size
+    for begin in range(0, kept.size, pes.flush_every):
+        for index in range(begin, min(begin + pes.flush_every, kept.size)):
+            plane = kept[index] * pes.planes
+            for group in range(vectors // span):
+                for vector in range(group * span, (group + 1) * span):
+                    offer(
+                        state,
+                        vector * BLOCK,
+                        flat_outer,
+                        plane * outer_stride + pes.outer_at[vector],
+                        outer_stride,
+                        flat_inner,
+                        plane * inner_stride + pes.inner_at[vector],
+                        inner_stride,
+                        pes.inner_log2,
+                        pes.planes,
+                        tile.peak,
+                    )
+                excess = take_peak(tile.peak) - pes.depth
+                stall = (excess + pes.lanes - 1) // pes.lanes if excess > 0 else 0
+                tile.ended[group] += stall
+                for vector in range(group * span, (group + 1) * span):
+                    settle(state, vector * BLOCK, typed(stall * pes.lanes), lanes)
+        for vector in range(vectors):
+            flush(state, vector * BLOCK, sums, vector * SUMS)
+    for group in range(vectors // span):
+        left = np.int64(0)
+        for vector in range(group * span, (group + 1) * span):
+            left = max(left, np.int64(state[vector * BLOCK + QUEUE : vector * BLOCK + QUEUE + LANES].max()))
+        tile.ended[group] += (left + pes.lanes - 1) // pes.lanes
 
 
 @kernel
-def _take_waited(state: State, waited: Integers) -> None:
-    for start in range(0, state.size, BLOCK):
-        for lane in range(start + WAITED, start + WAITED + LANES):
-            waited[lane] += state[lane]
-            state[lane] = 0
-
-
-@kernel
-def _end_alone(state: State, vectors: int, lanes: int, windows: int, waited: Integers, outcome: Outcome) -> None:
-    """Each PE ends when its own queue is empty."""
-    for o in range(outcome.busy.size):
-        outcome.busy[o], outcome.last[o] = 0, windows
-        for start in range(o * vectors * BLOCK, (o + 1) * vectors * BLOCK, BLOCK):
-            for lane in range(start, start + LANES):
-                if state[lane + WANT]:
-                    end = windows + waited[lane + WAITED] + (np.int64(state[lane + QUEUE]) + lanes - 1) // lanes
-                    outcome.busy[o] += end
-                    outcome.last[o] = max(outcome.last[o], end)
-
-
-@kernel
-def _end_groups(state: State, vectors: int, pes: Pes, windows: int, waited: Integers, outcome: Outcome) -> None:
-    """A group ends when its fullest queue is empty."""
-    fullest_of_all = np.int64(0)
-    for o in range(outcome.busy.size):
-        fullest = np.int64(0)
-        for start in range(o * vectors * BLOCK, (o + 1) * vectors * BLOCK, BLOCK):
-            fullest = max(fullest, np.int64(state[start + QUEUE : start + QUEUE + LANES].max()))
-        fullest_of_all = max(fullest_of_all, fullest)
-        outcome.last[o] = windows + waited[o] + (fullest + pes.lanes - 1) // pes.lanes
-    if pes.mode == TOGETHER:
-        outcome.last[:] = windows + waited[0] + (fullest_of_all + pes.lanes - 1) // pes.lanes
-    for o in range(outcome.busy.size):
-        outcome.busy[o] = outcome.working[o] * outcome.last[o]
-
-
-@kernel
-def _set_wanted(
-    state: State,
-    vectors: int,
-    first_row: int,
-    height: int,
-    taken: Integers,
-    tiling: Tiling,
-    by_column: bool,
-    outcome: Outcome,
-) -> None:
-    """Mark the PEs that have an output to compute, and count them."""
-    for start in range(0, state.size, BLOCK):
-        state[start + WANT : start + WANT + LANES] = 0
-    outcome.working[:] = 0
-    for r in range(height):
-        for c in range(taken.size):
-            if tiling.masked:
-                bits = tiling.needed[first_row + r, taken[c] >> 6] >> np.uint64(taken[c] & 63)
-                if bits & np.uint64(1) == 0:
-                    continue
-            o, i = (c, r) if by_column else (r, c)
-            state[(o * vectors + i // LANES) * BLOCK + WANT + i % LANES] = -1
-            outcome.working[o] += 1
-
-
-@kernel
-def _true_pairs(outer: Windows, inner: Windows, state: State, vectors: int) -> int:
+def _count_true(outer: Bytes, inner: Bytes, pes: Pes, tile: Tile) -> int:
     """Count a tile's pairs of two non-zeros, at the outputs that are computed."""
+    flat_outer, flat_inner = outer.ravel(), inner.ravel()
+    outer_stride, inner_stride = outer.shape[1], inner.shape[1]
+    vectors = tile.sums.size // SUMS
+    tile.sums[:] = 0
+    for begin in range(0, pes.sizes.size, pes.flush_every):
+        for window in range(begin, min(begin + pes.flush_every, pes.sizes.size)):
+            for vector in range(vectors):
+                offer(
+                    tile.state,
+                    vector * BLOCK,
+                    flat_outer,
+                    window * pes.planes * outer_stride + pes.outer_at[vector],
+                    outer_stride,
+                    flat_inner,
+                    window * pes.planes * inner_stride + pes.inner_at[vector],
+                    inner_stride,
+                    pes.inner_log2,
+                    pes.planes,
+                    tile.peak,
+                )
+                tally(tile.state, vector * BLOCK)
+        for vector in range(vectors):
+            flush(tile.state, vector * BLOCK, tile.sums, vector * SUMS)
+    return _sum_of(tile.sums, 0)
+
+
+@kernel
+def _sum_of(sums: Sums, part: int) -> int:
+    """Add up one of the three sums over all PEs."""
     total = np.int64(0)
-    for o in range(outer.shape[1]):
-        for i in range(vectors * LANES):
-            if state[(o * vectors + i // LANES) * BLOCK + WANT + i % LANES]:
-                for word in range(outer.shape[0]):
-                    total += np.int64(popcount(outer[word, o] & inner[word, i]))
+    for start in range(part * LANES, sums.size, SUMS):
+        for value in sums[start : start + LANES]:
+            total += np.int64(value)
     return total  # type: ignore[return-value]
 
 
 @kernel
-def _account(outcome: Outcome, lanes: int, totals: Totals) -> int:
-    """Add a tile to the totals; return its cycles."""
-    duration = outcome.last.max()
-    pairs, starved, busy, working = (
-        outcome.pairs.sum(),
-        outcome.starved.sum(),
-        outcome.busy.sum(),
-        outcome.working.sum(),
-    )
-    totals.pairs[0] += pairs
-    totals.starved[0] += starved
-    totals.sync[0] += lanes * busy - pairs - starved
-    totals.barrier[0] += lanes * (duration * working - busy)
-    totals.working_slots[0] += lanes * duration * working
-    totals.outputs[0] += working
-    return duration  # type: ignore[no-any-return]
+def _largest_of(sums: Sums, part: int) -> int:
+    """Return the largest of one of the three sums over all PEs."""
+    largest = np.int64(0)
+    for start in range(part * LANES, sums.size, SUMS):
+        for value in sums[start : start + LANES]:
+            largest = max(largest, np.int64(value))
+    return largest  # type: ignore[return-value]
+
+
+@kernel
+def _set_wanted(tile: Tile, pes: Pes, height: int, taken: Integers, tiling: Tiling, wanted: Words) -> None:
+    """Mark the PEs that have an output to compute, and count them."""
+    state = tile.state
+    nothing = state.dtype.type(0)
+    for start in range(0, state.size, BLOCK):
+        state[start + WANT : start + WANT + LANES] = nothing
+    outers, inners = (taken.size, height) if pes.by_column else (height, taken.size)
+    size = 1 << pes.inner_log2
+    tile.working[:] = 0
+    for o in range(outers):
+        vector = o // pes.vector_outers * pes.outer_vectors
+        count = np.int64(0)
+        for i in range(inners):
+            want = np.uint64(1)
+            if tiling.masked:
+                r, c = (i, o) if pes.by_column else (o, i)
+                want = (wanted[taken[c], r >> 6] >> np.uint64(r & 63)) & np.uint64(1)
+            block = (vector + i // LANES) * BLOCK
+            state[block + WANT + o % pes.vector_outers * size + i % LANES] = nothing - state.dtype.type(want)
+            count += np.int64(want)
+        tile.working[o] = count
+
+
+@kernel
+def _account(pes: Pes, tile: Tile, windows: int, totals: Totals, index: int) -> None:
+    """Write down what a tile did."""
+    working, pairs, starved = tile.working.sum(), _sum_of(tile.sums, 0), _sum_of(tile.sums, 1)
+    if pes.mode == TOGETHER:
+        duration = tile.ended[0]
+        busy = duration * working
+    elif pes.mode == BY_OUTER and pes.outer_vectors > 1:
+        duration = tile.ended.max()
+        busy = np.int64(0)
+        for o in range(tile.ended.size):
+            busy += tile.working[o] * tile.ended[o]
+    else:
+        duration = windows + _largest_of(tile.sums, 2)
+        busy = windows * working + _sum_of(tile.sums, 2)
+    totals.cycles[index] = duration
+    totals.pairs[index] = pairs
+    totals.starved[index] = starved
+    totals.sync[index] = pes.lanes * busy - pairs - starved
+    totals.barrier[index] = pes.lanes * (duration * working - busy)
+    totals.working[index] = working
 
 
 @kernel
@@ -339,67 +398,74 @@ def scan_gemm(
     b: Operand,
     tiling: Tiling,
     pes: Pes,
-    state: State,
-    tile_cycles: Integers,
-    tile_positions: Integers,
+    tile: Tile,
+    count_true: bool,
     totals: Totals,
 ) -> None:
     """Run all tiles of a GEMM; column tiles outermost here, so that each column tile is laid out once for all rows.
 
     Args:
-        state: blocks [outer x vectors], of a type that holds depth + scan width + lanes.
-        tile_cycles, tile_positions: filled, row tiles outermost.
+        tile: room for a tile's PEs, [vectors] and [outer].
+        count_true: whether pairs of two non-zeros must be counted, where the scanner does not see both operands.
+        totals: filled.
     """
-    windows, words = pes.sizes.size, a.true.shape[1]
-    row_tiles = tiling.starts.size
-    outers, inners = (pes.cols, pes.rows) if pes.by_column else (pes.rows, pes.cols)
-    vectors = (inners + LANES - 1) // LANES
-    room_a, room_b = (vectors * LANES, pes.cols) if pes.by_column else (pes.rows, vectors * LANES)
-    true_a = np.zeros((row_tiles, words, room_a), a.true.dtype)
-    seen_a = np.zeros((row_tiles, words, room_a), a.true.dtype)
+    windows, planes = pes.sizes.size, a.true.shape[1] * 8
+    row_tiles, row_count = tiling.starts.size, a.true.shape[0]
+    outers = tile.working.size
+    room_outer = (max(outers, tile.sums.size // SUMS * pes.vector_outers) + 7) >> 3
+    room_inner = (1 << pes.inner_log2) * pes.outer_vectors >> 3
+    room_a, room_b = (room_inner, room_outer) if pes.by_column else (room_outer, room_inner)
+    true_a = np.zeros((row_tiles, planes, room_a), np.uint64)
+    seen_a = true_a if a.seen else np.zeros((row_tiles, planes, room_a), np.uint64)
     present_a = np.zeros((row_tiles, windows), np.bool_)
-    for tile in range(row_tiles):
-        rows = np.arange(tile * pes.rows, min((tile + 1) * pes.rows, a.true.shape[0]))
-        lay_out(a.true, rows, true_a[tile])
-        lay_out(a.shown, rows, seen_a[tile])
-        find_present(true_a[tile], pes.parts, present_a[tile])
-    true_b = np.zeros((words, room_b), b.true.dtype)
-    seen_b = np.zeros((words, room_b), b.true.dtype)
+    wanted = np.zeros((row_tiles, b.true.shape[0] if tiling.masked else 0, (pes.rows + 63) >> 6), np.uint64)
+    for row_tile in range(row_tiles):
+        low, high = row_tile * pes.rows, min((row_tile + 1) * pes.rows, row_count)
+        rows = np.arange(low, high)
+        lay_out(a.true, rows, true_a[row_tile])
+        if not a.seen:
+            lay_out(a.shown, rows, seen_a[row_tile])
+        if a.drop:
+            find_present(true_a[row_tile], pes.planes, present_a[row_tile])
+        if tiling.masked:
+            bits = column_bits(tiling.needed, low, high - low, b.true.shape[0])
+            wanted[row_tile, :, : bits.shape[1]] = bits
+    true_b = np.zeros((planes, room_b), np.uint64)
+    seen_b = true_b if b.seen else np.zeros((planes, room_b), np.uint64)
     present_b = np.zeros(windows, np.bool_)
-    stalls = (np.arange(pes.sizes[0] + 1) + pes.lanes - 1) // pes.lanes
-    outcome = Outcome(
-        np.zeros(outers, np.int64),
-        np.zeros(outers, np.int64),
-        np.zeros(outers, np.int64),
-        np.zeros(outers, np.int64),
-        np.zeros(outers, np.int64),
-    )
     kept = np.zeros(windows, np.int64)
     first = _first_tiles(tiling, pes.cols)
     marked = (0, 0)
     for column_tile in range((first[1:] - first[:-1]).max() if row_tiles else 0):
-        for tile in range(row_tiles):
-            if column_tile >= first[tile + 1] - first[tile]:
+        for row_tile in range(row_tiles):
+            index = first[row_tile] + column_tile
+            if index >= first[row_tile + 1]:
                 continue
-            low = tiling.starts[tile] + column_tile * pes.cols
-            taken = tiling.columns[low : min(low + pes.cols, tiling.stops[tile])]
-            height = min(pes.rows, a.true.shape[0] - tile * pes.rows)
-            if tile == 0 or not tiling.shared:
-                lay_out(b.shown, taken, seen_b)
-                if b.drop or not (a.seen and b.seen):
+            low = tiling.starts[row_tile] + column_tile * pes.cols
+            taken = tiling.columns[low : min(low + pes.cols, tiling.stops[row_tile])]
+            height = min(pes.rows, row_count - row_tile * pes.rows)
+            if row_tile == 0 or not tiling.shared:
+                if b.seen or b.drop or count_true:
                     lay_out(b.true, taken, true_b)
-                    find_present(true_b, pes.parts, present_b)
+                if not b.seen:
+                    lay_out(b.shown, taken, seen_b)
+                if b.drop:
+                    find_present(true_b, pes.planes, present_b)
             if tiling.masked or marked != (height, taken.size):
-                _set_wanted(state, vectors, tile * pes.rows, height, taken, tiling, pes.by_column, outcome)
+                _set_wanted(tile, pes, height, taken, tiling, wanted[row_tile])
                 marked = (height, taken.size)
-            used, positions = _keep_windows(pes, a.drop, present_a[tile], b.drop, present_b, kept)
-            outer, inner = (seen_b, seen_a[tile]) if pes.by_column else (seen_a[tile], seen_b)
-            run_tile(outer, inner, kept[:used], pes, stalls, state, outcome)
-            tile_cycles[first[tile] + column_tile] = _account(outcome, pes.lanes, totals)
-            tile_positions[first[tile] + column_tile] = positions
-            if a.seen and b.seen:
-                totals.true_pairs[0] += outcome.pairs.sum()
+            used, positions = _keep_windows(pes, a.drop, present_a[row_tile], b.drop, present_b, kept)
+            for start in range(0, tile.state.size, BLOCK):
+                clear(tile.state, start)
+            tile.sums[:] = 0
+            outer, inner = (seen_b, seen_a[row_tile]) if pes.by_column else (seen_a[row_tile], seen_b)
+            if pes.mode == TOGETHER or (pes.mode == BY_OUTER and pes.outer_vectors > 1):
+                _run_across(outer.view(np.uint8), inner.view(np.uint8), kept[:used], pes, tile)
             else:
-                outer, inner = (true_b, true_a[tile]) if pes.by_column else (true_a[tile], true_b)
-                totals.true_pairs[0] += _true_pairs(outer, inner, state, vectors)
-            totals.scanned[0] += height * taken.size * used
+                _run_within(outer.view(np.uint8), inner.view(np.uint8), kept[:used], pes, tile)
+            _account(pes, tile, used, totals, index)
+            totals.positions[index] = positions
+            totals.scanned[index] = height * taken.size * used
+            if count_true:
+                outer, inner = (true_b, true_a[row_tile]) if pes.by_column else (true_a[row_tile], true_b)
+                totals.true_pairs[index] = _count_true(outer.view(np.uint8), inner.view(np.uint8), pes, tile)

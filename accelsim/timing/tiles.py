@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.hardware.model import Hardware
+from accelsim.lowering.bits import Words
 from accelsim.lowering.gemm import MaskedGemm
+
+_LOOKED_AT = 256  # rows that tell whether most rows differ
 
 
 @dataclass(frozen=True)
@@ -61,3 +64,36 @@ def schedule(hw: Hardware, gemm: MaskedGemm) -> Schedule:
         starts = np.append(np.int64(0), stops[:-1])
     shared = gemm.needed is None or not hw.skipping.outputs
     return Schedule(columns, starts, stops, shared, -(-(stops - starts) // cols))
+
+
+def distinct_tiles(rows: Words, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find the tiles of `size` consecutive rows that differ.
+
+    Args:
+        rows: words [rows, words].
+
+    Returns:
+        The rows of one tile of each kind, one tile after another (one that is not full comes last), and each tile's
+        kind, int64 [tiles].
+    """
+    count = len(rows)
+    kind_of_row = _kinds(rows)
+    padded = np.full(-(-count // size) * size, -1, np.int64)
+    padded[:count] = kind_of_row
+    tiles = padded.reshape(-1, size)
+    _, first, kind = np.unique(tiles, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # by first appearance: a tile that is not full is the last
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    chosen = (first[order][:, None] * size + np.arange(size)).ravel()
+    return chosen[chosen < count], rank[kind.ravel()]
+
+
+def _kinds(rows: Words) -> NDArray[np.int64]:
+    """Number the rows so that equal rows have equal numbers."""
+    if not rows.shape[1] or (rows == rows[:1]).all():
+        return np.zeros(len(rows), np.int64)
+    if len(rows) > _LOOKED_AT and len(np.unique(rows[:_LOOKED_AT], axis=0)) > _LOOKED_AT // 2:
+        return np.arange(len(rows))  # most rows differ: looking for equal ones would cost more than it saves
+    _, kinds = np.unique(rows, axis=0, return_inverse=True)
+    return kinds.ravel()
