@@ -124,8 +124,7 @@ def _gmp(plan: SparsePlan, online: Layers, offline: Layers | None) -> Sparsifier
 
 
 def _one_branch(plan: SparsePlan, online: Layers, offline: Layers | None) -> Sparsifier:
-    if offline is None:
-        MaskedBranch(online, index=1)  # all True, and stays so
+    _second(plan, online, offline)  # all True, and stays so: both encoders keep the same parameters in the same order
     branch = _started(plan, online, plan.initial_density)
     return GMP(branch, plan.schedule, plan.pattern, plan.criterion)
 
@@ -186,7 +185,8 @@ def _started(plan: SparsePlan, layers: Layers, density: float) -> MaskedBranch:
 
 def _start(plan: SparsePlan, branch: MaskedBranch, density: float) -> None:
     shapes = {name: tuple(mask.shape) for name, mask in branch.masks.items()}
-    branch.start(DENSITIES[plan.distribution](shapes, density), find_pattern(plan.pattern))
+    pattern = find_pattern(plan.pattern)
+    branch.start(DENSITIES[plan.distribution](shapes, density, 1 - pattern.removed), pattern)
 
 
 def _followers(plan: SparsePlan, offline: Layers | None) -> list[MaskedBranch]:
