@@ -28,10 +28,23 @@ def train(
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 400,
     batch: Annotated[int, typer.Option(help="Images a step, each in two views.")] = 32,
     sparsity: Annotated[float, typer.Option(help="Share of pruned weights in the end; 0 trains dense.")] = 0.8,
-    pattern: Annotated[str, typer.Option(help="Which weights are pruned together: element.")] = "element",
+    method: Annotated[
+        str, typer.Option(help="Sparse method: gmp, one-branch, set, rigl, granet, sr-ste or scp.")
+    ] = "gmp",
+    pattern: Annotated[
+        str, typer.Option(help="Weights pruned together: element, channel, 2:4, transposable-2:4, 1x4, 8x8, ...")
+    ] = "element",
+    criterion: Annotated[
+        str, typer.Option(help="Which weights stay: magnitude, ema-magnitude, gradient, random or lamp.")
+    ] = "magnitude",
     prune_start: Annotated[float, typer.Option(help="Share of the run at which pruning starts.")] = 0.1,
     prune_end: Annotated[float, typer.Option(help="Share of the run at which the sparsity is reached.")] = 0.75,
     prune_every: Annotated[int, typer.Option(help="Steps between two mask updates.")] = 10,
+    initial_density: Annotated[float, typer.Option(help="Share of weights at the start, chosen at random.")] = 1.0,
+    distribution: Annotated[str, typer.Option(help="Of a random start among layers: erk or uniform.")] = "erk",
+    exchange: Annotated[float, typer.Option(help="Share of living weights exchanged by an update at first.")] = 0.3,
+    exchange_final: Annotated[float, typer.Option(help="The same in the end.")] = 0.0,
+    gap: Annotated[float, typer.Option(help="How much less sparse scp keeps the offline branch.")] = 0.3,
     learning_rate: Annotated[float, typer.Option(help="AdamW's; falls to 0 along half a cosine.")] = 1e-3,
     weight_decay: Annotated[float, typer.Option(help="AdamW's.")] = 1e-4,
     temperature: Annotated[float, typer.Option(help="Of SimCLR's and MoCo's loss.")] = 0.2,
@@ -68,6 +81,7 @@ def train(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from accelsim.ssl.config import TrainConfig
+    from accelsim.ssl.ranks import is_first
     from accelsim.ssl.train import Recording
     from accelsim.ssl.train import train as run
 
@@ -80,10 +94,17 @@ def train(
         steps=steps,
         batch=batch,
         sparsity=sparsity,
+        method=method,
         pattern=pattern,
+        criterion=criterion,
         prune_start=prune_start,
         prune_end=prune_end,
         prune_every=prune_every,
+        initial_density=initial_density,
+        distribution=distribution,
+        exchange=exchange,
+        exchange_final=exchange_final,
+        gap=gap,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         temperature=temperature,
@@ -98,9 +119,9 @@ def train(
     recording = None
     if record is not None:
         recording = Recording(record, record_every, record_start, record_stop, parse_zero_as(zero_as))
-    console = Console(stderr=True)
+    console, speaks = Console(stderr=True), is_first()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, disable=not (console.is_terminal and speaks)) as progress:
         bar = progress.add_task("untrained k-NN", total=steps)
 
         def show(training: Training) -> None:
@@ -111,10 +132,13 @@ def train(
     if found is None:
         typer.echo(f"stopped; go on with the same command and --resume ({out})", err=True)
         raise typer.Exit(130)
+    if not speaks:
+        return
     loss, knn = found["loss"], found["knn_accuracy"]
+    probe = f", linear probe {100 * found['linear_probe_accuracy']:.1f} %" if linear_probe else ""
     typer.echo(
         f"loss {loss['first_steps']:.3f} -> {loss['last_steps']:.3f},"
-        f" k-NN {100 * knn['untrained']:.1f} % -> {100 * knn['trained']:.1f} %,"
+        f" k-NN {100 * knn['untrained']:.1f} % -> {100 * knn['trained']:.1f} %{probe},"
         f" {100 * found['sparsity']['total']:.1f} % pruned; {out / 'results.json'}"
     )
 

@@ -21,6 +21,7 @@ class Checkpoint(TypedDict):
         config: the fields of `TrainConfig`.
         step: steps done.
         losses: of every step done, float64 [step].
+        mask_updates: the fields of every `sparsity.MaskUpdate` so far.
         flops: of all steps done, dense and masked.
         untrained_knn: accuracy before the first step.
         model, optimizer: state dictionaries.
@@ -31,6 +32,7 @@ class Checkpoint(TypedDict):
     config: dict[str, str | int | float]
     step: int
     losses: Tensor
+    mask_updates: list[tuple[Any, ...]]
     flops: tuple[int, int]
     untrained_knn: float
     model: dict[str, Any]

@@ -6,8 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 
 from accelsim.errors import TrainingError
-from accelsim.sparsity.patterns import PATTERNS
-from accelsim.sparsity.schedules import CubicSchedule
+from accelsim.sparsity import METHODS, SparsePlan
 from accelsim.ssl.frameworks import FRAMEWORKS
 
 _LONGEST_QUEUE = 1 << 20  # sixteen times the published one
@@ -24,9 +23,12 @@ class TrainConfig:
         steps: optimiser steps.
         batch: images a step; each is seen in two views.
         sparsity: share of the sparse layers' weights that is zero in the end, [0, 1); 0 trains dense, without masks.
-        pattern: key of `sparsity.PATTERNS`.
-        prune_start, prune_end: shares of the run at which the cubic ramp starts and ends.
+        method: key of `sparsity.METHODS`.
+        pattern: see `sparsity.find_pattern`.
+        criterion: key of `sparsity.CRITERIA`.
+        prune_start, prune_end: shares of the run at which the cubic ramp, or the exchange of weights, starts and ends.
         prune_every: steps between two mask updates.
+        initial_density, distribution, exchange, exchange_final, gap: of some methods, see `sparsity.SparsePlan`.
         learning_rate, weight_decay: AdamW's; the learning rate falls to 0 along half a cosine.
         temperature: SimCLR's and MoCo's; 0.2 separates the few images of a small batch better than 0.5.
         momentum: of MoCo's key encoder, and of BYOL's target at the first step; published values (0.999, 0.996) are for
@@ -48,10 +50,17 @@ class TrainConfig:
     steps: int = 400
     batch: int = 32
     sparsity: float = 0.8
+    method: str = "gmp"
     pattern: str = "element"
+    criterion: str = "magnitude"
     prune_start: float = 0.1
     prune_end: float = 0.75
     prune_every: int = 10
+    initial_density: float = 1.0
+    distribution: str = "erk"
+    exchange: float = 0.3
+    exchange_final: float = 0.0
+    gap: float = 0.3
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     temperature: float = 0.2
@@ -64,8 +73,6 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.framework not in FRAMEWORKS:
             raise TrainingError(f"unknown framework {self.framework!r}, expected one of {', '.join(FRAMEWORKS)}")
-        if self.pattern not in PATTERNS:
-            raise TrainingError(f"unknown sparsity pattern {self.pattern!r}, expected one of {', '.join(PATTERNS)}")
         for name, least in (("steps", 1), ("batch", 2), ("prune_every", 1), ("knn_images", 1), ("threads", 1)):
             if getattr(self, name) < least:
                 raise TrainingError(f"{name} is {getattr(self, name)}, expected at least {least}")
@@ -80,6 +87,11 @@ class TrainConfig:
             raise TrainingError(f"weight_decay is {self.weight_decay}, expected at least 0")
         if not 0 <= self.seed < 2**32:
             raise TrainingError(f"seed is {self.seed}, expected 0 to {2**32 - 1}")
+        self._check_sparsity()
+
+    def _check_sparsity(self) -> None:
+        if self.method not in METHODS:
+            raise TrainingError(f"unknown sparse method {self.method!r}, expected one of {', '.join(METHODS)}")
         if not 0 <= self.sparsity < 1:
             raise TrainingError(f"sparsity is {self.sparsity}, expected a share of zeros from 0 to below 1")
         if not 0 <= self.prune_start < self.prune_end <= 1:
@@ -87,15 +99,39 @@ class TrainConfig:
                 f"pruning runs from {self.prune_start} to {self.prune_end} of the steps,"
                 f" expected 0 <= prune_start < prune_end <= 1"
             )
+        if not 0 <= self.gap < 1:
+            raise TrainingError(f"gap is {self.gap}, expected 0 to below 1")
+        if (plan := self.sparse_plan) is not None:
+            _ = (
+                plan.schedule,
+                plan.exchanges(plan.exchange),
+                plan.exchanges(plan.exchange_final),
+            )  # they check themselves
 
     @property
-    def schedule(self) -> CubicSchedule | None:
-        """The ramp in steps, None for a dense run; it ends in the last step at the latest, but needs two steps."""
+    def sparse_plan(self) -> SparsePlan | None:
+        """The sparse method in steps, None for a dense run.
+
+        The ramp ends in the last step at the latest, but needs two steps.
+        """
         if not self.sparsity:
             return None
         end = max(1, min(int(self.prune_end * self.steps), self.steps - 1))
-        start = min(int(self.prune_start * self.steps), end - 1)
-        return CubicSchedule(start, end, final_density=1 - self.sparsity, every=self.prune_every)
+        return SparsePlan(
+            method=self.method,
+            sparsity=self.sparsity,
+            pattern=self.pattern,
+            criterion=self.criterion,
+            start=min(int(self.prune_start * self.steps), end - 1),
+            end=end,
+            every=self.prune_every,
+            initial_density=self.initial_density,
+            distribution=self.distribution,
+            exchange=self.exchange,
+            exchange_final=self.exchange_final,
+            gap=self.gap,
+            seed=self.seed,
+        )
 
     @property
     def options(self) -> list[str]:

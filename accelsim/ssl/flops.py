@@ -9,7 +9,9 @@ from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+
+from accelsim.sparsity import current_branch
+from accelsim.sparsity.masks import weight_mask
 
 _COUNTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
@@ -21,7 +23,7 @@ class StepFlops:
     Attributes:
         dense: forward, input gradients (where the input has one) and weight gradients (where the weight does).
         masked: the same without what a zero of a masked weight takes part in: its products in forward and input
-            gradient, and its own gradient. Dense gradients that a growth step asks for are not in it.
+            gradient, and its own gradient where nobody needs that (a growth step does, and straight-through masks).
     """
 
     dense: int = 0
@@ -45,18 +47,16 @@ def count_flops(model: nn.Module) -> Iterator[StepFlops]:
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         recorded = torch.is_grad_enabled()
-        masked = parametrize.is_parametrized(layer, "weight")
-        with torch.no_grad():
-            weight = cast(Tensor, layer.weight)
-            kept = int(weight.count_nonzero()) if masked else weight.numel()
-        passes = 1
-        if recorded:
-            learns = any(parameter.requires_grad for name, parameter in layer.named_parameters() if "weight" in name)
-            passes += inputs[0].requires_grad + learns
+        mask = weight_mask(layer)
+        weight = cast(Tensor, cast(nn.ModuleDict, layer.parametrizations)["weight"].original if mask else layer.weight)
+        kept = weight.numel() if mask is None else int(mask.of(current_branch()).sum())
+        skips = mask is not None and mask.skips_gradients and not mask.dense_gradients
+        multiplying = 1 + (recorded and inputs[0].requires_grad)
+        learning = int(recorded and weight.requires_grad)
         channels = output.shape[-1] if isinstance(layer, nn.Linear) else weight.shape[0]
-        uses = 2 * passes * (output.numel() // channels)  # of each weight element
-        counted.dense += uses * weight.numel()
-        counted.masked += uses * kept
+        uses = 2 * (output.numel() // channels)  # of each weight element in a pass
+        counted.dense += uses * (multiplying + learning) * weight.numel()
+        counted.masked += uses * (multiplying * kept + learning * (kept if skips else weight.numel()))
 
     handles = [layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, _COUNTED)]
     try:

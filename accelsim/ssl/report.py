@@ -22,12 +22,28 @@ WINDOW = 20  # steps; of the mean losses in results.json and of the figure's smo
 
 
 def write_losses(training: Training, path: Path) -> None:
-    """Write one row a step: step, loss, learning_rate, sparsity (that the schedule asks for)."""
+    """Write one row a step: step, loss, learning_rate, sparsity (of the encoder, when the optimiser stepped)."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("step", "loss", "learning_rate", "sparsity"))
-    for step, (loss, sparsity) in enumerate(zip(training.losses, _sparsities(training), strict=True)):
+    for step, (loss, sparsity) in enumerate(zip(training.losses, training.sparsities, strict=True)):
         rows.writerow((step, f"{loss:.6f}", f"{training.config.learning_rate_at(step):.6g}", f"{sparsity:.4f}"))
+    _write_whole(path, text.getvalue().encode())
+
+
+def write_mask_updates(training: Training, path: Path) -> None:
+    """Write one row an update of the masks; cells of a second branch are empty where there is none.
+
+    Columns: step, sparsity, second_sparsity, overlap_previous, second_overlap_previous, overlap_branches; see
+    `sparsity.MaskUpdate`.
+    """
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    names = ("sparsity", "second_sparsity", "overlap_previous", "second_overlap_previous", "overlap_branches")
+    rows.writerow(("step", *names))
+    for update in training.mask_updates:
+        shares = (*_both(update.sparsity), *_both(update.overlap_previous), update.overlap_branches)
+        rows.writerow((update.step, *("" if share is None else f"{share:.6f}" for share in shares)))
     _write_whole(path, text.getvalue().encode())
 
 
@@ -68,7 +84,11 @@ def results(
             "masked_mean": flops.masked // steps,
             "masked_share": flops.masked / flops.dense,
         },
-        "sparsity": {"total": training.sparsity, "layers": sparsity_by_layer(training.model)},
+        "sparsity": {
+            "total": training.sparsity,
+            "branches": list(updates[-1].sparsity) if (updates := training.mask_updates) else [training.sparsity],
+            "layers": sparsity_by_layer(training.model),
+        },
         "traces": traces,
     }
 
@@ -95,9 +115,7 @@ def write_figure(training: Training, trained_knn: float, stem: Path) -> None:
     axes.set(xlabel="step", xlim=(0, max(len(losses) - 1, 1)))
     axes.set_ylabel(f"loss (bold: mean of {window} steps)", color="tab:blue")
     right = axes.twinx()
-    right.plot(
-        steps, [100 * sparsity for sparsity in _sparsities(training)], color="tab:orange", drawstyle="steps-post"
-    )
+    right.plot(steps, [100 * sparsity for sparsity in training.sparsities], color="tab:orange", drawstyle="steps-post")
     right.set(ylim=(0, 100))
     right.set_ylabel("pruned weights, %", color="tab:orange")
     axes.set_title(
@@ -128,15 +146,8 @@ def git_state() -> dict[str, str | bool] | None:
     return {"commit": commit, "changed": bool(git("status", "--porcelain", "--untracked-files=no", "--", "."))}
 
 
-def _sparsities(training: Training) -> list[float]:
-    """Sparsity in force at every step done: that of the latest mask update."""
-    schedule, now = training.config.schedule, 0.0
-    history = []
-    for step in range(training.step):
-        if schedule is not None and schedule.updates_at(step):
-            now = schedule.sparsity(step)
-        history.append(now)
-    return history
+def _both(branches: tuple[float, ...]) -> tuple[float, float | None]:
+    return branches[0], branches[1] if len(branches) > 1 else None
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -18,7 +18,7 @@ from accelsim.ssl.checkpoint import load_checkpoint, save_checkpoint
 from accelsim.ssl.config import TrainConfig, option
 from accelsim.ssl.data import load_data
 from accelsim.ssl.ranks import average, process_group
-from accelsim.ssl.report import git_state, results, write_figure, write_losses, write_results
+from accelsim.ssl.report import git_state, results, write_figure, write_losses, write_mask_updates, write_results
 from accelsim.ssl.training import Training
 from accelsim.tracing.ranks import own_path, rank_and_size
 
@@ -86,8 +86,8 @@ def train(
     Under `torchrun` every process takes its share of each batch, keeps a checkpoint and writes a trace of its own
     (checkpoint.rank0.pt, NAME.rank0.pkl); the first one writes the rest.
 
-    Writes into `out`: checkpoint.pt (every `checkpoint_every` steps and when the run stops), loss.csv, and at the end
-    results.json, loss.svg and loss.png.
+    Writes into `out`: checkpoint.pt, loss.csv and masks.csv (every `checkpoint_every` steps and when the run stops),
+    and at the end results.json, loss.svg and loss.png.
 
     Args:
         config: the run.
@@ -137,6 +137,7 @@ def _train(
         save_checkpoint(saved, training.state())
         if writes:
             write_losses(training, out / "loss.csv")
+            write_mask_updates(training, out / "masks.csv")
 
     with _stop_on_interrupt() as stopped, recorder:
         # Asked together: a process that stopped alone would leave the others waiting for its gradients.

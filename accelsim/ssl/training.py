@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 
 import numpy as np
 import torch
 
 from accelsim.errors import TrainingError
-from accelsim.sparsity import MagnitudePruner, sparse_layers, total_sparsity
+from accelsim.sparsity import MaskUpdate, Sparsifier, build_sparsifier, sparse_layers, total_sparsity
 from accelsim.ssl.augment import Augmentation
 from accelsim.ssl.checkpoint import VERSION, Checkpoint
 from accelsim.ssl.config import TrainConfig
@@ -37,6 +37,8 @@ class Training:
     Attributes:
         model: the framework, with masks on the encoder's sparse layers (projector, norms, first convolution dense).
         step: optimiser steps done.
+        sparsifier: the sparse method, None in a dense run.
+        initial_sparsity: before the first step, where masks start at random.
         losses: of every step done.
         flops: of all steps done.
         untrained_knn: k-NN accuracy of the encoder before the first step.
@@ -59,10 +61,12 @@ class Training:
         self.config, self.data = config, data
         encoder = build_encoder(config.arch, config.width, config.stem)
         self.model = FRAMEWORKS[config.framework](encoder, config)
-        schedule = config.schedule
-        self.pruner = None
-        if schedule is not None:
-            self.pruner = MagnitudePruner(sparse_layers(encoder), schedule, config.pattern)
+        self.sparsifier: Sparsifier | None = None
+        if (plan := config.sparse_plan) is not None:
+            follower = self.model.momentum_encoder
+            offline = None if follower is None else sparse_layers(follower)
+            self.sparsifier = build_sparsifier(plan, sparse_layers(encoder), offline)
+        self.initial_sparsity = self.sparsity
         self.optimizer = torch.optim.AdamW(
             [parameter for parameter in self.model.parameters() if parameter.requires_grad],
             lr=config.learning_rate,
@@ -81,8 +85,8 @@ class Training:
             TrainingError: the loss is not finite.
         """
         config = self.config
-        if self.pruner is not None:
-            self.pruner.update(self.step)
+        if self.sparsifier is not None:
+            self.sparsifier.before_step(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate_at(self.step)
         images = self.data.train[self._batch()]
@@ -97,7 +101,9 @@ class Training:
             )
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
-        average_gradients(self.model.parameters())
+        average_gradients(self.model)
+        if self.sparsifier is not None:
+            self.sparsifier.after_backward(self.step)
         self.optimizer.step()
         self.model.after_step(self.step, config.steps)
         self.flops += flops
@@ -111,8 +117,23 @@ class Training:
 
     @property
     def sparsity(self) -> float:
-        """Share of zeros among the weights of the sparse layers."""
-        return total_sparsity(self.model)
+        """Share of zeros among the weights of the encoder's sparse layers."""
+        return total_sparsity(self.model.encoder)
+
+    @property
+    def mask_updates(self) -> list[MaskUpdate]:
+        """What every update of the masks did so far."""
+        return [] if self.sparsifier is None else self.sparsifier.log
+
+    @property
+    def sparsities(self) -> list[float]:
+        """The encoder's sparsity behind every step done."""
+        updates = {update.step: update.sparsity[0] for update in self.mask_updates}
+        now, history = self.initial_sparsity, []
+        for step in range(self.step):
+            now = updates.get(step, now)
+            history.append(now)
+        return history
 
     def state(self) -> Checkpoint:
         """Return everything needed to go on from here."""
@@ -121,6 +142,7 @@ class Training:
             "config": asdict(self.config),
             "step": self.step,
             "losses": torch.tensor(self.losses, dtype=torch.float64),
+            "mask_updates": [astuple(update) for update in self.mask_updates],
             "flops": (self.flops.dense, self.flops.masked),
             "untrained_knn": self.untrained_knn,
             "model": self.model.state_dict(),
@@ -151,6 +173,7 @@ class Training:
         torch.set_rng_state(state["rng"])
         self.step, self.losses = state["step"], state["losses"].tolist()
         self.flops = StepFlops(*state["flops"])
+        self.mask_updates[:] = [MaskUpdate(*fields) for fields in state["mask_updates"]]
         self.untrained_knn = state["untrained_knn"]
 
     def _batch(self) -> torch.Tensor:

@@ -15,7 +15,13 @@ from accelsim.ssl.config import TrainConfig
     ("field", "value"),
     [
         ("framework", "simsiam2"),
-        ("pattern", "2:4"),
+        ("pattern", "square"),
+        ("method", "magic"),
+        ("criterion", "luck"),
+        ("distribution", "even"),
+        ("initial_density", 0.1),
+        ("exchange", 1.5),
+        ("gap", 1.0),
         ("steps", 0),
         ("batch", 1),
         ("prune_every", 0),
@@ -43,20 +49,33 @@ def test_values_that_make_no_sense_are_refused_by_name(field: str, value: object
         replace(TrainConfig(), **{field: value})
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"pattern": "2:4"}, "2:4 removes 0.5 at most"),
+        ({"method": "sr-ste", "pattern": "2:4", "sparsity": 0.4}, "sr-ste with 2:4 is 0.5 sparse"),
+        ({"pattern": "0x4"}, "0x4|block"),
+        ({"exchange_final": -0.1}, "exchange"),
+    ],
+)
+def test_sparse_methods_that_cannot_be_built_are_refused(fields: dict[str, object], said: str) -> None:
+    with pytest.raises(TrainingError, match=said):
+        TrainConfig(**fields)  # type: ignore[arg-type]
+
+
 @settings(deadline=None)
 @given(steps=st.integers(2, 300), ramp=st.tuples(st.floats(0, 1), st.floats(0, 1)), every=st.integers(1, 50))
 def test_every_run_ends_at_its_sparsity(steps: int, ramp: tuple[float, float], every: int) -> None:
     start, end = sorted(ramp)
     if start == end:
         return
-    schedule = TrainConfig(steps=steps, prune_start=start, prune_end=end, prune_every=every).schedule
-    assert schedule is not None
+    schedule = TrainConfig(steps=steps, prune_start=start, prune_end=end, prune_every=every).sparse_plan.schedule
     updates = [step for step in range(steps) if schedule.updates_at(step)]
     assert schedule.sparsity(updates[-1]) == pytest.approx(0.8)
 
 
-def test_a_dense_run_has_no_schedule() -> None:
-    assert TrainConfig(sparsity=0).schedule is None
+def test_a_dense_run_has_no_plan() -> None:
+    assert TrainConfig(sparsity=0).sparse_plan is None
 
 
 def test_learning_rate_is_half_a_cosine() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from accelsim.errors import TracingError, TrainingError
+from accelsim.sparsity.masks import weight_mask
 from accelsim.ssl.checkpoint import load_checkpoint
 from accelsim.ssl.data import ImageSet
 from accelsim.ssl.frameworks import FRAMEWORKS
@@ -85,6 +86,7 @@ def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
         "loss.csv",
         "loss.png",
         "loss.svg",
+        "masks.csv",
         "results.json",
     ]
     assert json.loads((tmp_path / "results.json").read_text()) == found
@@ -143,9 +145,9 @@ def test_recorded_weights_have_the_masks_zeros_and_views_are_two_calls(tmp_path:
     masks: dict[tuple[int, str], torch.Tensor] = {}
 
     def remember(training: Training) -> None:
-        assert training.pruner is not None
-        for name, found in training.pruner.masks.items():
-            masks[training.step - 1, f"encoder.{name}"] = found.mask.clone()
+        for name, layer in training.model.encoder.named_modules():
+            if (found := weight_mask(layer)) is not None:
+                masks[training.step - 1, f"encoder.{name}"] = found.mask.clone()
 
     train(TINY, tmp_path / "out", Recording(path, every=2, start=1), on_step=remember)
     trace = open_trace(path)
@@ -199,4 +201,4 @@ def test_what_cannot_be_recorded_is_refused_before_training(tmp_path: Path) -> N
 
 def test_a_dense_run_has_no_masks(tmp_path: Path, tiny_data: ImageSet) -> None:
     found = train(replace(TINY, sparsity=0.0, steps=1), tmp_path)
-    assert found["sparsity"] == {"total": 0.0, "layers": {}}
+    assert found["sparsity"] == {"total": 0.0, "branches": [0.0], "layers": {}}

@@ -1,0 +1,109 @@
+"""Sparse methods inside a run: which encoder they prune, what a step costs, and that a resumed run goes on alike."""
+
+import copy
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from accelsim.sparsity import total_sparsity
+from accelsim.sparsity.masks import weight_mask
+from accelsim.ssl.config import TrainConfig
+from accelsim.ssl.data import ImageSet
+from accelsim.ssl.train import Recording, train
+from accelsim.ssl.training import Training
+from accelsim.trace import open_trace
+from tests.ssl.conftest import TINY
+
+METHODS = {
+    "gmp": TINY,
+    "one-branch": replace(TINY, method="one-branch"),
+    "set": replace(TINY, method="set"),
+    "rigl": replace(TINY, method="rigl"),
+    "granet": replace(TINY, method="granet", criterion="ema-magnitude"),
+    "sr-ste": replace(TINY, method="sr-ste", pattern="1:2", sparsity=0.5),
+    "scp": replace(TINY, method="scp", criterion="ema-magnitude", exchange=0.5),
+    "scp blocks": replace(TINY, method="scp", pattern="2x2"),
+}
+every_method = pytest.mark.parametrize("method", METHODS)
+
+
+def _config(method: str, framework: str) -> TrainConfig:
+    return replace(METHODS[method], framework=framework, queue=6)
+
+
+@every_method
+@pytest.mark.parametrize("framework", ["simclr", "byol"])
+def test_a_resumed_run_goes_on_bit_for_bit(method: str, framework: str, tiny_data: ImageSet) -> None:
+    whole = Training(_config(method, framework), tiny_data)
+    for _ in range(3):
+        whole.advance()
+    middle = copy.deepcopy(whole.state())
+    torch.manual_seed(77)
+    resumed = Training(_config(method, framework), tiny_data)
+    resumed.load_state(middle)
+    for _ in range(3):
+        whole.advance()
+        resumed.advance()
+    one, other = whole.state(), resumed.state()
+    assert one["losses"].tolist() == other["losses"].tolist()
+    assert (one["flops"], one["mask_updates"]) == (other["flops"], other["mask_updates"])
+    assert all(torch.equal(value, other["model"][name]) for name, value in one["model"].items())
+    assert whole.sparsity == pytest.approx(whole.config.sparsity, abs=0.01)
+
+
+@every_method
+@pytest.mark.parametrize("framework", ["moco", "simsiam"])
+def test_the_second_branch_is_pruned_as_the_method_says(method: str, framework: str, tiny_data: ImageSet) -> None:
+    training = Training(_config(method, framework), tiny_data)
+    for _ in range(6):
+        training.advance()
+    online = training.config.sparsity
+    wanted = {"one-branch": 0.0, "scp": online - 0.3}.get(training.config.method, online)
+    if framework == "moco":
+        assert training.model.momentum_encoder is not None
+        found = total_sparsity(training.model.momentum_encoder)
+    else:
+        masks = [mask.of(1) for layer in training.model.modules() if (mask := weight_mask(layer)) is not None]
+        found = 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
+    assert found == pytest.approx(wanted, abs=0.01)
+
+
+def test_operations_follow_branch_masks_and_growth_steps(tmp_path: Path, tiny_data: ImageSet) -> None:
+    """Summed from the recorded masks of every call, against what the run counted."""
+    config = replace(METHODS["scp"], framework="simclr")
+    found = train(config, tmp_path / "out", Recording(tmp_path / "run.pkl", every=1))
+    masked = 0
+    densities: dict[int, set[float]] = {}
+    for op in open_trace(tmp_path / "run.pkl"):
+        if op.kind != "conv":
+            continue
+        weight = op.masks["weight"]
+        needed = op.masks.get("weight_grad_needed")
+        learned = op.needs_weight_grad * (weight.size if needed is None else needed.nonzeros)
+        masked += 2 * op.macs * ((1 + op.needs_input_grad) * weight.nonzeros + learned) // weight.size
+        if op.name == "encoder.layer4.1.conv2" and op.step == 5:
+            densities.setdefault(op.call, set()).add(weight.nonzeros / weight.size)
+    assert densities[0].pop() < densities[1].pop()
+    assert found["flops_per_step"]["masked_mean"] == pytest.approx(masked / config.steps, rel=1e-3)
+    assert found["sparsity"]["branches"] == pytest.approx([0.8, 0.5], abs=0.01)
+    rows = list(csv.DictReader((tmp_path / "out/masks.csv").open()))
+    assert [int(row["step"]) for row in rows] == [1, 3, 4]
+    assert float(rows[-1]["sparsity"]) == pytest.approx(0.8, abs=1e-3)
+    assert float(rows[-1]["second_sparsity"]) == pytest.approx(0.5, abs=1e-3)
+    assert all(0 < float(row["overlap_branches"]) <= 1 for row in rows)
+
+
+def test_a_run_of_one_branch_leaves_the_other_cells_empty(tmp_path: Path, tiny_data: ImageSet) -> None:
+    train(TINY, tmp_path)
+    (first, *_) = csv.DictReader((tmp_path / "masks.csv").open())
+    assert first["second_sparsity"] == first["overlap_branches"] == ""
+
+
+def test_masks_that_start_sparse_count_from_the_first_step(tiny_data: ImageSet) -> None:
+    training = Training(METHODS["rigl"], tiny_data)
+    training.advance()
+    assert training.sparsities == pytest.approx([0.8], abs=0.01)
+    assert training.flops.masked < 0.6 * training.flops.dense
