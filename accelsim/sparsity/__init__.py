@@ -8,7 +8,9 @@ momentum encoder) runs inside `with branch(1):`.
 from accelsim.sparsity.branch import branch, current_branch
 from accelsim.sparsity.criteria import CRITERIA, Criterion, find_criterion
 from accelsim.sparsity.densities import DENSITIES, erk_densities, uniform_densities
+from accelsim.sparsity.gating import GatedConv2d, apply_gates
 from accelsim.sparsity.gmp import GMP
+from accelsim.sparsity.gradient_pruning import prune_gradient, prune_output_gradients
 from accelsim.sparsity.granet import GraNet
 from accelsim.sparsity.masked_branch import MaskedBranch
 from accelsim.sparsity.masks import (
@@ -41,6 +43,7 @@ __all__ = [
     "CosineExchange",
     "Criterion",
     "CubicSchedule",
+    "GatedConv2d",
     "GraNet",
     "MagnitudePruner",
     "MaskUpdate",
@@ -53,6 +56,7 @@ __all__ = [
     "Sparsifier",
     "StraightThroughMask",
     "WeightMask",
+    "apply_gates",
     "apply_masks",
     "branch",
     "build_sparsifier",
@@ -60,6 +64,8 @@ __all__ = [
     "erk_densities",
     "find_criterion",
     "find_pattern",
+    "prune_gradient",
+    "prune_output_gradients",
     "sparse_layers",
     "sparsity_by_layer",
     "total_sparsity",
