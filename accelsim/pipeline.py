@@ -20,7 +20,7 @@ from accelsim.lowering import PASSES, MaskedGemm, Pass, lower, passes_of
 from accelsim.memory import Mover
 from accelsim.results import MachineRun, PassResult, Result
 from accelsim.timing import GemmTiming, Slots, order_rows, time_gemm
-from accelsim.trace import OpTrace, TraceReader, open_trace
+from accelsim.trace import OpTrace, TraceChain, TraceReader, open_trace
 
 Trace = str | os.PathLike[str] | TraceReader | Iterable[OpTrace]
 
@@ -38,7 +38,8 @@ def simulate(
 
     Args:
         hw: the machine; its baseline is the same machine without skipping and compression.
-        trace: a trace file's path, an open reader (`open_trace(path).select(...)` replays a part), or operations.
+        trace: a trace file's path, an open reader (`open_trace(path).select(...)` replays a part; `open_traces(paths)`
+            several files), or operations.
         passes: the passes to replay.
         vector_work: also estimate the work between the convolutions (batch norm, ReLU, optimiser).
         workers: operations simulated side by side; by default one a processor core. No more are in memory at once.
@@ -192,7 +193,9 @@ def _in_order(
                 future.cancel()
 
 
-def _provenance(trace: TraceReader | Iterable[OpTrace]) -> dict[str, Any]:
+def _provenance(trace: TraceReader | TraceChain | Iterable[OpTrace]) -> dict[str, Any]:
+    if isinstance(trace, TraceChain):
+        return {"path": [str(path) for path in trace.paths], "complete": trace.complete, "meta": trace.meta}
     if isinstance(trace, TraceReader):
         return {"path": str(trace.path), "complete": trace.complete, "meta": trace.meta}
     return {"path": None, "complete": True, "meta": {}}

@@ -20,7 +20,10 @@ class PassName(StrEnum):
 
 def run(
     hw: Annotated[Path, typer.Option(help="The machine, a YAML file; hw_configs/ has some.")],
-    trace: Annotated[Path, typer.Option(help="The trace, as `accelsim train` or a Tracer writes it.")],
+    trace: Annotated[
+        list[Path],
+        typer.Option(help="A trace, as `accelsim train` or a Tracer writes it. Repeatable: a run's ranks or parts."),
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder for layers.csv and summary.json.")] = None,
     layer: Annotated[list[str] | None, typer.Option(help="Only this layer, or 'layer1.*'. Repeatable.")] = None,
     step: Annotated[list[int] | None, typer.Option(help="Only this step. Repeatable.")] = None,
@@ -43,10 +46,10 @@ def run(
     from accelsim.pipeline import simulate
     from accelsim.show.console import output_console
     from accelsim.show.tables import result_tables
-    from accelsim.trace import open_trace
+    from accelsim.trace import open_traces
 
     machine = load_hardware(hw)
-    reader = open_trace(trace).select(layers=layer or None, steps=step or None)
+    reader = open_traces(trace).select(layers=layer or None, steps=step or None)
     chosen = {name.value for name in pass_ or []}
     stderr = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -9,6 +9,7 @@ Needs numpy only.
 """
 
 from accelsim.trace.bitmask import BitMask
+from accelsim.trace.chain import TraceChain, open_traces
 from accelsim.trace.entry import Entry, MaskEntry
 from accelsim.trace.reader import TraceReader, open_trace
 from accelsim.trace.record import MASK_NAMES, Kind, OpTrace
@@ -21,7 +22,9 @@ __all__ = [
     "Kind",
     "MaskEntry",
     "OpTrace",
+    "TraceChain",
     "TraceReader",
     "TraceWriter",
     "open_trace",
+    "open_traces",
 ]

@@ -1,0 +1,99 @@
+"""Several trace files read as one: the ranks of a distributed run, or the parts of a resumed one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from accelsim.errors import TraceError
+from accelsim.trace.reader import TraceReader, open_trace
+from accelsim.trace.record import OpTrace
+
+
+class TraceChain:
+    """The operations of several traces, one file after another.
+
+    Nothing is merged: two ranks' records of the same layer, step and call are two operations, each of its rank's share
+    of the batch, so that sums over them are those of the whole batch.
+
+    Args:
+        readers: one or more, each of another file.
+
+    Attributes:
+        paths: the files.
+        meta: the first file's metadata, with the operations that any of them left out (`unlowered`).
+        complete: whether all files are.
+
+    Raises:
+        TraceError: no file, or one given twice.
+    """
+
+    def __init__(self, readers: Sequence[TraceReader]) -> None:
+        if not readers:
+            raise TraceError("no trace was given, expected one file or more")
+        self.readers = tuple(readers)
+        self.paths = tuple(reader.path for reader in readers)
+        seen: set[Path] = set()
+        for path in self.paths:
+            if (real := path.resolve()) in seen:
+                raise TraceError(f"{path} is given twice, expected each trace once")
+            seen.add(real)
+        unlowered: dict[str, Any] = {}
+        for reader in reversed(self.readers):
+            unlowered |= reader.meta.get("unlowered") or {}
+        self.meta: dict[str, Any] = {**readers[0].meta, "unlowered": unlowered}
+        self.complete = all(reader.complete for reader in readers)
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return sum(map(len, self.readers))
+
+    def __iter__(self) -> Iterator[OpTrace]:
+        """Read one operation after another.
+
+        Raises:
+            TraceError: a record is damaged; names file and record.
+        """
+        for reader in self.readers:
+            yield from reader
+
+    def select(self, layers: Iterable[str] | None = None, steps: Iterable[int] | None = None) -> TraceChain:
+        """Return a view of some records, see `TraceReader.select`; each name and step must be in one file at least.
+
+        Raises:
+            TraceError: a layer or step is in no file.
+        """
+        patterns, wanted = None if layers is None else list(layers), None if steps is None else set(steps)
+        missing_layers = [
+            pattern for pattern in patterns or () if not any(_has(reader, pattern) for reader in self.readers)
+        ]
+        missing_steps = (wanted or set()).difference(*(reader.steps for reader in self.readers))
+        if missing_layers or missing_steps:
+            self.readers[0].select(
+                missing_layers or None, missing_steps or None
+            )  # says what the first file has instead
+        return TraceChain(
+            [
+                reader.select(
+                    None if patterns is None else [pattern for pattern in patterns if _has(reader, pattern)],
+                    None if wanted is None else wanted.intersection(reader.steps),
+                )
+                for reader in self.readers
+            ]
+        )
+
+
+def open_traces(paths: Sequence[str | os.PathLike[str]]) -> TraceReader | TraceChain:
+    """Open one trace, or several as one.
+
+    Raises:
+        TraceError: no file, one given twice, or no readable trace; names file and cause.
+    """
+    return open_trace(paths[0]) if len(paths) == 1 else TraceChain([open_trace(path) for path in paths])
+
+
+def _has(reader: TraceReader, pattern: str) -> bool:
+    return any(name == pattern or fnmatchcase(name, pattern) for name in reader.layers)
