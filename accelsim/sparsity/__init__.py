@@ -23,7 +23,6 @@ from accelsim.sparsity.masks import (
 )
 from accelsim.sparsity.patterns import PATTERNS, Pattern, find_pattern
 from accelsim.sparsity.plan import METHODS, SparsePlan, build_sparsifier
-from accelsim.sparsity.pruner import MagnitudePruner
 from accelsim.sparsity.rigl import RigL
 from accelsim.sparsity.schedules import CosineExchange, CubicSchedule, OneShot, Schedule
 from accelsim.sparsity.scp import SCP
@@ -45,7 +44,6 @@ __all__ = [
     "CubicSchedule",
     "GatedConv2d",
     "GraNet",
-    "MagnitudePruner",
     "MaskUpdate",
     "MaskedBranch",
     "OneShot",

@@ -8,18 +8,28 @@ from hypothesis import strategies as st
 from torch import nn
 
 from accelsim.errors import TrainingError
-from accelsim.sparsity import CubicSchedule, MagnitudePruner, sparse_layers, total_sparsity
+from accelsim.sparsity import (
+    CRITERIA,
+    GMP,
+    CubicSchedule,
+    MaskedBranch,
+    OneShot,
+    find_pattern,
+    sparse_layers,
+    total_sparsity,
+)
 
+ELEMENT, MAGNITUDE = find_pattern("element"), CRITERIA["magnitude"]
 SCHEDULE = CubicSchedule(start=2, end=12, final_density=0.3, every=5)
 
 
-def _model(weights: list[torch.Tensor]) -> tuple[nn.Module, MagnitudePruner]:
+def _model(weights: list[torch.Tensor]) -> tuple[nn.Module, MaskedBranch]:
     """A chain whose first layer is not pruned and whose others hold the given weights."""
     layers = [nn.Linear(1, 1), *(nn.Linear(w.shape[1], w.shape[0], bias=False) for w in weights)]
     model = nn.Sequential(*layers)
     for layer, weight in zip(layers[1:], weights, strict=True):
         layer.weight.data = weight.clone()
-    return model, MagnitudePruner(sparse_layers(model), SCHEDULE)
+    return model, MaskedBranch(sparse_layers(model))
 
 
 @settings(deadline=None)
@@ -37,50 +47,68 @@ def test_exactly_the_smallest_weights_of_all_layers_go(
     weights = [
         torch.from_numpy(rng.integers(1, levels + 1, shape) * rng.choice([-1.0, 1.0], shape)) for shape in shapes
     ]
-    model, pruner = _model(weights)
-    pruner.prune_to(sparsity)
+    model, branch = _model(weights)
+    branch.prune(sparsity, ELEMENT, MAGNITUDE, step=0)
     total = sum(weight.numel() for weight in weights)
-    kept = np.concatenate([mask.mask.numpy().ravel() for mask in pruner.masks.values()])
+    kept = np.concatenate([mask.numpy().ravel() for mask in branch.masks.values()])
     assert kept.sum() == total - round(sparsity * total)
     assert total_sparsity(model) == pytest.approx(1 - kept.mean())
     magnitudes = np.concatenate([weight.abs().numpy().ravel() for weight in weights])
     if 0 < kept.sum() < total:
         assert magnitudes[kept].min() >= magnitudes[~kept].max()
-    for layer, weight, mask in zip(list(model)[1:], weights, pruner.masks.values(), strict=True):
-        assert torch.equal(layer.weight, torch.where(mask.mask, weight, torch.zeros_like(weight)))
+    for layer, weight, mask in zip(list(model)[1:], weights, branch.masks.values(), strict=True):
+        assert torch.equal(layer.weight, torch.where(mask, weight, torch.zeros_like(weight)))
 
 
 @settings(deadline=None)
 @given(first=st.floats(0, 1), second=st.floats(0, 1))
 def test_a_pruned_weight_stays_pruned_though_its_stored_value_grows(first: float, second: float) -> None:
     torch.manual_seed(0)
-    _, pruner = _model([torch.randn(8, 8), torch.randn(4, 8)])
+    _, branch = _model([torch.randn(8, 8), torch.randn(4, 8)])
     low, high = sorted((first, second))
-    pruner.prune_to(low)
-    gone = {name: ~mask.mask for name, mask in pruner.masks.items()}
+    branch.prune(low, ELEMENT, MAGNITUDE, step=0)
+    gone = {name: ~mask for name, mask in branch.masks.items()}
     with torch.no_grad():
-        for name, layer in pruner.layers.items():
+        for name, layer in branch.layers.items():
             layer.parametrizations.weight.original[gone[name]] = 100.0  # type: ignore[union-attr,index]
-    pruner.prune_to(high)
-    assert all(not mask.mask[gone[name]].any() for name, mask in pruner.masks.items())
+    branch.prune(high, ELEMENT, MAGNITUDE, step=0)
+    assert all(not mask[gone[name]].any() for name, mask in branch.masks.items())
 
 
 def test_update_follows_the_schedule() -> None:
     torch.manual_seed(0)
-    model, pruner = _model([torch.randn(10, 10), torch.randn(10, 10)])
+    model, branch = _model([torch.randn(10, 10), torch.randn(10, 10)])
+    method = GMP(branch, SCHEDULE)
     seen = []
     for step in range(15):
-        updated = pruner.update(step)
+        updated = method.before_step(step)
         assert updated == (step in (2, 7, 12))
+        assert not method.after_backward(step)
         seen.append(total_sparsity(model))
     assert seen == pytest.approx([0.0] * 7 + [round(0.7 * 0.875 * 200) / 200] * 5 + [0.7] * 3)
 
 
+def test_one_shot_prunes_once() -> None:
+    model, branch = _model([torch.randn(10, 10)])
+    method = GMP(branch, OneShot(3, 0.25))
+    assert [method.before_step(step) for step in range(6)] == [False, False, False, True, False, False]
+    assert total_sparsity(model) == 0.75
+
+
 def test_bad_input_is_refused() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    branch = MaskedBranch(sparse_layers(model))
     with pytest.raises(TrainingError, match="pattern 'elements', expected element"):
-        MagnitudePruner(sparse_layers(model), SCHEDULE, pattern="elements")
+        GMP(branch, SCHEDULE, pattern="elements")
+    with pytest.raises(TrainingError, match="criterion 'size', expected one of"):
+        GMP(branch, SCHEDULE, criterion="size")
     with pytest.raises(TrainingError, match="no layer"):
-        MagnitudePruner({}, SCHEDULE)
+        MaskedBranch({})
     with pytest.raises(TrainingError, match="expected 0 to 1"):
-        MagnitudePruner(sparse_layers(model), SCHEDULE).prune_to(1.5)
+        branch.prune(1.5, ELEMENT, MAGNITUDE, step=0)
+    with pytest.raises(TrainingError, match=r"removes 0\.5 at most"):
+        branch.prune(0.6, find_pattern("2:4"), MAGNITUDE, step=0)
+    with pytest.raises(TrainingError, match="step -1"):
+        OneShot(-1, 0.5)
+    with pytest.raises(TrainingError, match="density of 0"):
+        OneShot(1, 0.0)
