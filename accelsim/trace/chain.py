@@ -72,9 +72,8 @@ class TraceChain:
         ]
         missing_steps = (wanted or set()).difference(*(reader.steps for reader in self.readers))
         if missing_layers or missing_steps:
-            self.readers[0].select(
-                missing_layers or None, missing_steps or None
-            )  # says what the first file has instead
+            # It raises, and says what the first file has instead.
+            self.readers[0].select(missing_layers or None, missing_steps or None)
         return TraceChain(
             [
                 reader.select(

@@ -21,7 +21,7 @@ def _file(path: Path, names: str, steps: range, **meta: object) -> Path:
     with TraceWriter(path, meta=meta) as writer:
         for step in steps:
             for name in names:
-                writer.write(_op(name, step, hash((name, step, path.name)) % 1000))
+                writer.write(_op(name, step, seed=100 * step + ord(name) + 10 * int(path.stem[-1])))
     return path
 
 
