@@ -293,6 +293,7 @@ def _count_true(outer: Bytes, inner: Bytes, pes: Pes, tile: Tile) -> int:
                 tally(tile.state, vector * BLOCK)
         for vector in range(vectors):
             flush(tile.state, vector * BLOCK, tile.sums, vector * SUMS)
+    take_peak(tile.peak)  # no tile must find what this one offered
     return _sum_of(tile.sums, 0)
 
 

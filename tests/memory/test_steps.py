@@ -73,7 +73,7 @@ def test_compressed_tensors_carry_their_non_zeros_and_a_bit_an_element() -> None
 @settings(max_examples=200, deadline=None)
 @given(operations(largest=6), machines(), st.sampled_from(PASSES))
 def test_nothing_is_lost(op: OpTrace, hw: Hardware, which: str) -> None:
-    hw = hw.model_copy(update={"memory": machine(2, 4, 1).memory})
+    hw = hw.model_copy(update={"memory": machine(4, 16, 16).memory})
     for lowered in lower(op, which):
         gemm = order_rows(hw, lowered)
         timing = time_gemm(hw, gemm)
