@@ -28,6 +28,9 @@ class TrainConfig:
         criterion: key of `sparsity.CRITERIA`.
         prune_start, prune_end: shares of the run at which the cubic ramp, or the exchange of weights, starts and ends.
         prune_every: steps between two mask updates.
+        gate_channels: output channels that share a gate (contrastive dual gating), see `sparsity.apply_gates`; 1 gates
+            every output for itself, 0 gates nothing.
+        gate_threshold, second_gate_threshold: where the thresholds of the two branches start.
         initial_density, distribution, exchange, exchange_final, gap: of some methods, see `sparsity.SparsePlan`.
         learning_rate, weight_decay: AdamW's; the learning rate falls to 0 along half a cosine.
         temperature: SimCLR's and MoCo's; 0.2 separates the few images of a small batch better than 0.5.
@@ -61,6 +64,9 @@ class TrainConfig:
     exchange: float = 0.3
     exchange_final: float = 0.0
     gap: float = 0.3
+    gate_channels: int = 0
+    gate_threshold: float = 0.0
+    second_gate_threshold: float = 0.0
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     temperature: float = 0.2
@@ -99,6 +105,13 @@ class TrainConfig:
                 f"pruning runs from {self.prune_start} to {self.prune_end} of the steps,"
                 f" expected 0 <= prune_start < prune_end <= 1"
             )
+        if self.gate_channels < 0:
+            raise TrainingError(
+                f"gate_channels is {self.gate_channels}, expected the channels of a gate, or 0 for none"
+            )
+        for name in ("gate_threshold", "second_gate_threshold"):
+            if not math.isfinite(getattr(self, name)):
+                raise TrainingError(f"{name} is {getattr(self, name)}, expected a number")
         if not 0 <= self.gap < 1:
             raise TrainingError(f"gap is {self.gap}, expected 0 to below 1")
         if (plan := self.sparse_plan) is not None:

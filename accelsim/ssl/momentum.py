@@ -18,7 +18,7 @@ class MomentumBranch(nn.Module):
 
     Its batch norm is in training mode as the online branch's is: each branch normalises with its own batch's
     statistics. Shuffling samples among devices before the key encoder (MoCo's shuffled batch norm) needs several
-    devices and is not done.
+    devices and is not done: of all keys, the positive one alone then carries this step's batch statistics.
 
     Args:
         encoder, projector: the online ones; copied, so both branches start alike.

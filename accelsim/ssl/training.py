@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from accelsim.errors import TrainingError
-from accelsim.sparsity import MaskUpdate, Sparsifier, build_sparsifier, sparse_layers, total_sparsity
+from accelsim.sparsity import MaskUpdate, Sparsifier, apply_gates, build_sparsifier, sparse_layers, total_sparsity
 from accelsim.ssl.augment import Augmentation
 from accelsim.ssl.checkpoint import VERSION, Checkpoint
 from accelsim.ssl.config import TrainConfig
@@ -60,6 +60,9 @@ class Training:
         torch.manual_seed(config.seed)
         self.config, self.data = config, data
         encoder = build_encoder(config.arch, config.width, config.stem)
+        if config.gate_channels:  # before the momentum encoder is copied and masks are put on
+            thresholds = config.gate_threshold, config.second_gate_threshold
+            apply_gates(encoder, thresholds=thresholds, channels=config.gate_channels)
         self.model = FRAMEWORKS[config.framework](encoder, config)
         self.sparsifier: Sparsifier | None = None
         if (plan := config.sparse_plan) is not None:

@@ -22,6 +22,8 @@ from accelsim.ssl.config import TrainConfig
         ("initial_density", 0.1),
         ("exchange", 1.5),
         ("gap", 1.0),
+        ("gate_channels", -1),
+        ("gate_threshold", math.nan),
         ("steps", 0),
         ("batch", 1),
         ("prune_every", 0),

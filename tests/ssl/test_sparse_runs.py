@@ -96,6 +96,37 @@ def test_operations_follow_branch_masks_and_growth_steps(tmp_path: Path, tiny_da
     assert all(0 < float(row["overlap_branches"]) <= 1 for row in rows)
 
 
+@pytest.mark.parametrize("framework", ["simclr", "byol"])
+def test_gated_runs_count_open_outputs_and_resume(framework: str, tmp_path: Path, tiny_data: ImageSet) -> None:
+    """Masked and gated at once; summed from the recorded outputs that were needed, against what the run counted."""
+    config = replace(METHODS["gmp"], framework=framework, width=4, gate_channels=2, second_gate_threshold=1.0)
+    found = train(config, tmp_path / "out", Recording(tmp_path / "run.pkl", every=1))
+    total = 0.0
+    open_shares: dict[bool, list[float]] = {False: [], True: []}
+    for op in open_trace(tmp_path / "run.pkl"):
+        if op.kind != "conv":
+            continue
+        weight, needed = op.masks["weight"], op.masks.get("output_needed")
+        passes = 1 + (op.masks.get("grad_output") is not None) * (op.needs_input_grad + op.needs_weight_grad)
+        share = 1.0 if needed is None else needed.nonzeros / needed.size
+        total += 2 * op.macs * passes * weight.nonzeros / weight.size * share
+        if op.name.endswith(".gated"):
+            second = op.name.startswith("target.") if framework == "byol" else op.call == 1
+            open_shares[second].append(share)
+    assert found["flops_per_step"]["masked_mean"] == pytest.approx(total / config.steps, rel=1e-3)
+    assert sum(open_shares[True]) < sum(open_shares[False])
+    half = Training(config, tiny_data)
+    for _ in range(3):
+        half.advance()
+    state = copy.deepcopy(half.state())
+    again = Training(config, tiny_data)
+    again.load_state(state)
+    for training in (half, again):
+        for _ in range(3):
+            training.advance()
+    assert (half.losses, half.flops) == (again.losses, again.flops)
+
+
 def test_a_run_of_one_branch_leaves_the_other_cells_empty(tmp_path: Path, tiny_data: ImageSet) -> None:
     train(TINY, tmp_path)
     (first, *_) = csv.DictReader((tmp_path / "masks.csv").open())
