@@ -21,6 +21,7 @@ class BlockPattern:
     """
 
     removed = 1.0
+    exchanges = True
 
     def __init__(self, rows: int, columns: int) -> None:
         if rows < 1 or columns < 1:
@@ -56,6 +57,7 @@ class ChannelPattern:
     """Whole output channels (filters), ranked by their mean score."""
 
     removed = 1.0
+    exchanges = True
 
     def unit_scores(self, scores: Tensor) -> Tensor:
         """Return the mean score of each output channel."""

@@ -99,8 +99,9 @@ def apply_gates(
 ) -> dict[str, GatedConv2d]:
     """Gate the convolutions of a model in place: all but the first one, those in `dense`, and those that cannot be.
 
-    A grouped convolution, or one whose input channels `partitions` does not divide, stays as it is. Masks come after
-    gates: `sparse_layers` then finds both parts of each gated convolution.
+    A grouped convolution, or one whose input channels `partitions` does not divide, stays as it is. Masks and the
+    optimiser come after gates: these have parameters of their own, and `sparse_layers` finds both parts of each gated
+    convolution.
 
     Args:
         model: an encoder.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from accelsim.sparsity.criteria import ema_magnitude, find_criterion, gradient_magnitude
+from accelsim.sparsity.criteria import gradient_magnitude
 from accelsim.sparsity.masked_branch import MaskedBranch
 from accelsim.sparsity.method import MaskMethod
 from accelsim.sparsity.patterns import find_pattern
@@ -35,21 +35,16 @@ class GMP(MaskMethod):
         criterion: str = "magnitude",
         followers: Sequence[MaskedBranch] = (),
     ) -> None:
-        self.pattern, self.criterion = find_pattern(pattern), find_criterion(criterion)
-        self.schedule = schedule
-        super().__init__([branch], followers)
-        if self.criterion is ema_magnitude:
-            branch.keep_average()
+        self.pattern, self.schedule = find_pattern(pattern), schedule
+        super().__init__([branch], followers, criterion)
 
     def before_step(self, step: int) -> bool:
         """Prune as the schedule says, or ask for the gradients to prune by."""
-        (branch,) = self.branches
-        if self.criterion is ema_magnitude:
-            branch.keep_average()
+        self._keep_averages()
         if not self.schedule.updates_at(step):
             return False
         if self.criterion is gradient_magnitude:
-            branch.want_gradients()
+            self.branches[0].want_gradients()
             return False
         self._prune(step, None)
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from accelsim.errors import TrainingError
-from accelsim.sparsity.criteria import CRITERIA, ema_magnitude, find_criterion
+from accelsim.sparsity.criteria import CRITERIA
 from accelsim.sparsity.masked_branch import MaskedBranch
 from accelsim.sparsity.method import MaskMethod
 from accelsim.sparsity.patterns import find_pattern
@@ -39,16 +39,13 @@ class GraNet(MaskMethod):
     ) -> None:
         if len(schedules) != len(branches):
             raise TrainingError(f"{len(branches)} branches have {len(schedules)} schedules, expected one each")
-        self.pattern, self.criterion = find_pattern(pattern), find_criterion(criterion)
+        self.pattern = find_pattern(pattern)
         self.schedules, self.exchange = tuple(schedules), exchange
-        super().__init__(branches, followers)
-        if self.criterion is ema_magnitude:
-            self._keep_averages()
+        super().__init__(branches, followers, criterion)
 
     def before_step(self, step: int) -> bool:
         """Ask for dense gradients in a step that updates."""
-        if self.criterion is ema_magnitude:
-            self._keep_averages()
+        self._keep_averages()
         if self.schedules[0].updates_at(step):
             self.branches[0].want_gradients()
         return False
@@ -65,8 +62,3 @@ class GraNet(MaskMethod):
                 branch.prune(schedule.sparsity(step), self.pattern, self.criterion, step, mine)
                 branch.regrow(share, self.pattern, self.criterion, CRITERIA["gradient"], step, mine)
         return True
-
-    def _keep_averages(self) -> None:
-        for branch in self.branches:
-            if branch.index == 0:  # the second branch of a shared encoder has the same weights
-                branch.keep_average()

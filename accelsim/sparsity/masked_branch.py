@@ -81,7 +81,16 @@ class MaskedBranch:
                 part.average.lerp_(size, 1 - EMA)
 
     def want_gradients(self) -> None:
-        """Have the next backward keep dense gradients."""
+        """Have the next backward keep dense gradients.
+
+        Raises:
+            TrainingError: those kept the last time were never taken.
+        """
+        if any(part.dense_gradients and part.dense_gradient is not None for part in self.parts.values()):
+            raise TrainingError(
+                "the dense gradients of an earlier step were never used: call after_backward behind every"
+                " loss.backward()"
+            )
         for part in self.parts.values():
             part.dense_gradients, part.dense_gradient = True, None
 
@@ -140,6 +149,7 @@ class MaskedBranch:
         """Prune exactly round(sparsity / pattern.removed * units) units, the least worthy of all layers.
 
         What is pruned stays so before anything else goes; equal scores are cut by position, so the count is exact.
+        Where more was pruned before (a random start rounds in each layer), the difference comes back.
 
         Raises:
             TrainingError: a share outside [0, 1], or more than the pattern can remove.

@@ -8,29 +8,43 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from accelsim.sparsity.criteria import ema_magnitude, find_criterion
 from accelsim.sparsity.masked_branch import MaskedBranch
 from accelsim.sparsity.sparsifier import MaskUpdate
 
 
 class MaskMethod:
-    """The base of the methods; it is a `Sparsifier` that never does anything.
+    """The base of the methods; alone it is a `Sparsifier` that keeps averages and changes nothing.
 
     Args:
         branches: whose masks are updated, one or two.
         followers: branches that take over the first branch's masks after every update (a momentum encoder pruned as
             its online encoder is).
+        criterion: key of `CRITERIA`; for `ema-magnitude` the averages are kept from here on.
 
     Attributes:
+        criterion: what a weight is worth.
         log: every mask update so far.
+
+    Raises:
+        TrainingError: an unknown criterion.
     """
 
-    def __init__(self, branches: Sequence[MaskedBranch], followers: Sequence[MaskedBranch] = ()) -> None:
+    def __init__(
+        self,
+        branches: Sequence[MaskedBranch],
+        followers: Sequence[MaskedBranch] = (),
+        criterion: str = "magnitude",
+    ) -> None:
         self.branches, self.followers = tuple(branches), tuple(followers)
+        self.criterion = find_criterion(criterion)
+        self._keep_averages()
         self.log: list[MaskUpdate] = []
         self._follow()
 
     def before_step(self, step: int) -> bool:
-        """Change nothing."""
+        """Keep the averages."""
+        self._keep_averages()
         return False
 
     def after_backward(self, step: int) -> bool:
@@ -71,6 +85,13 @@ class MaskMethod:
             stored[name].masked_fill_(newborn, 0)
             if (average := branch.parts[name].average) is not None:
                 average.masked_fill_(newborn, 0)
+
+    def _keep_averages(self) -> None:
+        """Take this step's magnitudes into the averages, if the criterion goes by them."""
+        if self.criterion is ema_magnitude:
+            for branch in self.branches:
+                if branch.index == 0:  # the second branch of a shared encoder has the same weights
+                    branch.keep_average()
 
     def _follow(self) -> None:
         for follower in self.followers:

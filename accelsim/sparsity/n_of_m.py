@@ -23,6 +23,8 @@ class NofM:
         TrainingError: not 0 < N < M.
     """
 
+    exchanges = True
+
     def __init__(self, n: int, m: int) -> None:
         if not 0 < n < m:
             raise TrainingError(f"{n}:{m} makes no pattern, expected N:M with 0 < N < M")
@@ -79,6 +81,8 @@ class TransposableNofM:
     Raises:
         TrainingError: not 0 < N < M <= 4.
     """
+
+    exchanges = False
 
     def __init__(self, n: int, m: int) -> None:
         if not 0 < n < m <= 4:

@@ -21,9 +21,11 @@ class Pattern(Protocol):
 
     Attributes:
         removed: share of a pruned unit's elements that go: 1, or less where pruning a unit thins it out.
+        exchanges: whether `regrow` works.
     """
 
     removed: float
+    exchanges: bool
 
     def unit_scores(self, scores: Tensor) -> Tensor:
         """Reduce element scores, in the weight's shape, to one score a unit, [units]."""
@@ -54,6 +56,7 @@ class ElementPattern:
     """Unstructured: every element is its own unit."""
 
     removed = 1.0
+    exchanges = True
 
     def unit_scores(self, scores: Tensor) -> Tensor:
         """Return the element scores, flat."""

@@ -16,13 +16,15 @@ from accelsim.sparsity.masked_branch import MaskedBranch
 from accelsim.sparsity.masks import StraightThroughMask
 from accelsim.sparsity.patterns import find_pattern
 from accelsim.sparsity.rigl import RigL
-from accelsim.sparsity.schedules import CosineExchange, CubicSchedule, OneShot, Schedule
+from accelsim.sparsity.schedules import CosineExchange, CubicSchedule, LessSparse, OneShot, Schedule
 from accelsim.sparsity.scp import SCP
 from accelsim.sparsity.sparse_evolution import SET
 from accelsim.sparsity.sparsifier import Sparsifier
 from accelsim.sparsity.sr_ste import SRSTE
 
 Layers = Mapping[str, nn.Module]
+
+_EXCHANGING = ("set", "rigl", "granet", "scp")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class SparsePlan:
         method: key of `METHODS`.
         sparsity: share of zeros in the sparse layers in the end, (0, 1).
         pattern: see `find_pattern`.
-        criterion: key of `CRITERIA` for gmp, one-branch, granet and scp (set, rigl and sr-ste go by magnitude).
+        criterion: key of `CRITERIA` by which weights go; sr-ste knows magnitude only.
         start, end: first and last step of the cubic ramp, or of the exchanges; end = start prunes in one shot.
         every: steps between two updates of the masks.
         initial_density: where the cubic ramp starts; below 1 the masks start at random (`distribution`).
@@ -71,7 +73,15 @@ class SparsePlan:
         if not 0 < self.sparsity < 1:
             raise TrainingError(f"sparsity is {self.sparsity}, expected a share of zeros between 0 and 1")
         find_criterion(self.criterion)
-        removed = find_pattern(self.pattern).removed
+        if self.criterion != "magnitude" and self.method == "sr-ste":
+            raise TrainingError(f"sr-ste chooses weights by magnitude, expected no criterion {self.criterion}")
+        pattern = find_pattern(self.pattern)
+        if self.method in _EXCHANGING and not pattern.exchanges:
+            raise TrainingError(
+                f"{self.pattern} weights cannot be exchanged one by one, as {self.method} does: use gmp, sr-ste, or"
+                f" a pattern like 2:4"
+            )
+        removed = pattern.removed
         if self.sparsity > removed + 1e-9:
             raise TrainingError(f"sparsity is {self.sparsity}, but {self.pattern} removes {removed:.4g} at most")
         if self.method == "sr-ste" and abs(self.sparsity - removed) > 1e-9:
@@ -86,6 +96,9 @@ class SparsePlan:
                 f"initial_density is {self.initial_density}, expected a share from {1 - self.sparsity:.4g},"
                 f" what is left in the end, to 1"
             )
+        # what the method will build from these numbers says itself what is wrong with them
+        LessSparse(self.schedule, self.gap)
+        self.exchanges(self.exchange_final)
 
     @property
     def schedule(self) -> Schedule:
@@ -131,12 +144,12 @@ def _one_branch(plan: SparsePlan, online: Layers, offline: Layers | None) -> Spa
 
 def _set(plan: SparsePlan, online: Layers, offline: Layers | None) -> Sparsifier:
     branch = _started(plan, online, 1 - plan.sparsity)
-    return SET(branch, plan.exchanges(plan.exchange), plan.pattern, _followers(plan, offline))
+    return SET(branch, plan.exchanges(plan.exchange), plan.pattern, plan.criterion, _followers(plan, offline))
 
 
 def _rigl(plan: SparsePlan, online: Layers, offline: Layers | None) -> Sparsifier:
     branch = _started(plan, online, 1 - plan.sparsity)
-    return RigL(branch, plan.exchanges(plan.exchange_final), plan.pattern, _followers(plan, offline))
+    return RigL(branch, plan.exchanges(plan.exchange_final), plan.pattern, plan.criterion, _followers(plan, offline))
 
 
 def _granet(plan: SparsePlan, online: Layers, offline: Layers | None) -> Sparsifier:

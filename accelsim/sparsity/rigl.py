@@ -18,10 +18,11 @@ class RigL(MaskMethod):
         branch: a branch whose masks have their final sparsity (`MaskedBranch.start`).
         exchange: when, and what share of the living.
         pattern: see `find_pattern`; that of the start.
+        criterion: key of `CRITERIA` by which weights are dropped; magnitude as published.
         followers: see `MaskMethod`.
 
     Raises:
-        TrainingError: unknown pattern.
+        TrainingError: unknown pattern or criterion.
     """
 
     def __init__(
@@ -29,13 +30,15 @@ class RigL(MaskMethod):
         branch: MaskedBranch,
         exchange: CosineExchange,
         pattern: str = "element",
+        criterion: str = "magnitude",
         followers: Sequence[MaskedBranch] = (),
     ) -> None:
         self.pattern, self.exchange = find_pattern(pattern), exchange
-        super().__init__([branch], followers)
+        super().__init__([branch], followers, criterion)
 
     def before_step(self, step: int) -> bool:
         """Ask for dense gradients in a step that exchanges."""
+        self._keep_averages()
         if self.exchange.exchanges_at(step):
             self.branches[0].want_gradients()
         return False
@@ -47,6 +50,6 @@ class RigL(MaskMethod):
         (branch,) = self.branches
         gradients = branch.take_gradients()
         with self._update(step):
-            drop, grow = CRITERIA["magnitude"], CRITERIA["gradient"]
+            drop, grow = self.criterion, CRITERIA["gradient"]
             branch.regrow(self.exchange.share(step), self.pattern, drop, grow, step, gradients)
         return True

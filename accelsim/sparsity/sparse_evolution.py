@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from accelsim.errors import TrainingError
 from accelsim.sparsity.criteria import CRITERIA
 from accelsim.sparsity.masked_branch import MaskedBranch
 from accelsim.sparsity.method import MaskMethod
@@ -18,10 +19,11 @@ class SET(MaskMethod):
         branch: a branch whose masks have their final sparsity (`MaskedBranch.start`).
         exchange: when, and what share of the living; constant as published.
         pattern: see `find_pattern`; that of the start.
+        criterion: key of `CRITERIA` by which weights are dropped; magnitude as published.
         followers: see `MaskMethod`.
 
     Raises:
-        TrainingError: unknown pattern.
+        TrainingError: unknown pattern or criterion, or the criterion gradient.
     """
 
     def __init__(
@@ -29,17 +31,21 @@ class SET(MaskMethod):
         branch: MaskedBranch,
         exchange: CosineExchange,
         pattern: str = "element",
+        criterion: str = "magnitude",
         followers: Sequence[MaskedBranch] = (),
     ) -> None:
         self.pattern, self.exchange = find_pattern(pattern), exchange
-        super().__init__([branch], followers)
+        if criterion == "gradient":
+            raise TrainingError("SET never asks for dense gradients, expected another criterion than gradient")
+        super().__init__([branch], followers, criterion)
 
     def before_step(self, step: int) -> bool:
         """Exchange, if this is such a step."""
+        self._keep_averages()
         if not self.exchange.exchanges_at(step):
             return False
         (branch,) = self.branches
         with self._update(step):
-            drop, grow = CRITERIA["magnitude"], CRITERIA["random"]
+            drop, grow = self.criterion, CRITERIA["random"]
             branch.regrow(self.exchange.share(step), self.pattern, drop, grow, step)
         return True

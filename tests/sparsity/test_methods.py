@@ -133,7 +133,9 @@ def test_gradual_pruning_never_brings_a_weight_back_by_any_criterion(pattern: st
 
 
 @pytest.mark.parametrize("pattern", ["element", "2:4", "4x4", "1x4"])
-@pytest.mark.parametrize(("method", "criterion"), [("set", "magnitude"), ("rigl", "magnitude")])
+@pytest.mark.parametrize(
+    ("method", "criterion"), [("set", "magnitude"), ("set", "random"), ("rigl", "magnitude"), ("rigl", "ema-magnitude")]
+)
 def test_exchanges_keep_each_layer_s_number_from_an_erk_start(method: str, criterion: str, pattern: str) -> None:
     run = Run(_plan(method, pattern, criterion=criterion))
     found = find_pattern(pattern)
@@ -298,7 +300,7 @@ def test_sr_ste_s_gradient_is_straight_through_with_decay_once_a_step() -> None:
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_a_run_goes_on_bit_for_bit_from_state_dictionaries(method: str) -> None:
-    criterion = "ema-magnitude" if method in RAMPED else "magnitude"
+    criterion = "magnitude" if method == "sr-ste" else "ema-magnitude"
     plan = _plan(method, "2:4", criterion=criterion)
     through = Run(plan)
     for _ in range(5):
@@ -328,6 +330,13 @@ def test_a_run_goes_on_bit_for_bit_from_state_dictionaries(method: str) -> None:
         ({"initial_density": 0.1, "sparsity": 0.8}, "initial_density"),
         ({"method": "sr-ste", "pattern": "2:4", "sparsity": 0.3}, "sr-ste"),
         ({"seed": -1}, "seed"),
+        ({"method": "sr-ste", "criterion": "lamp"}, "chooses weights by magnitude"),
+        ({"method": "scp", "pattern": "transposable-2:4", "sparsity": 0.5}, "cannot be exchanged one by one"),
+        ({"start": 9, "end": 3}, "start"),
+        ({"every": 0}, "every"),
+        ({"exchange": 1.5}, "exchanged"),
+        ({"exchange": 0.1, "exchange_final": 0.2}, "exchanged"),
+        ({"gap": 1.0}, "gap"),
     ],
 )
 def test_plans_that_make_no_sense_are_refused(plan: dict[str, object], said: str) -> None:
@@ -338,10 +347,7 @@ def test_plans_that_make_no_sense_are_refused(plan: dict[str, object], said: str
 @pytest.mark.parametrize(
     ("plan", "said"),
     [
-        ({"method": "gmp", "start": 9, "end": 3}, "start"),
-        ({"method": "rigl", "every": 0}, "every"),
-        ({"method": "rigl", "exchange": 1.5}, "exchanged"),
-        ({"method": "scp", "gap": 1.0}, "gap"),
+        ({"method": "set", "criterion": "gradient"}, "SET never asks"),
         ({"method": "sr-ste", "pattern": "element", "sparsity": 1 - 1e-10}, "chooses N of M"),
         ({"method": "sr-ste", "pattern": "2:4", "sparsity": 0.5, "decay": -1.0}, "decay"),
     ],
@@ -357,3 +363,7 @@ def test_a_momentum_encoder_of_another_shape_and_steps_out_of_order_are_refused(
     run = Run(_plan("granet"))
     with pytest.raises(TrainingError, match="call before_step ahead"):
         run.sparsifier.after_backward(0)
+    run.sparsifier.before_step(0)
+    run.encoder(torch.randn(2, 3, 6, 6)).sum().backward()
+    with pytest.raises(TrainingError, match="call after_backward behind"):
+        run.sparsifier.before_step(3)

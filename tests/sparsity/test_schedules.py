@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.errors import TrainingError
-from accelsim.sparsity import CubicSchedule
+from accelsim.sparsity import CosineExchange, CubicSchedule
+from accelsim.sparsity.schedules import LessSparse
 
 
 def test_cubic_ramp_has_published_values() -> None:
@@ -53,3 +54,28 @@ def test_ramp_rises_from_initial_to_final_and_its_last_update_is_the_end(
 def test_impossible_schedules_are_refused(arguments: tuple[float, ...], said: str) -> None:
     with pytest.raises(TrainingError, match=said):
         CubicSchedule(*arguments)  # type: ignore[arg-type]
+
+
+def test_exchanges_fall_along_half_a_cosine_at_their_steps_only() -> None:
+    rigl = CosineExchange(start=0, end=300, initial=0.3, every=100)
+    assert [step for step in range(400) if rigl.exchanges_at(step)] == [100, 200]
+    assert [rigl.share(step) for step in (0, 100, 150, 200, 300, 999)] == pytest.approx([0.3, 0.225, 0.15, 0.075, 0, 0])
+    scp = CosineExchange(start=100, end=300, initial=0.5, final=0.005)
+    assert [scp.share(step) for step in (0, 100, 200, 300)] == pytest.approx([0.5, 0.5, 0.2525, 0.005])
+    assert CosineExchange(0, 9, 0.3, 0.3).share(5) == 0.3
+
+
+@given(gap=st.floats(0, 0.99), step=st.integers(0, 400))
+def test_the_less_sparse_branch_updates_at_the_same_steps_a_gap_below(gap: float, step: int) -> None:
+    online = CubicSchedule(start=100, end=300, final_density=0.2, every=50)
+    offline = LessSparse(online, gap)
+    assert offline.updates_at(step) == online.updates_at(step)
+    assert offline.sparsity(step) == max(0.0, online.sparsity(step) - gap)
+
+
+@pytest.mark.parametrize(
+    "arguments", [(0, 9, 0.1, 0.2), (0, 9, 1.1, 0.0), (0, 9, 0.1, -0.1), (9, 9, 0.1), (0, 9, 0.1, 0, 0)]
+)
+def test_impossible_exchanges_are_refused(arguments: tuple[float, ...]) -> None:
+    with pytest.raises(TrainingError, match="exchanged"):
+        CosineExchange(*arguments)  # type: ignore[arg-type]
