@@ -15,8 +15,6 @@ from accelsim.errors import AccelsimError
 if TYPE_CHECKING:
     from accelsim.trace import OpTrace
 
-_WIDTH_IN_A_FILE = 80  # columns, where no terminal tells
-
 
 def explain(
     hw: Annotated[Path, typer.Option(help="The machine, a YAML file; hw_configs/ has some.")],
@@ -28,11 +26,10 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Show how one layer's cycles come about: shapes, tiles, windows, the slowest tile, slots and memory."""
-    from rich.console import Console
-
     from accelsim.explain import explain as explain_operation
     from accelsim.hardware.load import load_hardware
     from accelsim.lowering import PASSES, passes_of
+    from accelsim.show.console import output_console
     from accelsim.show.explanation import explanation_text
 
     machine = load_hardware(hw)
@@ -46,10 +43,7 @@ def explain(
     if as_json:
         typer.echo(json.dumps(asdict(explanation), indent=2))
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, _WIDTH_IN_A_FILE)
-    console.print(explanation_text(explanation))
+    output_console().print(explanation_text(explanation))
 
 
 def _operation(trace: Path, layer: str, step: int | None, call: int) -> OpTrace:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from accelsim.validate.scalesim import Comparison, Run
 
-_WIDE = 100  # columns of the tables where no terminal says how many there are
 
 validate_app = typer.Typer(
     name="validate", help="Compare machines with independent implementations.", no_args_is_help=True
@@ -53,6 +52,7 @@ def scalesim(
     from rich.console import Console
 
     from accelsim.errors import AccelsimError
+    from accelsim.show.console import output_console
     from accelsim.validate.networks import resnet18_cifar
     from accelsim.validate.scalesim import DATAFLOWS, compare, is_installed
 
@@ -64,9 +64,7 @@ def scalesim(
             f" {', '.join(one.name for one in every)}"
         )
     lookup = _source(table, is_installed() if measure is None else measure)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDE)
+    console = output_console()
     compared: list[Comparison] = []
     with Console(stderr=True).status("") as status:
 

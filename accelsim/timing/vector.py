@@ -28,7 +28,6 @@ BLOCK = LANES * 6
 SUMS = LANES * 3  # PAIRS, STARVED, WAITED once more, in 32 bits
 INNER_LOG2 = (3, 4, 5, 6)
 _BYTE, _INDEX = ir.IntType(8), ir.IntType(64)
-_PLANES = ir.VectorType(_BYTE, LANES)
 
 
 class _Code:
@@ -58,8 +57,8 @@ class _Code:
     def pairs(self, windows: _Windows) -> Any:
         """Count the pairs of a window for the 64 PEs."""
         builder = self.builder
-        total = cgutils.alloca_once(builder, _PLANES)  # type: ignore[no-untyped-call]
-        builder.store(ir.Constant(_PLANES, [0] * LANES), total)
+        total = cgutils.alloca_once(builder, self.vector)  # type: ignore[no-untyped-call]
+        builder.store(self.zero, total)
         done = builder.append_basic_block("counted")
         blocks = [builder.append_basic_block(f"inner{2**size}") for size in INNER_LOG2]
         switch = builder.switch(windows.inner_log2, blocks[-1])
@@ -68,11 +67,12 @@ class _Code:
             builder.position_at_end(block)
             with cgutils.for_range(builder, windows.planes) as loop:  # type: ignore[no-untyped-call]
                 both = builder.and_(windows.outer(builder, loop.index, size), windows.inner(builder, loop.index, size))
-                builder.store(builder.add(builder.load(total), _call(builder, "llvm.ctpop", both)), total)
+                count = _call(builder, "llvm.ctpop", both)
+                count = count if self.width == _BYTE.width else builder.zext(count, self.vector)
+                builder.store(builder.add(builder.load(total), count), total)
             builder.branch(done)
         builder.position_at_end(done)
-        counted = builder.load(total)
-        return builder.and_(counted if self.width == 8 else builder.zext(counted, self.vector), self[WANT])
+        return builder.and_(builder.load(total), self[WANT])
 
     def cycles_for(self, pairs: Any, lanes: Any) -> Any:
         """ceil(pairs / lanes), exact."""

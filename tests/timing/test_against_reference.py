@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,3 +26,35 @@ def test_cycles_and_slots_equal(hw: Hardware, op: OpTrace, which: str) -> None:
         slots = {name: count for name, count in vars(timing.slots).items() if count}
         assert slots == {name: count for name, count in expected.slots.items() if count}
         assert timing.slots.total == hw.array.rows * hw.array.cols * hw.array.lanes * timing.cycles
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("sync", ["pe", "row", "column", "array"])
+@pytest.mark.parametrize(("width", "depth", "lanes"), [(512, 512, 3), (300, 1000, 1), (200, 200, 100), (64, 180, 5)])
+def test_windows_wider_than_a_byte_can_count(sync: str, width: int, depth: int, lanes: int) -> None:
+    """Scanners, queues and lanes beyond the narrow state's 255, on rows long enough to fill them."""
+    rng = np.random.default_rng(width)
+    op = OpTrace(
+        name="fc",
+        step=0,
+        weight=rng.random((5, 1500)) < 0.9,
+        input=rng.random((7, 1500)) < np.linspace(0.2, 1, 7)[:, None],
+    )
+    hw = Hardware.model_validate(
+        {
+            "name": "wide",
+            "array": {"rows": 3, "cols": 4, "lanes": lanes},
+            "skipping": {
+                "tensors": ["weight", "activation"],
+                "scan_width": width,
+                "fifo_depth": depth,
+                "sync": sync,
+            },
+        }
+    )
+    (plain,), (gemm,) = plain_lower(op, "forward"), lower(op, "forward")
+    expected, timing = plain_time(hw, plain), time_gemm(hw, gemm)
+    assert timing.tile_cycles.tolist() == expected.tile_cycles
+    assert {name: count for name, count in vars(timing.slots).items() if count} == {
+        name: count for name, count in expected.slots.items() if count
+    }

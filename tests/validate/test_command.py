@@ -14,7 +14,7 @@ TABLE = Path(__file__).parents[2] / "experiments" / "scalesim" / "measured.csv"
 
 
 def run(*arguments: str):
-    return CliRunner().invoke(app, ["validate", "scalesim", "--no-measure", *arguments])
+    return CliRunner().invoke(app, ["validate", "scalesim", "--no-measure", *arguments], env={"COLUMNS": "120"})
 
 
 def test_closed_forms_alone() -> None:
