@@ -1,5 +1,6 @@
 """One run in memory: it learns, and its steps are what they say."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -66,3 +67,17 @@ def test_a_batch_larger_than_the_data_and_a_loss_that_explodes_are_refused(tiny_
         training.model.projector[0].weight.fill_(float("inf"))  # type: ignore[operator,union-attr]
     with pytest.raises(TrainingError, match="loss is nan at step 0"):
         training.advance()
+
+
+@pytest.mark.parametrize("framework", ["moco", "byol"])
+def test_the_momentum_encoder_follows_behind_every_step(framework: str, tiny_data: ImageSet) -> None:
+    training = Training(replace(TINY, framework=framework, queue=6, momentum=0.75), tiny_data)
+    encoder, follower = training.model.encoder, training.model.momentum_encoder
+    assert follower is not None
+    for step in range(3):
+        before = follower.conv1.weight.clone()  # type: ignore[operator,union-attr]
+        training.advance()
+        rate = 0.25 if framework == "moco" else 0.25 * (math.cos(math.pi * step / TINY.steps) + 1) / 2
+        expected = before.lerp(encoder.conv1.weight, rate)  # type: ignore[union-attr,arg-type]
+        torch.testing.assert_close(follower.conv1.weight, expected)  # type: ignore[union-attr]
+        assert not torch.equal(follower.conv1.weight, before)  # type: ignore[union-attr,arg-type]
