@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from accelsim.errors import TrainingError
-from accelsim.sparsity.branch import current_branch
+from accelsim.sparsity.branch import distinguished_branch
 from accelsim.sparsity.masks import sparse_layers
 from accelsim.tracing.annotations import needed_outputs
 
@@ -73,9 +73,13 @@ class GatedConv2d(nn.Module):
         self.open_share = [float("nan"), float("nan")]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return base sums where the gate is closed, full sums where it is open."""
+        """Return base sums where the gate is closed, full sums where it is open.
+
+        Raises:
+            TrainingError: see `distinguished_branch`.
+        """
         base: Tensor = self.base(x[:, : self.split])
-        branch = current_branch()
+        branch = distinguished_branch()
         score = torch.sigmoid(self.alpha * (self.norm(base) - self.threshold[branch][:, None, None]))
         if self.channels > 1:
             slices = score.unflatten(1, (-1, self.channels)).mean(2)

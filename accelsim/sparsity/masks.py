@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from accelsim.errors import TrainingError
-from accelsim.sparsity.branch import BranchIndex, current_branch
+from accelsim.sparsity.branch import BranchIndex, distinguished_branch
 from accelsim.tracing.annotations import note_weight_grad_needed
 
 SPARSE_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear)
@@ -49,8 +49,12 @@ class WeightMask(nn.Module):
         return self.mask if index == 0 or self.second_mask is None else self.second_mask
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the weight with pruned elements set to zero, same shape."""
-        mask = self.of(current_branch())
+        """Return the weight with pruned elements set to zero, same shape.
+
+        Raises:
+            TrainingError: see `distinguished_branch`.
+        """
+        mask = self.mask if self.second_mask is None else self.of(distinguished_branch())
         masked = self._product(weight, mask)
         if self.dense_gradients:
             if masked.requires_grad:
