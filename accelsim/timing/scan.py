@@ -15,19 +15,9 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import Words
 from accelsim.lowering.gemm import MaskedGemm
 from accelsim.timing.outcome import GemmTiming, Slots
-from accelsim.timing.scan_kernels import (
-    ALONE,
-    BY_OUTER,
-    TOGETHER,
-    Operand,
-    Pes,
-    State,
-    Tile,
-    Tiling,
-    Totals,
-    scan_gemm,
-)
-from accelsim.timing.tiles import Schedule, distinct_tiles, schedule
+from accelsim.timing.scan_kernels import Operand, scan_gemm
+from accelsim.timing.scan_tile import ALONE, BY_OUTER, TOGETHER, Pes, State, Tile, Totals
+from accelsim.timing.tiles import Schedule, Tiling, distinct_tiles, schedule
 from accelsim.timing.vector import BLOCK, INNER_LOG2, LANES, SUMS
 from accelsim.timing.windows import PLANE, cut_planes, full_planes, window_sizes
 

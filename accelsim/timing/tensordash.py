@@ -16,9 +16,8 @@ from accelsim.lowering.bits import Words
 from accelsim.lowering.gemm import MaskedGemm
 from accelsim.timing.dense import effectual_where_needed, time_dense
 from accelsim.timing.outcome import GemmTiming, Slots
-from accelsim.timing.scan_kernels import Tiling
 from accelsim.timing.tensordash_kernels import LANES, Blocks, Pes, Totals, Windows, run_gemm
-from accelsim.timing.tiles import schedule
+from accelsim.timing.tiles import Tiling, schedule
 from accelsim.timing.windows import cut_windows
 
 _NO_WINDOWS = np.zeros((1, 1), np.uint16)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from accelsim.compile import kernel, popcount
 from accelsim.hardware.model import TENSORDASH_LANES
-from accelsim.timing.scan_kernels import Tiling
+from accelsim.timing.tiles import Tiling
 
 LANES = TENSORDASH_LANES
 # Lanes that choose at the same time; no two of a level share a candidate.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,17 @@ class Schedule:
     def tiles(self) -> int:
         """All tiles of the GEMM."""
         return int(self.tiles_per_row.sum())
+
+
+class Tiling(NamedTuple):
+    """Scheduled columns of each row tile (see `Schedule`), and the outputs that are needed ([1, 1] if all are)."""
+
+    columns: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    shared: bool
+    needed: Words
+    masked: bool
 
 
 def schedule(hw: Hardware, gemm: MaskedGemm) -> Schedule:
