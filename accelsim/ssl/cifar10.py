@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from accelsim.errors import TrainingError
-from accelsim.ssl.data import ImageSet
+from accelsim.ssl.image_set import ImageSet
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORD_BYTES = 1 + 3 * 32 * 32

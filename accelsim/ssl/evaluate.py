@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from accelsim.ssl.augment import plain
-from accelsim.ssl.data import ImageSet
+from accelsim.ssl.image_set import ImageSet
 
 _BATCH = 256
 

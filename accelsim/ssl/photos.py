@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from accelsim.errors import TrainingError
-from accelsim.ssl.data import ImageSet
+from accelsim.ssl.image_set import ImageSet
 
 TRAIN_CROPS, TEST_CROPS = 256, 200  # of each photograph
 CROP_SIZES = (48, 64, 96)  # pixels of the photograph, scaled to 32

@@ -13,11 +13,11 @@ from accelsim.sparsity import MaskUpdate, Sparsifier, apply_gates, build_sparsif
 from accelsim.ssl.augment import Augmentation
 from accelsim.ssl.checkpoint import VERSION, Checkpoint
 from accelsim.ssl.config import TrainConfig
-from accelsim.ssl.data import ImageSet
 from accelsim.ssl.encoders import build_encoder
 from accelsim.ssl.evaluate import Features, extract
 from accelsim.ssl.flops import StepFlops, count_flops
 from accelsim.ssl.frameworks import FRAMEWORKS
+from accelsim.ssl.image_set import ImageSet
 from accelsim.ssl.ranks import average, average_gradients, share
 from accelsim.tracing.ranks import rank_and_size
 

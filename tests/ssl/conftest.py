@@ -5,7 +5,7 @@ import torch
 
 from accelsim.ssl import train as train_module
 from accelsim.ssl.config import TrainConfig
-from accelsim.ssl.data import ImageSet
+from accelsim.ssl.image_set import ImageSet
 
 TINY = TrainConfig(width=2, steps=6, batch=4, prune_every=2, prune_start=0.2, knn_images=8)
 

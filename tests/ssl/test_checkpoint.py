@@ -9,7 +9,7 @@ import torch
 
 from accelsim.errors import TrainingError
 from accelsim.ssl.checkpoint import load_checkpoint, save_checkpoint
-from accelsim.ssl.data import ImageSet
+from accelsim.ssl.image_set import ImageSet
 from accelsim.ssl.training import Training
 from tests.ssl.conftest import TINY
 

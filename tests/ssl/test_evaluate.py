@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from accelsim.ssl.data import ImageSet
 from accelsim.ssl.evaluate import extract, knn_accuracy, linear_probe
+from accelsim.ssl.image_set import ImageSet
 
 
 @settings(deadline=None, max_examples=40)

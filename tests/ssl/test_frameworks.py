@@ -15,10 +15,10 @@ from accelsim.errors import TrainingError
 from accelsim.sparsity import current_branch
 from accelsim.ssl.byol import BYOL
 from accelsim.ssl.config import TrainConfig
-from accelsim.ssl.data import ImageSet
 from accelsim.ssl.encoders import build_encoder
 from accelsim.ssl.flops import count_flops
 from accelsim.ssl.frameworks import FRAMEWORKS
+from accelsim.ssl.image_set import ImageSet
 from accelsim.ssl.moco import MoCo
 from accelsim.ssl.simsiam import SimSiam
 from accelsim.ssl.training import Training

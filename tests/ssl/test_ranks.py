@@ -14,7 +14,8 @@ from accelsim.errors import TrainingError
 from accelsim.ssl import training as training_module
 from accelsim.ssl.checkpoint import load_checkpoint
 from accelsim.ssl.config import TrainConfig
-from accelsim.ssl.data import ImageSet, load_data
+from accelsim.ssl.data import load_data
+from accelsim.ssl.image_set import ImageSet
 from accelsim.ssl.ranks import average, share
 from accelsim.ssl.training import Training
 from accelsim.trace import open_trace

@@ -11,7 +11,7 @@ import torch
 from accelsim.sparsity import total_sparsity
 from accelsim.sparsity.masks import weight_mask
 from accelsim.ssl.config import TrainConfig
-from accelsim.ssl.data import ImageSet
+from accelsim.ssl.image_set import ImageSet
 from accelsim.ssl.train import Recording, train
 from accelsim.ssl.training import Training
 from accelsim.trace import open_trace

@@ -13,8 +13,8 @@ import torch
 from accelsim.errors import TracingError, TrainingError
 from accelsim.sparsity.masks import weight_mask
 from accelsim.ssl.checkpoint import load_checkpoint
-from accelsim.ssl.data import ImageSet
 from accelsim.ssl.frameworks import FRAMEWORKS
+from accelsim.ssl.image_set import ImageSet
 from accelsim.ssl.train import Recording, train
 from accelsim.ssl.training import Training
 from accelsim.trace import open_trace

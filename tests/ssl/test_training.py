@@ -8,7 +8,8 @@ import torch
 
 from accelsim.errors import TrainingError
 from accelsim.ssl.config import TrainConfig
-from accelsim.ssl.data import ImageSet, load_data
+from accelsim.ssl.data import load_data
+from accelsim.ssl.image_set import ImageSet
 from accelsim.ssl.training import Training
 from tests.ssl.conftest import TINY
 
