@@ -55,20 +55,19 @@ def result_tables(result: Result) -> RenderableType:
     return Group(*spaced, *_notes(result))
 
 
-def _table(title: str, *columns: str, words: int = 1) -> Table:
-    """Columns of numbers behind `words` columns of text, of which the first may fold."""
+def _table(title: str, *columns: str) -> Table:
+    """Columns of numbers behind one of text, which may fold."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
         first = index == 0
-        justify: Literal["left", "right"] = "left" if index < words else "right"
+        justify: Literal["left", "right"] = "left" if first else "right"
         table.add_column(column, justify=justify, no_wrap=not first, overflow="fold")
     return table
 
 
 def _layers(result: Result) -> Table:
     """A row per layer and pass, calls and steps added up."""
-    columns = ("layer", "pass", "MACs", "eff.", "cycles", "speedup", "most lost to", "energy")
-    table = _table("Layers", *columns, words=2)
+    table = _table("Layers", "", "MACs", "eff.", "cycles", "speedup", "most lost to", "energy")
     previous = None
     for (layer, name), part in result.layers.groupby(["layer", "pass"], sort=False):
         total = part.sum(numeric_only=True)
@@ -76,9 +75,10 @@ def _layers(result: Result) -> Table:
         every = sum(slots.values())
         idle = {slot: lost for slot, lost in slots.items() if slot != "effectual"}
         worst = max(idle, key=lambda slot: idle[slot])
+        if layer != previous:
+            table.add_row(escape(str(layer)), style="bold")
         table.add_row(
-            "" if layer == previous else escape(str(layer)),
-            str(name),
+            f"  {name}",
             count(total["macs"]),
             share(total["effectual_macs"], total["macs"]),
             count(total["cycles"]),
