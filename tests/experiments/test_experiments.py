@@ -1,0 +1,108 @@
+"""Every experiment runs in its quick variant, and its tables say what is there and what is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = ROOT / "experiments"
+GRID = EXPERIMENTS / "sparsity_and_granularity"
+
+
+def run(experiment: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EXPERIMENTS / experiment / "run.py"), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=_environment())
+
+
+def _environment() -> dict[str, str]:
+
+    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def test_the_grid_is_filled_row_by_row_and_keeps_what_it_has(tmp_path: Path) -> None:
+    first = run("sparsity_and_granularity", "--quick", "--out", str(tmp_path), "--only", "simclr-scp-*")
+    assert first.returncode == 0, first.stderr
+    table = pd.read_csv(tmp_path / "table.csv").set_index("row")
+    assert table["state"].to_dict() == {
+        "simclr-dense-s0": "missing",
+        "simclr-scp-element-0.8-s0": "done",
+        "byol-gmp-2to4-0.5-s0": "missing",
+    }
+    assert (
+        table.loc["simclr-dense-s0"].drop(["framework", "method", "pattern", "sparsity", "seed", "state"]).isna().all()
+    )
+    scp = table.loc["simclr-scp-element-0.8-s0"]
+    assert scp["pruned"] == pytest.approx(0.8, abs=1e-3)
+    assert scp["pruned_second_branch"] == pytest.approx(0.5, abs=1e-3)
+    assert scp["weight_density"] == pytest.approx(0.35, abs=1e-3)  # as many weights of each branch
+    assert scp["pe16x16_speedup"] > 1
+    kept = tmp_path / "results" / "simclr-scp-element-0.8-s0.json"
+    measured = json.loads(kept.read_text())
+    kept.write_text(json.dumps(measured | {"linear_probe_accuracy": 0.123}))
+    second = run("sparsity_and_granularity", "--quick", "--out", str(tmp_path))
+    assert second.returncode == 0, second.stderr
+    table = pd.read_csv(tmp_path / "table.csv").set_index("row")
+    assert set(table["state"]) == {"done"}
+    assert table.loc["simclr-scp-element-0.8-s0", "linear_probe_accuracy"] == 0.123
+    assert (tmp_path / "accuracy_and_speedup.png").stat().st_size > 10_000
+    kept.unlink()  # the finished run is still there: measured again without training, with the same numbers
+    third = run("sparsity_and_granularity", "--quick", "--out", str(tmp_path))
+    assert third.returncode == 0, third.stderr
+    assert json.loads(kept.read_text()) == measured
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--quick", "--only", "simsiam-*"], "--only 'simsiam-*' matches no row, expected names like simclr-dense-s0"),
+        (["--data", "photos"], "--data is photos, but this table is about cifar10"),
+        (["--data", "cifar10:nowhere", "--only", "simclr-dense-s0"], "nowhere"),
+    ],
+)
+def test_what_the_grid_cannot_run_is_said_in_one_sentence(tmp_path: Path, options: list[str], words: str) -> None:
+    ran = run("sparsity_and_granularity", *options, "--out", str(tmp_path), "--runs", str(tmp_path / "runs"))
+    assert ran.returncode == 2
+    assert words in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_committed_results_and_tables_belong_together() -> None:
+    table = pd.read_csv(GRID / "table.csv").set_index("row")
+    results = {path.stem: json.loads(path.read_text()) for path in (GRID / "results").glob("*.json")}
+    assert set(table.index[table["state"] == "done"]) == results.keys()
+    for name, found in results.items():
+        assert found["data"]["train_images"] > 0
+        assert found["loss"]["last_steps"] < found["loss"]["first_steps"], f"{name} did not learn"
+        assert found["linear_probe_accuracy"] == pytest.approx(table.loc[name, "linear_probe_accuracy"], abs=1e-5)
+        speedup = found["last_step"]["machines"]["pe16x16"]["speedup"]
+        assert speedup == pytest.approx(table.loc[name, "pe16x16_speedup"], abs=1e-4)
+
+
+def test_zeros_by_layer_time_and_format(tmp_path: Path) -> None:
+    ran = run("where_the_zeros_are", "--quick", "--out", str(tmp_path))
+    assert ran.returncode == 0, ran.stderr
+    table = pd.read_csv(tmp_path / "density.csv")
+    assert set(table["zero_as"]) == {"exact", "fp8_e4m3", "int8"}
+    wide = table.pivot_table(index=["layer", "tensor"], columns="zero_as", values="nonzeros")
+    assert (wide["int8"] <= wide["exact"]).all()  # rounding makes zeros and takes none away
+    assert (wide["fp8_e4m3"] <= wide["exact"]).all()
+    gradients = wide.xs("gradient", level="tensor")
+    assert gradients["int8"].sum() < 0.8 * gradients["exact"].sum()
+
+
+def test_gates_save_operations_and_fewer_cycles(tmp_path: Path) -> None:
+    ran = run("dual_gating", "--quick", "--out", str(tmp_path))
+    assert ran.returncode == 0, ran.stderr
+    table = pd.read_csv(tmp_path / "table.csv").set_index("row")
+    assert (table["state"] == "done").sum() == 2
+    assert table.loc["ungated", "operations_saved"] == 1
+    gated = table.loc["gate1_from0"]
+    assert gated["operations_saved"] > 1.2
+    assert 1 < gated["cycles_saved_outputs"] < gated["cycles_saved_outputs_and_gradient"] < gated["operations_saved"]
