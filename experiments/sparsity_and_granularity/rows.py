@@ -13,7 +13,7 @@ import yaml
 from accelsim.errors import TrainingError
 from accelsim.ssl.config import TrainConfig
 
-_SECTIONS = {"data", "training", "methods", "machines", "rows"}
+_SECTIONS = {"data": str, "training": dict, "methods": dict, "machines": dict, "rows": list}
 _AXES = ("frameworks", "methods", "patterns", "sparsities", "seeds")
 
 
@@ -87,8 +87,11 @@ def read_plan(path: Path) -> Plan:
         given = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise TrainingError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(given, dict) or given.keys() != _SECTIONS:
-        raise TrainingError(f"{path}: expected the keys {', '.join(sorted(_SECTIONS))}, and no other")
+    if not isinstance(given, dict) or given.keys() != _SECTIONS.keys():
+        raise TrainingError(f"{path}: expected the keys {', '.join(_SECTIONS)}, and no other")
+    for section, kind in _SECTIONS.items():
+        if not isinstance(given[section], kind):
+            raise TrainingError(f"{path}: {section} is a {type(given[section]).__name__}, expected a {kind.__name__}")
     rows = []
     for place, entry in enumerate(given["rows"]):
         if (
