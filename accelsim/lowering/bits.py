@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compile import kernel
+from accelsim.compile import kernel, popcount
 
 Words = NDArray[np.uint64]
 WORD = 64
@@ -213,6 +213,16 @@ def gather_pixels(
                             to = (n * grid[0] + y) * grid[1] + low
                             copy_bits(row, to, plane, (image + h) * part + start + low, high - low)
     return rows
+
+
+@kernel
+def count_runs(source: Words, runs: int, size: int) -> NDArray[np.int64]:
+    """Count the set bits of runs of `size` bits that lie one after another: int64 [runs]."""
+    counts = np.zeros(runs, np.int64)
+    for run in range(runs):
+        for done in range(0, size, 64):
+            counts[run] += np.int64(popcount(read_bits(source, run * size + done, min(64, size - done))))
+    return counts
 
 
 @kernel

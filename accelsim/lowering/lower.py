@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accelsim.lowering.bits import Words, as_words, gather_channels, gather_pixels, transpose_bits, words_for
+from accelsim.lowering.bits import (
+    Words,
+    as_words,
+    count_runs,
+    gather_channels,
+    gather_pixels,
+    transpose_bits,
+    words_for,
+)
 from accelsim.lowering.gemm import PASSES, Footprint, MaskedGemm, Pass, TensorKind
 from accelsim.trace.bitmask import BitMask
 from accelsim.trace.record import OpTrace
@@ -217,8 +225,7 @@ def _footprint(
 ) -> Footprint:
     """Find the source lines behind each grid line, and how many non-zeros each holds."""
     n, depth, height, width = mask.shape
-    lines = _rows(as_words(mask.bits), n * depth * height, width)
-    counts = np.bitwise_count(lines).sum(axis=1, dtype=np.int64).reshape(n, depth, height)
+    counts = count_runs(as_words(mask.bits), n * depth * height, width).reshape(n, depth, height)
     per_line = counts[:, channels[0] : channels[0] + channels[1]].sum(axis=1).ravel()
     y = np.arange(grid[0]) * step
     first = np.clip(y + offset_y.min(), 0, height)
