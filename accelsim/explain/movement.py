@@ -8,7 +8,7 @@ from typing import Literal
 
 from accelsim.hardware.model import Hardware
 from accelsim.memory import Mover
-from accelsim.memory.events import run_events
+from accelsim.memory.recurrence import pass_cycles
 
 _UNLIMITED = 1e9  # bytes a cycle, the most that a hardware file may say
 Bound = Literal["array", "bandwidth", "latency"]
@@ -44,9 +44,9 @@ def memory_account(hw: Hardware, mover: Mover) -> MemoryAccount:
     if dram is not None:
         idle = [replace(step, array_cycles=(0,) * hw.array.count) for step in mover.steps]
         without = {
-            "array": run_events(dram, idle),
-            "bandwidth": run_events(dram.model_copy(update={"bytes_per_cycle": _UNLIMITED}), mover.steps),
-            "latency": run_events(dram.model_copy(update={"latency_cycles": 0}), mover.steps),
+            "array": pass_cycles(dram, idle),
+            "bandwidth": pass_cycles(dram.model_copy(update={"bytes_per_cycle": _UNLIMITED}), mover.steps),
+            "latency": pass_cycles(dram.model_copy(update={"latency_cycles": 0}), mover.steps),
         }
     return MemoryAccount(
         array_cycles=mover.array_cycles,

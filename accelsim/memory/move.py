@@ -8,7 +8,7 @@ import numpy as np
 
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import MaskedGemm
-from accelsim.memory.events import run_events
+from accelsim.memory.recurrence import pass_cycles
 from accelsim.memory.steps import Step, dealt_cycles, macro_steps
 from accelsim.timing.outcome import GemmTiming
 
@@ -66,7 +66,7 @@ class Mover:
         """Run the pass; ideal memory (`dram: null`) costs no cycle."""
         dram = self.hw.memory.dram
         return Movement(
-            cycles=self.array_cycles if dram is None else run_events(dram, self.steps),
+            cycles=self.array_cycles if dram is None else pass_cycles(dram, self.steps),
             dram_read_bytes=sum(step.load_bytes for step in self.steps),
             dram_write_bytes=sum(step.store_bytes for step in self.steps),
             buffered_elements=sum(step.loaded_elements for step in self.steps),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from accelsim.hardware.model import Dram
 from accelsim.memory.events import run_events
+from accelsim.memory.recurrence import pass_cycles
 from accelsim.memory.steps import Step
 
 
@@ -67,7 +68,7 @@ steps = st.lists(
         finishes=st.booleans(),
         partial_sums=st.just(0),
     ),
-    max_size=12,
+    max_size=20,
 )
 
 
@@ -87,3 +88,8 @@ def test_relations(sequence: list[Step], bandwidth: float, factor: float, latenc
     assert cycles >= moved / bandwidth
     assert run_events(dram(bandwidth * factor, latency), sequence) <= cycles
     assert run_events(dram(bandwidth, latency // 2), sequence) <= cycles
+
+
+@given(steps, st.floats(0.5, 50), st.integers(0, 200))
+def test_closed_steps_equal_the_events(sequence: list[Step], bandwidth: float, latency: int) -> None:
+    assert pass_cycles(dram(bandwidth, latency), sequence) == run_events(dram(bandwidth, latency), sequence)
