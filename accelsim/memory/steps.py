@@ -62,9 +62,10 @@ def macro_steps(hw: Hardware, gemm: MaskedGemm, timing: GemmTiming, first_tile: 
         HardwareError: a buffer does not hold one tile.
     """
     blocking = choose_blocking(hw, gemm)
-    parts = _Parts(hw, gemm, dealt_cycles(hw, timing, first_tile), blocking)
-    row_blocks = range(0, len(timing.tiles_per_row), blocking.row_tiles)
-    column_blocks = range(0, gemm.n, blocking.columns)
+    parts = _Parts(hw, gemm, blocking)
+    worked = parts.cycles(dealt_cycles(hw, timing, first_tile)).tolist()
+    outputs = parts.outputs().tolist()
+    row_blocks, column_blocks = range(len(worked)), range(len(worked[0]) if worked else 0)
     chunks = [(start, min(start + blocking.chunk, gemm.k)) for start in range(0, gemm.k, blocking.chunk)]
     if blocking.order == "rows":
         blocks = [(row, column) for row in row_blocks for column in column_blocks]
@@ -73,96 +74,96 @@ def macro_steps(hw: Hardware, gemm: MaskedGemm, timing: GemmTiming, first_tile: 
     held_a: tuple[int, int] | None = None
     held_b: tuple[int, int] | None = None
     for row, column in blocks:
-        cycles, outputs = parts.cycles_and_outputs(row, column)
-        if not outputs:
+        computed = outputs[row][column]
+        if not computed:
             continue  # no output of this macro-tile must be computed
         for start, stop in chunks:
-            loaded = [0, 0]
+            load_bytes = loaded_elements = 0
             if held_a != (row, start):
                 held_a = (row, start)
-                loaded = parts.load_a(row, start, stop)
+                load_bytes, loaded_elements = parts.load_a(row, start, stop)
             if held_b != (column, start):
                 held_b = (column, start)
-                loaded = [mine + more for mine, more in zip(loaded, parts.load_b(column, start, stop), strict=True)]
+                more_bytes, more_elements = parts.load_b(column, start, stop)
+                load_bytes, loaded_elements = load_bytes + more_bytes, loaded_elements + more_elements
             last = stop == gemm.k
             yield Step(
-                load_bytes=loaded[0],
-                loaded_elements=loaded[1],
-                array_cycles=tuple(part * stop // gemm.k - part * start // gemm.k for part in cycles),
-                store_bytes=parts.store(row, column, outputs) if last else 0,
+                load_bytes=load_bytes,
+                loaded_elements=loaded_elements,
+                array_cycles=tuple(part * stop // gemm.k - part * start // gemm.k for part in worked[row][column]),
+                store_bytes=parts.store(row, column, computed) if last else 0,
                 finishes=last,
-                partial_sums=outputs,
+                partial_sums=computed,
             )
 
 
 class _Parts:
-    """Sizes of the parts of one GEMM's operands and outputs."""
+    """Sizes of the blocks that a GEMM's operands and outputs are cut into; blocks are counted from 0."""
 
-    def __init__(self, hw: Hardware, gemm: MaskedGemm, tile_cycles: NDArray[np.int64], blocking: Blocking) -> None:
+    def __init__(self, hw: Hardware, gemm: MaskedGemm, blocking: Blocking) -> None:
         self.hw, self.gemm, self.blocking = hw, gemm, blocking
         self.lines, self.problem = lines_behind(gemm.footprint), Problem.of(hw, gemm)
-        rows = hw.array.rows
+        rows = blocking.row_tiles * hw.array.rows
         per_word = np.add.reduceat(np.bitwise_count(gemm.a).astype(np.int64), np.arange(0, gemm.m, rows), axis=0)
         self.a_nonzeros_before = np.pad(np.cumsum(per_word, axis=1), ((0, 0), (1, 0)))
-        plan = schedule(hw, gemm)
-        self.cycles_before = np.pad(np.cumsum(tile_cycles, axis=1), ((0, 0), (1, 0)))
-        self.first_tile = np.append(0, np.cumsum(plan.tiles_per_row))
-        self.last_columns = _last_columns(plan, hw.array.cols)
+        self.row_edges = _edges(gemm.m, rows)
+        self.column_edges = _edges(gemm.n, blocking.columns)
+        self.plan = schedule(hw, gemm)
         self.masked = gemm.needed is not None and hw.skipping.outputs
-        self.outputs_before = self._outputs_before() if self.masked else None
+        self.b_loads: dict[tuple[int, int], tuple[int, int]] = {}
 
-    def _rows(self, row_block: int) -> int:
-        rows = self.hw.array.rows
-        return min((row_block + self.blocking.row_tiles) * rows, self.gemm.m) - row_block * rows
+    def cycles(self, tile_cycles: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Each array's cycles on the tiles that end in each block: [row blocks, column blocks, arrays]."""
+        row_tile = np.repeat(np.arange(len(self.plan.tiles_per_row)), self.plan.tiles_per_row)
+        column_block = _last_columns(self.plan, self.hw.array.cols) // self.blocking.columns
+        blocks = (len(self.row_edges) - 1, len(self.column_edges) - 1)
+        worked = np.zeros((*blocks, len(tile_cycles)), np.int64)
+        np.add.at(worked, (row_tile // self.blocking.row_tiles, column_block), tile_cycles.T)
+        return worked
 
-    def _columns(self, column: int) -> int:
-        return min(column + self.blocking.columns, self.gemm.n) - column
-
-    def _outputs_before(self) -> NDArray[np.int64]:
-        """Needed outputs left of each column, for each row block: [row blocks, N + 1]."""
+    def outputs(self) -> NDArray[np.int64]:
+        """Outputs computed in each block: [row blocks, column blocks]."""
+        if not self.masked:
+            return np.diff(self.row_edges)[:, None] * np.diff(self.column_edges)
         assert self.gemm.needed is not None
-        rows = self.blocking.row_tiles * self.hw.array.rows
         counts = [
-            column_counts(self.gemm.needed[start : start + rows], self.gemm.n) for start in range(0, self.gemm.m, rows)
+            column_counts(self.gemm.needed[low:high], self.gemm.n)
+            for low, high in zip(self.row_edges[:-1], self.row_edges[1:], strict=True)
         ]
-        return np.pad(np.cumsum(counts, axis=1), ((0, 0), (1, 0)))
+        return np.add.reduceat(np.array(counts), self.column_edges[:-1], axis=1)
 
-    def cycles_and_outputs(self, row_block: int, column: int) -> tuple[list[int], int]:
-        """Each array's cycles on the tiles that end in this block of columns, and outputs computed in the block."""
-        stop = column + self._columns(column)
-        worked = np.zeros(self.hw.array.count, np.int64)
-        for tile in range(row_block, min(row_block + self.blocking.row_tiles, len(self.first_tile) - 1)):
-            ends = self.last_columns[self.first_tile[tile] : self.first_tile[tile + 1]]
-            low, high = self.first_tile[tile] + np.searchsorted(ends, (column, stop))
-            worked += self.cycles_before[:, high] - self.cycles_before[:, low]
-        cycles = worked.tolist()
-        if self.outputs_before is None:
-            return cycles, self._rows(row_block) * (stop - column)
-        before = self.outputs_before[row_block // self.blocking.row_tiles]
-        return cycles, int(before[stop] - before[column])
-
-    def load_a(self, row_block: int, start: int, stop: int) -> list[int]:
+    def load_a(self, row_block: int, start: int, stop: int) -> tuple[int, int]:
         """Bytes and elements of A's rows x [start, stop) of K."""
-        words = self.a_nonzeros_before[row_block : row_block + self.blocking.row_tiles]
-        nonzeros = int((words[:, -(-stop // CHUNK)] - words[:, start // CHUNK]).sum())
-        elements = self._rows(row_block) * (stop - start)
-        return [stored_bytes(self.hw, self.gemm.a_kind, elements, nonzeros), elements]
+        words = self.a_nonzeros_before[row_block]
+        nonzeros = int(words[-(-stop // CHUNK)] - words[start // CHUNK])
+        elements = int(self.row_edges[row_block + 1] - self.row_edges[row_block]) * (stop - start)
+        return stored_bytes(self.hw, self.gemm.a_kind, elements, nonzeros), elements
 
-    def load_b(self, column: int, start: int, stop: int) -> list[int]:
+    def load_b(self, column_block: int, start: int, stop: int) -> tuple[int, int]:
         """Bytes and elements of the source lines behind a block of columns and [start, stop) of K."""
-        along_n = self.gemm.footprint.along == "n"
-        low, high = (column, column + self._columns(column)) if along_n else (start, stop)
-        lines, nonzeros = self.lines.behind(low, high)
-        share, whole = self.problem.b_fraction(self._columns(column), stop - start)
-        elements = -(-lines * self.gemm.footprint.line_elements * share // whole)
-        return [stored_bytes(self.hw, self.gemm.b_kind, elements, -(-nonzeros * share // whole)), elements]
+        known = self.b_loads.get((column_block, start))
+        if known is None:
+            first, last = int(self.column_edges[column_block]), int(self.column_edges[column_block + 1])
+            low, high = (first, last) if self.gemm.footprint.along == "n" else (start, stop)
+            lines, nonzeros = self.lines.behind(low, high)
+            share, whole = self.problem.b_fraction(last - first, stop - start)
+            elements = -(-lines * self.gemm.footprint.line_elements * share // whole)
+            known = stored_bytes(self.hw, self.gemm.b_kind, elements, -(-nonzeros * share // whole)), elements
+            self.b_loads[column_block, start] = known
+        return known
 
-    def store(self, row_block: int, column: int, outputs: int) -> int:
+    def store(self, row_block: int, column_block: int, outputs: int) -> int:
         """Bytes of the block's outputs; they are stored compressed only where a mask says which were computed."""
-        elements = self._rows(row_block) * self._columns(column)
+        rows = int(self.row_edges[row_block + 1] - self.row_edges[row_block])
+        elements = rows * int(self.column_edges[column_block + 1] - self.column_edges[column_block])
         if self.masked:
             return stored_bytes(self.hw, self.gemm.output_kind, elements, outputs)
         return -(-elements * self.hw.precision.operand_bits // 8)
+
+
+def _edges(extent: int, size: int) -> NDArray[np.int64]:
+    """Where blocks of a size begin, and where the last one ends."""
+    return np.append(np.arange(0, extent, size), extent)
 
 
 def _last_columns(plan: Schedule, cols: int) -> NDArray[np.int64]:
