@@ -134,7 +134,7 @@ def draw(table: pd.DataFrame, target: Path) -> None:
             axis.plot(
                 part["operations_saved"], saved, marker, color=colour, label=LABELS[name] if channels == 1 else None
             )
-    most = 1.1 * done["operations_saved"].max()
+    most = max(2.9, 1.1 * done["operations_saved"].max())
     axis.plot([1, most], [1, most], ":", color="grey", lw=1)
     axis.plot(2.8, 2.4, "*", color="black", ms=9, label="channel gating's own machine, published")
     axis.set_xlabel("operations saved, dense / left (× no gates, ○ a gate an output, □ 8 channels a gate)", fontsize=8)
