@@ -106,3 +106,12 @@ def test_gates_save_operations_and_fewer_cycles(tmp_path: Path) -> None:
     gated = table.loc["gate1_from0"]
     assert gated["operations_saved"] > 1.2
     assert 1 < gated["cycles_saved_outputs"] < gated["cycles_saved_outputs_and_gradient"] < gated["operations_saved"]
+
+
+@pytest.mark.parametrize("experiment", ["sparsity_and_granularity", "dual_gating"])
+def test_no_committed_result_names_a_place_on_the_machine_that_made_it(experiment: str) -> None:
+    for path in (EXPERIMENTS / experiment / "results").glob("*.json"):
+        found = json.loads(path.read_text())
+        assert found["config"]["data"] in {"photos", "cifar10"}
+        assert found["git"]["changed"] is False, f"{path.name} was made by code that no commit holds"
+        assert "/" not in found.get("command", "")
