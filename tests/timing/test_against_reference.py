@@ -58,3 +58,19 @@ def test_windows_wider_than_a_byte_can_count(sync: str, width: int, depth: int, 
     assert {name: count for name, count in vars(timing.slots).items() if count} == {
         name: count for name, count in expected.slots.items() if count
     }
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("sync", ["pe", "row", "column", "array"])
+def test_a_tile_finds_nothing_of_the_one_before(sync: str) -> None:
+    """Full queues at one tile's end, where pairs of two non-zeros are counted apart, must not stall the next."""
+    op = OpTrace(name="fc", step=0, weight=np.ones((1, 8)), input=np.ones((3, 8)), output_needed=np.ones((3, 1)))
+    hw = Hardware.model_validate(
+        {
+            "name": "one",
+            "array": {"rows": 1, "cols": 1},
+            "skipping": {"tensors": ["weight"], "scan_width": 4, "fifo_depth": 4, "sync": sync, "outputs": True},
+        }
+    )
+    (plain,), (gemm,) = plain_lower(op, "forward"), lower(op, "forward")
+    assert time_gemm(hw, gemm).tile_cycles.tolist() == plain_time(hw, plain).tile_cycles == [8, 8, 8]
