@@ -76,6 +76,7 @@ class PassExplanation:
         tiles: None if nothing is left to do.
         slowest: None if nothing is left to do, and on systolic arrays, whose folds all take the same time.
         slots: where every lane-cycle went.
+        natural_barrier: `barrier` slots with rows in their natural order; None if the machine leaves them so.
     """
 
     which: Pass
@@ -87,6 +88,7 @@ class PassExplanation:
     tiles: TileCycles | None
     slowest: SlowestTile | None
     slots: Slots
+    natural_barrier: int | None
     memory: MemoryAccount
 
 
@@ -187,8 +189,16 @@ def explain_pass(hw: Hardware, op: OpTrace, which: Pass) -> PassExplanation:
         tiles=_tile_cycles(every) if every.size else None,
         slowest=_slowest_tile(hw, *slowest, most) if slowest and pe_kind(hw) != "systolic" else None,
         slots=result.run.slots,
+        natural_barrier=_natural_barrier(hw, op, which),
         memory=memory_account(hw, mover),
     )
+
+
+def _natural_barrier(hw: Hardware, op: OpTrace, which: Pass) -> int | None:
+    if hw.mapping.row_order == "natural":
+        return None
+    natural = hw.model_copy(update={"mapping": hw.mapping.model_copy(update={"row_order": "natural"})})
+    return simulate_pass(natural, load_table(hw.energy), op, which).run.slots.barrier
 
 
 def _tile_cycles(every: NDArray[np.int64]) -> TileCycles:

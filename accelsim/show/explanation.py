@@ -85,7 +85,9 @@ def _pass(explanation: Explanation, part: PassExplanation) -> Iterator[Renderabl
         yield from _section("4 With skipping", "Nothing is left to compute.")
         return
     yield from _section("4 With skipping", *_skipping(explanation, part))
-    yield from _section("5 Slots", "PEs × lanes × cycles, by what became of them:", _slots(part.slots))
+    yield from _section(
+        "5 Slots", "PEs × lanes × cycles, by what became of them:", _slots(part.slots), *_row_order(part)
+    )
     yield from _section("6 Memory", *_memory(part))
 
 
@@ -200,6 +202,13 @@ def _slots(slots: Slots) -> Table:
         if count := getattr(slots, part.name):
             table.add_row(part.name, _n(count), share(count, slots.total), _SLOT_MEANINGS[part.name])
     return table
+
+
+def _row_order(part: PassExplanation) -> Iterator[str]:
+    if part.natural_barrier is not None:
+        saved = part.natural_barrier - part.slots.barrier
+        verb = "saves" if saved >= 0 else "costs"
+        yield f"Sorting rows by density {verb} {_n(abs(saved))} of {_n(part.natural_barrier)} barrier slots."
 
 
 def _memory(part: PassExplanation) -> Iterator[str]:
