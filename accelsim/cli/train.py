@@ -42,6 +42,9 @@ def train(
     prune_every: Annotated[int, typer.Option(help="Steps between two mask updates.")] = 10,
     initial_density: Annotated[float, typer.Option(help="Share of weights at the start, chosen at random.")] = 1.0,
     distribution: Annotated[str, typer.Option(help="Of a random start among layers: erk or uniform.")] = "erk",
+    allocation: Annotated[
+        str, typer.Option(help="Of the sparsity among layers: global (one ranking), erk or uniform.")
+    ] = "global",
     exchange: Annotated[float, typer.Option(help="Share of living weights exchanged by an update at first.")] = 0.3,
     exchange_final: Annotated[float, typer.Option(help="The same in the end.")] = 0.0,
     gap: Annotated[float, typer.Option(help="How much less sparse scp keeps the offline branch.")] = 0.3,
@@ -105,6 +108,7 @@ def train(
         prune_every=prune_every,
         initial_density=initial_density,
         distribution=distribution,
+        allocation=allocation,
         exchange=exchange,
         exchange_final=exchange_final,
         gap=gap,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from accelsim.errors import TrainingError
 from accelsim.sparsity.branch import BranchIndex
 from accelsim.sparsity.criteria import Criterion, Evidence
+from accelsim.sparsity.densities import DENSITIES
 from accelsim.sparsity.masks import WeightMask, apply_masks
 from accelsim.sparsity.patterns import Pattern
 
@@ -29,9 +30,11 @@ class MaskedBranch:
         index: 1 gives the second branch of a shared encoder masks of its own.
         kind: the masks' parametrisation.
         seed: of random scores and random starts.
+        allocation: how `prune` shares sparsity among layers: "global" ranks the units of all layers together, a key of
+            `DENSITIES` gives each layer its own share and ranks inside.
 
     Raises:
-        TrainingError: no layer.
+        TrainingError: no layer, or an unknown allocation.
     """
 
     def __init__(
@@ -40,10 +43,12 @@ class MaskedBranch:
         index: BranchIndex = 0,
         kind: type[WeightMask] = WeightMask,
         seed: int = 0,
+        allocation: str = "global",
     ) -> None:
         if not layers:
             raise TrainingError("no layer to prune was given")
-        self.layers, self.index, self.seed = dict(layers), index, seed
+        check_allocation(allocation)
+        self.layers, self.index, self.seed, self.allocation = dict(layers), index, seed, allocation
         self.parts = apply_masks(layers, second=index == 1, kind=kind)
 
     @property
@@ -146,9 +151,10 @@ class MaskedBranch:
         step: int,
         gradients: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Prune exactly round(sparsity / pattern.removed * units) units, the least worthy of all layers.
+        """Prune exactly round(sparsity / pattern.removed * units) units, the least worthy.
 
-        What is pruned stays so before anything else goes; equal scores are cut by position, so the count is exact.
+        The units are those of all layers together, or of each layer by itself if `allocation` gives layers shares. What
+        is pruned stays so before anything else goes; equal scores are cut by position, so the count is exact.
         Where more was pruned before (a random start rounds in each layer), the difference comes back.
 
         Raises:
@@ -160,22 +166,32 @@ class MaskedBranch:
             for score, mask in zip(self.scores(criterion, step, gradients), self._masks_output_first(), strict=True)
         ]
         units = [pattern.unit_scores(score) for score in scores]
-        flat = torch.cat(units)
-        kept = torch.zeros(flat.numel(), dtype=torch.bool, device=flat.device)
-        kept[flat.topk(flat.numel() - round(share * flat.numel()), sorted=False).indices] = True
-        parts = torch.split(kept, [unit.numel() for unit in units])
+        if self.allocation == "global":
+            parts = list(torch.split(_best(torch.cat(units), share), [unit.numel() for unit in units]))
+        else:
+            densities = self._densities(self.allocation, 1 - sparsity, pattern)
+            parts = [
+                _best(unit, _share_of_units(1 - densities[name], pattern))
+                for name, unit in zip(self.layers, units, strict=True)
+            ]
         for mask, whole, score in zip(self._masks_output_first(), parts, scores, strict=True):
             mask.copy_(pattern.element_mask(whole, score))
 
-    def start(self, densities: Mapping[str, float], pattern: Pattern) -> None:
-        """Choose masks at random, in each layer exactly round((1 - density) / pattern.removed * units) pruned units.
+    def start(self, density: float, distribution: str, pattern: Pattern) -> None:
+        """Prune at random, in each layer exactly round((1 - its density) / pattern.removed * units) units.
 
         Both branches of a run draw the same numbers, so the sparser one's masks lie inside the other's.
 
+        Args:
+            density: of all layers together.
+            distribution: key of `DENSITIES`, how the layers share it.
+            pattern: whose units are drawn.
+
         Raises:
-            TrainingError: a layer's density is below what the pattern can leave.
+            TrainingError: a density outside (0, 1], or below what the pattern can leave.
         """
         generator = _generator(self.seed)
+        densities = self._densities(distribution, density, pattern)
         for name, mask in zip(self.layers, self._masks_output_first(), strict=True):
             share = _share_of_units(1 - densities[name], pattern)
             scores = torch.rand(mask.shape, generator=generator).to(mask.device)
@@ -205,11 +221,32 @@ class MaskedBranch:
             kept = torch.zeros_like(pattern.unit_scores(scores), dtype=torch.bool)
             mask.copy_(pattern.element_mask(kept, scores))
 
+    def _densities(self, distribution: str, density: float, pattern: Pattern) -> dict[str, float]:
+        shapes = {name: tuple(mask.shape) for name, mask in self.masks.items()}
+        return DENSITIES[distribution](shapes, density, 1 - pattern.removed)
+
     def _masks_output_first(self) -> list[Tensor]:
         return [self._output_first(name, mask) for name, mask in self.masks.items()]
 
     def _output_first(self, name: str, tensor: Tensor) -> Tensor:
         return tensor.transpose(0, 1) if isinstance(self.layers[name], TRANSPOSED) else tensor
+
+
+def check_allocation(allocation: str) -> None:
+    """Check the name of an allocation.
+
+    Raises:
+        TrainingError: neither "global" nor a key of `DENSITIES`.
+    """
+    if allocation != "global" and allocation not in DENSITIES:
+        raise TrainingError(f"unknown allocation {allocation!r}, expected one of global, {', '.join(DENSITIES)}")
+
+
+def _best(units: Tensor, share: float) -> Tensor:
+    """All but the share of the lowest scores, bool [units]."""
+    kept = torch.zeros(units.numel(), dtype=torch.bool, device=units.device)
+    kept[units.topk(units.numel() - round(share * units.numel()), sorted=False).indices] = True
+    return kept
 
 
 def _share_of_units(sparsity: float, pattern: Pattern) -> float:

@@ -12,7 +12,7 @@ from accelsim.sparsity.criteria import find_criterion
 from accelsim.sparsity.densities import DENSITIES
 from accelsim.sparsity.gmp import GMP
 from accelsim.sparsity.granet import GraNet
-from accelsim.sparsity.masked_branch import MaskedBranch
+from accelsim.sparsity.masked_branch import MaskedBranch, check_allocation
 from accelsim.sparsity.masks import StraightThroughMask
 from accelsim.sparsity.patterns import find_pattern
 from accelsim.sparsity.rigl import RigL
@@ -40,6 +40,8 @@ class SparsePlan:
         every: steps between two updates of the masks.
         initial_density: where the cubic ramp starts; below 1 the masks start at random (`distribution`).
         distribution: key of `DENSITIES`, how a random start is shared among layers.
+        allocation: how a ramp's sparsity is shared among layers: global (one ranking), or a key of `DENSITIES`.
+            One ranking of blocks or channels, whose means differ less than layers do, empties some layers first.
         exchange: share of the living that an update exchanges at first (rigl's alpha; scp publishes 0.5).
         exchange_final: share in the end (scp publishes 0.005). SET stays at `exchange`.
         gap: scp's: how much less sparse the offline branch is.
@@ -59,6 +61,7 @@ class SparsePlan:
     every: int = 100
     initial_density: float = 1.0
     distribution: str = "erk"
+    allocation: str = "global"
     exchange: float = 0.3
     exchange_final: float = 0.0
     gap: float = 0.3
@@ -72,6 +75,7 @@ class SparsePlan:
             raise TrainingError(f"unknown distribution {self.distribution!r}, expected one of {', '.join(DENSITIES)}")
         if not 0 < self.sparsity < 1:
             raise TrainingError(f"sparsity is {self.sparsity}, expected a share of zeros between 0 and 1")
+        check_allocation(self.allocation)
         find_criterion(self.criterion)
         if self.criterion != "magnitude" and self.method == "sr-ste":
             raise TrainingError(f"sr-ste chooses weights by magnitude, expected no criterion {self.criterion}")
@@ -167,15 +171,15 @@ def _scp(plan: SparsePlan, online: Layers, offline: Layers | None) -> Sparsifier
     second = _second(plan, online, offline)
     first = _started(plan, online, plan.initial_density)
     if (wider := min(1.0, plan.initial_density + plan.gap)) < 1:
-        _start(plan, second, wider)
+        second.start(wider, plan.distribution, find_pattern(plan.pattern))
     exchange = plan.exchanges(plan.exchange_final)
     return SCP(first, second, plan.schedule, exchange, plan.gap, plan.pattern, plan.criterion)
 
 
 def _second(plan: SparsePlan, online: Layers, offline: Layers | None) -> MaskedBranch:
     if offline is None:
-        return MaskedBranch(online, index=1, seed=plan.seed)
-    return MaskedBranch(offline, seed=plan.seed)
+        return MaskedBranch(online, index=1, seed=plan.seed, allocation=plan.allocation)
+    return MaskedBranch(offline, seed=plan.seed, allocation=plan.allocation)
 
 
 METHODS: dict[str, Callable[[SparsePlan, Layers, Layers | None], Sparsifier]] = {
@@ -190,16 +194,10 @@ METHODS: dict[str, Callable[[SparsePlan, Layers, Layers | None], Sparsifier]] = 
 
 
 def _started(plan: SparsePlan, layers: Layers, density: float) -> MaskedBranch:
-    branch = MaskedBranch(layers, seed=plan.seed)
+    branch = MaskedBranch(layers, seed=plan.seed, allocation=plan.allocation)
     if density < 1:
-        _start(plan, branch, density)
+        branch.start(density, plan.distribution, find_pattern(plan.pattern))
     return branch
-
-
-def _start(plan: SparsePlan, branch: MaskedBranch, density: float) -> None:
-    shapes = {name: tuple(mask.shape) for name, mask in branch.masks.items()}
-    pattern = find_pattern(plan.pattern)
-    branch.start(DENSITIES[plan.distribution](shapes, density, 1 - pattern.removed), pattern)
 
 
 def _followers(plan: SparsePlan, offline: Layers | None) -> list[MaskedBranch]:

@@ -31,7 +31,8 @@ class TrainConfig:
         gate_channels: output channels that share a gate (contrastive dual gating), see `sparsity.apply_gates`; 1 gates
             every output for itself, 0 gates nothing.
         gate_threshold, second_gate_threshold: where the thresholds of the two branches start.
-        initial_density, distribution, exchange, exchange_final, gap: of some methods, see `sparsity.SparsePlan`.
+        initial_density, distribution, allocation, exchange, exchange_final, gap: of some methods, see
+            `sparsity.SparsePlan`.
         learning_rate, weight_decay: AdamW's; the learning rate falls to 0 along half a cosine.
         temperature: SimCLR's and MoCo's; 0.2 separates the few images of a small batch better than 0.5.
         momentum: of MoCo's key encoder, and of BYOL's target at the first step; published values (0.999, 0.996) are for
@@ -61,6 +62,7 @@ class TrainConfig:
     prune_every: int = 10
     initial_density: float = 1.0
     distribution: str = "erk"
+    allocation: str = "global"
     exchange: float = 0.3
     exchange_final: float = 0.0
     gap: float = 0.3
@@ -140,6 +142,7 @@ class TrainConfig:
             every=self.prune_every,
             initial_density=self.initial_density,
             distribution=self.distribution,
+            allocation=self.allocation,
             exchange=self.exchange,
             exchange_final=self.exchange_final,
             gap=self.gap,

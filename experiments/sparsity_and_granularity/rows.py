@@ -13,7 +13,7 @@ import yaml
 from accelsim.errors import TrainingError
 from accelsim.ssl.config import TrainConfig
 
-_SECTIONS = {"data": str, "training": dict, "methods": dict, "machines": dict, "rows": list}
+_SECTIONS = {"data": str, "training": dict, "methods": dict, "patterns": dict, "machines": dict, "rows": list}
 _AXES = ("frameworks", "methods", "patterns", "sparsities", "seeds")
 
 
@@ -43,6 +43,7 @@ class Plan:
         data: kind of the images, "photos" or "cifar10".
         training: fields of `TrainConfig` that all rows share.
         methods: fields of `TrainConfig` by method.
+        patterns: further ones by pattern, where a pattern needs any.
         machines: names of hardware configurations by pattern.
     """
 
@@ -50,6 +51,7 @@ class Plan:
     data: str
     training: dict[str, Any]
     methods: dict[str, dict[str, Any]]
+    patterns: dict[str, dict[str, Any]]
     machines: dict[str, list[str]]
 
     def config(self, row: Row, data: str) -> TrainConfig:
@@ -59,7 +61,7 @@ class Plan:
             TrainingError: a field that there is not, or a value that cannot be used.
         """
         chosen = {} if row.method == "dense" else {"method": row.method, "pattern": row.pattern}
-        fields = self.training | self.methods[row.method] | chosen
+        fields = self.training | self.methods[row.method] | self.patterns.get(row.pattern, {}) | chosen
         try:
             return TrainConfig(framework=row.framework, sparsity=row.sparsity, seed=row.seed, data=data, **fields)
         except TypeError as error:
@@ -113,6 +115,7 @@ def read_plan(path: Path) -> Plan:
         data=given["data"],
         training=given["training"],
         methods=given["methods"],
+        patterns=given["patterns"],
         machines=given["machines"],
     )
     for row in plan.rows:

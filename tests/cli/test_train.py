@@ -45,6 +45,7 @@ configs = st.builds(
     pattern=st.sampled_from(["element", "8x8", "channel"]),
     criterion=st.sampled_from(["magnitude", "ema-magnitude"]),
     distribution=st.sampled_from(["erk", "uniform"]),
+    allocation=st.sampled_from(["global", "erk", "uniform"]),
     exchange=st.floats(0.5, 1),
     exchange_final=st.floats(0, 0.5),
     gap=st.floats(0, 0.9),

@@ -39,6 +39,8 @@ def test_a_row_becomes_its_training(rows: ModuleType) -> None:
     config = plan.config(plan.only(["byol-scp-8x8-0.9-s2"])[0], "cifar10:somewhere")
     assert (config.framework, config.method, config.pattern) == ("byol", "scp", "8x8")
     assert (config.sparsity, config.seed, config.data, config.gap) == (0.9, 2, "cifar10:somewhere", 0.3)
+    assert config.allocation == "uniform"
+    assert plan.config(plan.only(["byol-scp-element-0.9-s2"])[0], "cifar10:x").allocation == "global"
     assert plan.config(plan.only(["simclr-dense-s1"])[0], "cifar10:x").sparse_plan is None
 
 
@@ -46,7 +48,7 @@ def test_a_row_becomes_its_training(rows: ModuleType) -> None:
     ("written", "words"),
     [
         ("data: [", "cannot be read as YAML"),
-        ("- 1", "expected the keys data, training, methods, machines, rows, and no other"),
+        ("- 1", "expected the keys data, training, methods, patterns, machines, rows, and no other"),
         ("rows: null", "rows is a NoneType, expected a list"),
         ("rows: [{frameworks: [simclr]}]", r"rows\[0\] needs a list for each of frameworks, methods"),
         ("methods: {}", "the method 'dense' of a row is missing under methods"),

@@ -97,7 +97,7 @@ def test_a_start_is_exact_random_repeatable_and_nested(pattern: str) -> None:
     for density in (0.5, 0.75):
         for seed in (0, 0, 1):
             branch = MaskedBranch(layers, seed=seed)
-            branch.start({"a": density, "b": density}, found)
+            branch.start(density, "uniform", found)
             for mask in branch.masks.values():
                 units = len(found.unit_scores(mask.float()))
                 removed = mask.numel() / units * found.removed

@@ -18,6 +18,7 @@ from accelsim.sparsity import (
     sparse_layers,
     total_sparsity,
 )
+from accelsim.sparsity.densities import DENSITIES
 
 ELEMENT, MAGNITUDE = find_pattern("element"), CRITERIA["magnitude"]
 SCHEDULE = CubicSchedule(start=2, end=12, final_density=0.3, every=5)
@@ -58,6 +59,27 @@ def test_exactly_the_smallest_weights_of_all_layers_go(
         assert magnitudes[kept].min() >= magnitudes[~kept].max()
     for layer, weight, mask in zip(list(model)[1:], weights, branch.masks.values(), strict=True):
         assert torch.equal(layer.weight, torch.where(mask, weight, torch.zeros_like(weight)))
+
+
+@pytest.mark.parametrize("allocation", ["uniform", "erk"])
+@pytest.mark.parametrize("pattern", ["element", "2:4", "4x4", "channel"])
+def test_an_allocation_gives_each_layer_its_share_and_ranks_inside(allocation: str, pattern: str) -> None:
+    torch.manual_seed(0)
+    found = find_pattern(pattern)
+    layers = {"small": nn.Conv2d(8, 16, 3), "large": nn.Conv2d(16, 32, 3)}
+    layers["large"].weight.data *= 1e-3  # one ranking would take all from here
+    branch = MaskedBranch(layers, allocation=allocation)
+    pruned = {name: torch.zeros(layer.weight.shape, dtype=torch.bool) for name, layer in layers.items()}
+    for sparsity in (0.1, 0.3, 0.5):
+        branch.prune(sparsity, found, MAGNITUDE, step=0)
+        shapes = {name: tuple(mask.shape) for name, mask in branch.masks.items()}
+        shares = DENSITIES[allocation](shapes, 1 - sparsity, 1 - found.removed)
+        for name, mask in branch.masks.items():
+            units = len(found.unit_scores(mask.float()))
+            removed = mask.numel() / units * found.removed
+            assert int((~mask).sum()) == round((1 - shares[name]) / found.removed * units) * removed
+            assert not (mask & pruned[name]).any()
+            pruned[name] = ~mask
 
 
 @settings(deadline=None)

@@ -19,6 +19,7 @@ from accelsim.ssl.config import TrainConfig
         ("method", "magic"),
         ("criterion", "luck"),
         ("distribution", "even"),
+        ("allocation", "fair"),
         ("initial_density", 0.1),
         ("exchange", 1.5),
         ("gap", 1.0),
