@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from itertools import combinations, product
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from accelsim.errors import TrainingError
+from accelsim.sparsity.transposable import best_masks
+
+_LARGEST = 64
+"""Largest M of a transposable pattern: time grows with M."""
 
 
 class NofM:
@@ -73,34 +74,33 @@ class NofM:
 class TransposableNofM:
     """M x M blocks of output by input channels at a kernel position; a pruned one keeps N in each row and each column.
 
-    So N:M holds for forward and for input_grad, which reads the weight transposed. The mask of a block is the best one:
-    all 0/1 matrices with N ones in each row and column are tried (90 for 2:4, 24 for 1:4 and 3:4), which is exact,
-    never infeasible, and a single matrix product for a whole layer. Above M = 4 they are too many. Blocks at a ragged
-    edge keep at most N in each row and column.
+    So N:M holds for forward and for input_grad, which reads the weight transposed. The mask of a block is the best one,
+    see `best_masks`. Blocks at a ragged edge keep at most N in each row and column.
 
     Raises:
-        TrainingError: not 0 < N < M <= 4.
+        TrainingError: not 0 < N < M <= 64.
     """
 
     exchanges = False
 
     def __init__(self, n: int, m: int) -> None:
-        if not 0 < n < m <= 4:
-            raise TrainingError(f"transposable-{n}:{m} makes no pattern, expected N:M with 0 < N < M <= 4")
+        if not 0 < n < m <= _LARGEST:
+            raise TrainingError(f"transposable-{n}:{m} makes no pattern, expected N:M with 0 < N < M <= {_LARGEST}")
         self.n, self.m = n, m
         self.removed = 1 - n / m
 
     def unit_scores(self, scores: Tensor) -> Tensor:
         """Return the mean score of the elements that a block would lose."""
         blocks = self._blocks(scores)
-        best = (blocks @ self._choices.to(blocks).T).max(1).values
-        return (blocks.sum(1) - best) / (self.m * (self.m - self.n))
+        lost = blocks.masked_fill(best_masks(blocks, self.n), 0)
+        return lost.sum((1, 2)) / (self.m * (self.m - self.n))
 
     def element_mask(self, kept: Tensor, scores: Tensor) -> Tensor:
         """Return all elements of the kept blocks and the best mask of every other."""
         blocks = self._blocks(scores)
-        chosen = self._choices.to(blocks.device)[(blocks @ self._choices.to(blocks).T).argmax(1)]
-        return self._unblock(chosen | kept[:, None], scores)
+        chosen = torch.ones_like(blocks, dtype=torch.bool)
+        chosen[~kept] = best_masks(blocks[~kept], self.n)
+        return self._unblock(chosen, scores)
 
     def regrow(self, mask: Tensor, worth: Tensor, gain: Tensor, share: float) -> Tensor:
         """Refuse: no single weight of a block can go or come without breaking a row or a column."""
@@ -108,21 +108,14 @@ class TransposableNofM:
             f"transposable-{self.n}:{self.m} cannot exchange single weights: prune it with gmp, or regrow N:M"
         )
 
-    @cached_property
-    def _choices(self) -> Tensor:
-        """All masks of a block, bool [masks, M * M]."""
-        rows = [[float(i in kept) for i in range(self.m)] for kept in combinations(range(self.m), self.n)]
-        masks = torch.tensor(list(product(rows, repeat=self.m)))
-        return masks[(masks.sum(1) == self.n).all(1)].flatten(1).bool()
-
     def _blocks(self, values: Tensor) -> Tensor:
-        """Return [blocks, M * M]; what is missing at an edge is 0."""
+        """Return [blocks, M, M]; what is missing at an edge is 0."""
         c_out, c_in, *_ = values.shape
         m = self.m
         padded = functional.pad(values.reshape(c_out, c_in, -1), (0, 0, 0, -c_in % m, 0, -c_out % m))
         rows, columns, positions = padded.shape
         grid = padded.reshape(rows // m, m, columns // m, m, positions)
-        return grid.permute(0, 2, 4, 1, 3).reshape(-1, m * m)
+        return grid.permute(0, 2, 4, 1, 3).reshape(-1, m, m)
 
     def _unblock(self, blocks: Tensor, like: Tensor) -> Tensor:
         c_out, c_in, *_ = like.shape

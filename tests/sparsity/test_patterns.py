@@ -160,7 +160,9 @@ def test_regrowing_takes_the_largest_gains_and_may_take_back_what_it_dropped() -
     assert after.tolist() == [[True, True, False, True, True, False]]
 
 
-@pytest.mark.parametrize("name", ["elements", "2:2", "0:4", "4:2", "transposable-4:8", "0x4", "8x0", "x", "2:4:8", ""])
+@pytest.mark.parametrize(
+    "name", ["elements", "2:2", "0:4", "4:2", "transposable-4:4", "transposable-64:128", "0x4", "8x0", "x", "2:4:8", ""]
+)
 def test_names_that_make_no_pattern_are_refused(name: str) -> None:
     with pytest.raises(TrainingError, match="pattern"):
         find_pattern(name)
