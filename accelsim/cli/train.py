@@ -51,6 +51,9 @@ def train(
     gate_channels: Annotated[int, typer.Option(help="Output channels that share a gate; 0: no gates.")] = 0,
     gate_threshold: Annotated[float, typer.Option(help="Where the gates' thresholds start, in deviations.")] = 0.0,
     second_gate_threshold: Annotated[float, typer.Option(help="The same for the second branch.")] = 0.0,
+    gradient_sparsity: Annotated[
+        float, typer.Option(help="Share of output gradients below stochastic pruning's threshold; 0: none pruned.")
+    ] = 0.0,
     learning_rate: Annotated[float, typer.Option(help="AdamW's; falls to 0 along half a cosine.")] = 1e-3,
     weight_decay: Annotated[float, typer.Option(help="AdamW's.")] = 1e-4,
     temperature: Annotated[float, typer.Option(help="Of SimCLR's and MoCo's loss.")] = 0.2,
@@ -115,6 +118,7 @@ def train(
         gate_channels=gate_channels,
         gate_threshold=gate_threshold,
         second_gate_threshold=second_gate_threshold,
+        gradient_sparsity=gradient_sparsity,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         temperature=temperature,

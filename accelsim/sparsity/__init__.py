@@ -10,7 +10,7 @@ from accelsim.sparsity.criteria import CRITERIA, Criterion, find_criterion
 from accelsim.sparsity.densities import DENSITIES, erk_densities, uniform_densities
 from accelsim.sparsity.gating import GatedConv2d, apply_gates
 from accelsim.sparsity.gmp import GMP
-from accelsim.sparsity.gradient_pruning import prune_gradient, prune_output_gradients
+from accelsim.sparsity.gradient_pruning import PrunedGradients, prune_gradient, prune_output_gradients
 from accelsim.sparsity.granet import GraNet
 from accelsim.sparsity.masked_branch import MaskedBranch
 from accelsim.sparsity.masks import (
@@ -48,6 +48,7 @@ __all__ = [
     "MaskedBranch",
     "OneShot",
     "Pattern",
+    "PrunedGradients",
     "RigL",
     "Schedule",
     "SparsePlan",

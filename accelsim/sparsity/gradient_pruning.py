@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
@@ -35,7 +36,31 @@ def prune_gradient(gradient: Tensor, share: float) -> Tensor:
     return torch.where(size >= threshold, gradient, torch.where(up, gradient.sign() * threshold, 0.0))
 
 
-def prune_output_gradients(layers: Iterable[nn.Module], share: float) -> list[RemovableHandle]:
+@dataclass
+class PrunedGradients:
+    """What `prune_output_gradients` did so far.
+
+    Attributes:
+        elements: of all gradients pruned.
+        nonzeros: those that were left.
+    """
+
+    elements: int = 0
+    nonzeros: int = 0
+    _handles: list[RemovableHandle] = field(default_factory=list)
+
+    @property
+    def density(self) -> float:
+        """Share of elements left; NaN before the first backward."""
+        return self.nonzeros / self.elements if self.elements else math.nan
+
+    def remove(self) -> None:
+        """Prune no gradients from here on."""
+        for handle in self._handles:
+            handle.remove()
+
+
+def prune_output_gradients(layers: Iterable[nn.Module], share: float) -> PrunedGradients:
     """Prune the gradient at the output of layers from here on; batch norm's dense gradients get zeros again.
 
     Both gradients that a layer computes from it, its input's and its weight's, see the pruned one.
@@ -45,16 +70,24 @@ def prune_output_gradients(layers: Iterable[nn.Module], share: float) -> list[Re
         share: see `prune_gradient`.
 
     Returns:
-        Handles whose `remove()` ends it.
+        The counts of what is left, whose `remove()` ends it.
 
     Raises:
         TrainingError: a share outside [0, 1).
     """
     if not 0 <= share < 1:
         raise TrainingError(f"a share of {share} of the gradients is to be pruned, expected 0 to below 1")
+    pruned = PrunedGradients()
+
+    def prune(gradient: Tensor) -> Tensor:
+        left = prune_gradient(gradient, share)
+        pruned.elements += left.numel()
+        pruned.nonzeros += int(left.count_nonzero())
+        return left
 
     def hook(_layer: nn.Module, _inputs: Any, output: Tensor) -> None:
         if output.requires_grad:
-            output.register_hook(lambda gradient: prune_gradient(gradient, share))
+            output.register_hook(prune)
 
-    return [layer.register_forward_hook(hook) for layer in layers]
+    pruned._handles += [layer.register_forward_hook(hook) for layer in layers]
+    return pruned

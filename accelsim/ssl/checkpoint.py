@@ -10,7 +10,7 @@ from torch import Tensor
 
 from accelsim.errors import TrainingError
 
-VERSION = 2
+VERSION = 3
 
 
 class Checkpoint(TypedDict):
@@ -23,6 +23,7 @@ class Checkpoint(TypedDict):
         losses: of every step done, float64 [step].
         mask_updates: the fields of every `sparsity.MaskUpdate` so far.
         flops: of all steps done, dense and masked.
+        pruned_gradients: elements of all gradients pruned, and those that were left.
         untrained_knn: accuracy before the first step.
         model, optimizer: state dictionaries.
         rng: PyTorch's global generator on the CPU, for layers that draw (dropout).
@@ -34,6 +35,7 @@ class Checkpoint(TypedDict):
     losses: Tensor
     mask_updates: list[tuple[Any, ...]]
     flops: tuple[int, int]
+    pruned_gradients: tuple[int, int]
     untrained_knn: float
     model: dict[str, Any]
     optimizer: dict[str, Any]
@@ -61,8 +63,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise TrainingError(
             f"{path} is no readable checkpoint ({type(error).__name__}): remove it or start anew"
         ) from None
+    if isinstance(loaded, dict) and loaded.get("version", VERSION) != VERSION:
+        raise TrainingError(f"{path} has checkpoint version {loaded['version']}, this accelsim reads version {VERSION}")
     if not isinstance(loaded, dict) or set(loaded) != set(Checkpoint.__annotations__):
         raise TrainingError(f"{path} is not a checkpoint of accelsim train")
-    if loaded["version"] != VERSION:
-        raise TrainingError(f"{path} has checkpoint version {loaded['version']}, this accelsim reads version {VERSION}")
     return cast(Checkpoint, loaded)

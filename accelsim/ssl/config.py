@@ -33,6 +33,9 @@ class TrainConfig:
         gate_threshold, second_gate_threshold: where the thresholds of the two branches start.
         initial_density, distribution, allocation, exchange, exchange_final, gap: of some methods, see
             `sparsity.SparsePlan`.
+        gradient_sparsity: share of the gradients at the outputs of the encoder's layers (all but the first convolution)
+            that lie below the threshold of stochastic pruning, see `sparsity.prune_gradient`: fewer become zero. 0
+            prunes none.
         learning_rate, weight_decay: AdamW's; the learning rate falls to 0 along half a cosine.
         temperature: SimCLR's and MoCo's; 0.2 separates the few images of a small batch better than 0.5.
         momentum: of MoCo's key encoder, and of BYOL's target at the first step; published values (0.999, 0.996) are for
@@ -69,6 +72,7 @@ class TrainConfig:
     gate_channels: int = 0
     gate_threshold: float = 0.0
     second_gate_threshold: float = 0.0
+    gradient_sparsity: float = 0.0
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     temperature: float = 0.2
@@ -114,6 +118,8 @@ class TrainConfig:
         for name in ("gate_threshold", "second_gate_threshold"):
             if not math.isfinite(getattr(self, name)):
                 raise TrainingError(f"{name} is {getattr(self, name)}, expected a number")
+        if not 0 <= self.gradient_sparsity < 1:
+            raise TrainingError(f"gradient_sparsity is {self.gradient_sparsity}, expected a share from 0 to below 1")
         if not 0 <= self.gap < 1:
             raise TrainingError(f"gap is {self.gap}, expected 0 to below 1")
         if (plan := self.sparse_plan) is not None:

@@ -89,6 +89,7 @@ def results(
             "branches": list(updates[-1].sparsity) if (updates := training.mask_updates) else [training.sparsity],
             "layers": sparsity_by_layer(training.model),
         },
+        **({} if (pruned := training.pruned_gradients) is None else {"gradient_density": pruned.density}),
         "traces": traces,
     }
 

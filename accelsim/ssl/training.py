@@ -9,7 +9,15 @@ import numpy as np
 import torch
 
 from accelsim.errors import TrainingError
-from accelsim.sparsity import MaskUpdate, Sparsifier, apply_gates, build_sparsifier, sparse_layers, total_sparsity
+from accelsim.sparsity import (
+    MaskUpdate,
+    Sparsifier,
+    apply_gates,
+    build_sparsifier,
+    prune_output_gradients,
+    sparse_layers,
+    total_sparsity,
+)
 from accelsim.ssl.augment import Augmentation
 from accelsim.ssl.checkpoint import VERSION, Checkpoint
 from accelsim.ssl.config import TrainConfig
@@ -41,6 +49,7 @@ class Training:
         initial_sparsity: before the first step, where masks start at random.
         losses: of every step done.
         flops: of all steps done.
+        pruned_gradients: counts of what stochastic pruning left of them in all steps done, None without it.
         untrained_knn: k-NN accuracy of the encoder before the first step.
 
     Raises:
@@ -69,6 +78,9 @@ class Training:
             follower = self.model.momentum_encoder
             offline = None if follower is None else sparse_layers(follower)
             self.sparsifier = build_sparsifier(plan, sparse_layers(encoder), offline)
+        self.pruned_gradients = None
+        if share_below := config.gradient_sparsity:
+            self.pruned_gradients = prune_output_gradients(sparse_layers(encoder).values(), share_below)
         self.initial_sparsity = self.sparsity
         self.optimizer = torch.optim.AdamW(
             [parameter for parameter in self.model.parameters() if parameter.requires_grad],
@@ -147,6 +159,7 @@ class Training:
             "losses": torch.tensor(self.losses, dtype=torch.float64),
             "mask_updates": [astuple(update) for update in self.mask_updates],
             "flops": (self.flops.dense, self.flops.masked),
+            "pruned_gradients": (pruned.elements, pruned.nonzeros) if (pruned := self.pruned_gradients) else (0, 0),
             "untrained_knn": self.untrained_knn,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -176,6 +189,8 @@ class Training:
         torch.set_rng_state(state["rng"])
         self.step, self.losses = state["step"], state["losses"].tolist()
         self.flops = StepFlops(*state["flops"])
+        if self.pruned_gradients is not None:
+            self.pruned_gradients.elements, self.pruned_gradients.nonzeros = state["pruned_gradients"]
         self.mask_updates[:] = [MaskUpdate(*fields) for fields in state["mask_updates"]]
         self.untrained_knn = state["untrained_knn"]
 

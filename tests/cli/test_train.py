@@ -52,6 +52,7 @@ configs = st.builds(
     gate_channels=st.integers(0, 16),
     gate_threshold=st.floats(-2, 2),
     second_gate_threshold=st.floats(-2, 2),
+    gradient_sparsity=st.floats(0, 0.99),
     learning_rate=st.floats(1e-6, 1),
     weight_decay=st.floats(0, 1),
     framework=st.sampled_from(list(FRAMEWORKS)),

@@ -51,17 +51,21 @@ def test_the_trace_shows_the_zeros_behind_batch_norm(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.BatchNorm2d(4))
     densities = []
-    handles = []
+    pruned = None
     for name in ("without", "with", "again without"):
         if name == "with":
-            handles = prune_output_gradients([model[0], model[3]], 0.9)
+            pruned = prune_output_gradients([model[0], model[3]], 0.9)
         with Tracer(model, tmp_path / f"{name}.pkl"):
             model(torch.randn(4, 3, 9, 9)).square().mul(torch.randn(4, 4, 5, 5)).sum().backward()
         densities.append([op.grad_output.mean() for op in TraceReader(tmp_path / f"{name}.pkl")])  # type: ignore[union-attr]
-        for handle in handles:
-            handle.remove()
+        if pruned is not None:
+            pruned.remove()
     assert densities[0] == densities[2] == [1.0, 1.0]
     assert all(0.3 < density < 0.7 for density in densities[1])
+    assert pruned is not None
+    sizes = [4 * 8 * 7 * 7, 4 * 4 * 5 * 5]
+    assert pruned.elements == sum(sizes)
+    assert pruned.nonzeros == round(sum(size * density for size, density in zip(sizes, densities[1], strict=True)))
 
 
 def test_impossible_shares_are_refused() -> None:

@@ -23,6 +23,8 @@ from accelsim.ssl.config import TrainConfig
         ("initial_density", 0.1),
         ("exchange", 1.5),
         ("gap", 1.0),
+        ("gradient_sparsity", 1.0),
+        ("gradient_sparsity", -0.1),
         ("gate_channels", -1),
         ("gate_threshold", math.nan),
         ("steps", 0),

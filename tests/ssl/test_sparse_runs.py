@@ -127,6 +127,42 @@ def test_gated_runs_count_open_outputs_and_resume(framework: str, tmp_path: Path
     assert (half.losses, half.flops) == (again.losses, again.flops)
 
 
+@pytest.mark.parametrize("framework", ["simclr", "byol"])
+def test_runs_with_pruned_gradients_record_their_zeros_and_resume(
+    framework: str, tmp_path: Path, tiny_data: ImageSet
+) -> None:
+    config = replace(TINY, framework=framework, gradient_sparsity=0.9)
+    found = train(config, tmp_path / "out", Recording(tmp_path / "run.pkl", every=1))
+    left, elements = 0, 0
+    for op in open_trace(tmp_path / "run.pkl"):
+        gradient = op.masks.get("grad_output")
+        if op.name == "encoder.conv1" and gradient is not None:
+            assert gradient.nonzeros == gradient.size
+        if not op.name.startswith("encoder.layer") or gradient is None:
+            continue
+        left, elements = left + gradient.nonzeros, elements + gradient.size
+    assert found["gradient_density"] == left / elements
+    assert 0.3 < found["gradient_density"] < 0.7
+    half = Training(config, tiny_data)
+    for _ in range(3):
+        half.advance()
+    state = copy.deepcopy(half.state())
+    for _ in range(3):
+        half.advance()
+    again = Training(config, tiny_data)
+    again.load_state(state)
+    for _ in range(3):
+        again.advance()
+    assert half.losses == again.losses
+    assert half.state()["pruned_gradients"] == again.state()["pruned_gradients"]
+    assert half.pruned_gradients is not None
+    assert half.pruned_gradients.density == found["gradient_density"]
+
+
+def test_dense_gradients_are_not_counted(tmp_path: Path, tiny_data: ImageSet) -> None:
+    assert "gradient_density" not in train(TINY, tmp_path)
+
+
 def test_a_run_of_one_branch_leaves_the_other_cells_empty(tmp_path: Path, tiny_data: ImageSet) -> None:
     train(TINY, tmp_path)
     (first, *_) = csv.DictReader((tmp_path / "masks.csv").open())
