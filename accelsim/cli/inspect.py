@@ -102,6 +102,10 @@ def _meta_table(summary: TraceSummary) -> Table:
     table = _table("key", "value", left=2)
     for key, value in summary.meta.items():
         table.add_row(_text(key), _text(value if isinstance(value, str) else repr(value)))
+    if (run := summary.training) is not None:
+        growth, updates = len(run.growth_steps), len(run.mask_updates)
+        seen = f"steps {run.first_step} to {run.end_step - 1}"
+        table.add_row("training", f"{seen}, {growth} that grow weights by gradient, {updates} mask updates")
     return table
 
 

@@ -64,6 +64,9 @@ def train(
     threads: Annotated[int, typer.Option(help="Of PyTorch.")] = 1,
     record: Annotated[Path | None, typer.Option(help="Trace to write, for example traces.pkl.")] = None,
     record_every: Annotated[int, typer.Option(help="Record every Nth step.")] = 100,
+    record_growth: Annotated[
+        bool, typer.Option(help="Beside each, record the next step that grows weights by gradient, if any.")
+    ] = True,
     record_start: Annotated[int, typer.Option(help="First step to record.")] = 0,
     record_stop: Annotated[int | None, typer.Option(help="Record no step from here on.")] = None,
     zero_as: Annotated[
@@ -128,11 +131,15 @@ def train(
         seed=seed,
         threads=threads,
     )
-    if record is None and (record_every, record_start, record_stop, zero_as) != (100, 0, None, "exact"):
-        raise TrainingError("--record-every, --record-start, --record-stop and --zero-as need --record FILE")
+    recorded = record_every, record_growth, record_start, record_stop, zero_as
+    if record is None and recorded != (100, True, 0, None, "exact"):
+        raise TrainingError(
+            "--record-every, --no-record-growth, --record-start, --record-stop and --zero-as need --record FILE"
+        )
     recording = None
     if record is not None:
-        recording = Recording(record, record_every, record_start, record_stop, parse_zero_as(zero_as))
+        zeros = parse_zero_as(zero_as)
+        recording = Recording(record, record_every, record_start, record_stop, zeros, growth_steps=record_growth)
     console, speaks = Console(stderr=True), is_first()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not (console.is_terminal and speaks)) as progress:

@@ -86,6 +86,11 @@ CRITERIA: dict[str, Criterion] = {
 }
 
 
+def words_read(criterion: Criterion) -> int:
+    """Return how many numbers are read to judge one weight: none by chance, else the weight, average or gradient."""
+    return 0 if criterion is random else 1
+
+
 def find_criterion(name: str) -> Criterion:
     """Return a criterion by name.
 

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from accelsim.errors import TrainingError
 from accelsim.sparsity.branch import BranchIndex
-from accelsim.sparsity.criteria import Criterion, Evidence
+from accelsim.sparsity.criteria import Criterion, Evidence, words_read
 from accelsim.sparsity.densities import DENSITIES
 from accelsim.sparsity.masks import WeightMask, apply_masks
 from accelsim.sparsity.patterns import Pattern
+from accelsim.tracing.annotations import Selection, is_heard, note_growth_step, note_selection
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 EMA = 0.99
@@ -86,7 +87,7 @@ class MaskedBranch:
                 part.average.lerp_(size, 1 - EMA)
 
     def want_gradients(self) -> None:
-        """Have the next backward keep dense gradients.
+        """Have the next backward keep dense gradients, and tell a tracer so.
 
         Raises:
             TrainingError: those kept the last time were never taken.
@@ -98,6 +99,7 @@ class MaskedBranch:
             )
         for part in self.parts.values():
             part.dense_gradients, part.dense_gradient = True, None
+        note_growth_step()
 
     def take_gradients(self) -> dict[str, Tensor]:
         """Return the dense gradients of the backward since `want_gradients` and keep no more.
@@ -161,6 +163,7 @@ class MaskedBranch:
             TrainingError: a share outside [0, 1], or more than the pattern can remove.
         """
         share = _share_of_units(sparsity, pattern)
+        before = self._heard_masks()
         scores = [
             score.masked_fill(~mask, PRUNED)
             for score, mask in zip(self.scores(criterion, step, gradients), self._masks_output_first(), strict=True)
@@ -176,6 +179,8 @@ class MaskedBranch:
             ]
         for mask, whole, score in zip(self._masks_output_first(), parts, scores, strict=True):
             mask.copy_(pattern.element_mask(whole, score))
+        living = sum(int(mask.sum()) for mask in before)  # what is pruned stays so unread
+        self._tell(before, living, living * words_read(criterion))
 
     def start(self, density: float, distribution: str, pattern: Pattern) -> None:
         """Prune at random, in each layer exactly round((1 - its density) / pattern.removed * units) units.
@@ -210,16 +215,43 @@ class MaskedBranch:
         gradients: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Exchange a share of the living weights in each layer: by `criterion` they go, by `growth` others come."""
+        before = self._heard_masks()
         worth, gain = self.scores(criterion, step, gradients), self.scores(growth, step, gradients)
         for mask, old, new in zip(self._masks_output_first(), worth, gain, strict=True):
             mask.copy_(pattern.regrow(mask.clone(), old, new, share))
+        living = [int(mask.sum()) for mask in before]
+        dead = sum(mask.numel() for mask in before) - sum(living) + sum(int(share * number) for number in living)
+        words = sum(living) * words_read(criterion) + dead * words_read(growth)
+        self._tell(before, sum(living) + dead, words)
 
     def choose(self, pattern: Pattern) -> None:
         """Thin out every unit by the magnitude of the dense weights behind the masks (top N of M, afresh)."""
+        before = self._heard_masks()
         for mask, (name, weight) in zip(self._masks_output_first(), self.stored.items(), strict=True):
             scores = self._output_first(name, weight.abs())
             kept = torch.zeros_like(pattern.unit_scores(scores), dtype=torch.bool)
             mask.copy_(pattern.element_mask(kept, scores))
+        every = sum(mask.numel() for mask in before)
+        self._tell(before, every, every)
+
+    def _heard_masks(self) -> list[Tensor]:
+        """Copies of the masks ahead of a selection, none if nobody will hear of it."""
+        return [mask.clone() for mask in self.masks.values()] if is_heard() else []
+
+    def _tell(self, before: list[Tensor], judged: int, words: int) -> None:
+        """Tell a tracer of a selection, given the masks before it."""
+        if not before:
+            return
+        pairs = list(zip(before, self.masks.values(), strict=True))
+        note_selection(
+            Selection(
+                judged=judged,
+                words_read=words,
+                mask_bits=sum(old.numel() for old in before),
+                pruned=sum(int((old & ~new).sum()) for old, new in pairs),
+                grown=sum(int((new & ~old).sum()) for old, new in pairs),
+            )
+        )
 
     def _densities(self, distribution: str, density: float, pattern: Pattern) -> dict[str, float]:
         shapes = {name: tuple(mask.shape) for name, mask in self.masks.items()}

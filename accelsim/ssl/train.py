@@ -35,6 +35,7 @@ class Recording:
             NAME.part3.pkl and so on.
         every, start, stop: record every Nth step from `start` up to, not including, `stop` (None: the end).
         zero_as: what counts as zero, see `accelsim.Tracer`.
+        growth_steps: where weights grow by gradient, record growth steps beside the others, see `accelsim.Tracer`.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Recording:
     start: int = 0
     stop: int | None = None
     zero_as: str | float | dict[str, str | float] = "exact"
+    growth_steps: bool = True
 
     @property
     def options(self) -> list[str]:
@@ -54,7 +56,8 @@ class Recording:
             if isinstance(self.zero_as, dict)
             else self.zero_as
         )
-        return [part for name, value in values.items() for part in (option(name), str(value))]
+        named = [part for name, value in values.items() for part in (option(name), str(value))]
+        return named if self.growth_steps else [*named, "--no-record-growth"]
 
     def part(self, resumed: bool) -> Path:
         """Return the file to write, of several processes' files the common name.
@@ -182,6 +185,7 @@ def _recorder(
         every=recording.every,
         start=recording.start,
         stop=recording.stop,
+        growth_steps=recording.growth_steps,
         first_step=training.step,
         zero_as=cast("ZeroAsSetting", recording.zero_as),  # checked by the tracer
         meta={

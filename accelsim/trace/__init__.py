@@ -13,6 +13,7 @@ from accelsim.trace.chain import TraceChain, open_traces
 from accelsim.trace.entry import Entry, MaskEntry
 from accelsim.trace.reader import TraceReader, open_trace
 from accelsim.trace.record import MASK_NAMES, Kind, OpTrace
+from accelsim.trace.training_run import MaskWork, TrainingRun
 from accelsim.trace.writer import TraceWriter
 
 __all__ = [
@@ -21,10 +22,12 @@ __all__ = [
     "Entry",
     "Kind",
     "MaskEntry",
+    "MaskWork",
     "OpTrace",
     "TraceChain",
     "TraceReader",
     "TraceWriter",
+    "TrainingRun",
     "open_trace",
     "open_traces",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 from accelsim.errors import TraceError
 from accelsim.trace.reader import TraceReader, open_trace
 from accelsim.trace.record import OpTrace
+from accelsim.trace.training_run import TrainingRun
 
 
 class TraceChain:
@@ -24,7 +25,9 @@ class TraceChain:
 
     Attributes:
         paths: the files.
-        meta: the first file's metadata, with the operations that any of them left out (`unlowered`).
+        meta: the first file's metadata, with the operations that any of them left out (`unlowered`) and what all of
+            them together say of the run (`training`, see `TrainingRun.joined`).
+        all_layers: whether no layer was left out by a selection.
         complete: whether all files are.
 
     Raises:
@@ -45,6 +48,12 @@ class TraceChain:
         for reader in reversed(self.readers):
             unlowered |= reader.meta.get("unlowered") or {}
         self.meta: dict[str, Any] = {**readers[0].meta, "unlowered": unlowered}
+        self.meta.pop("training", None)
+        runs = [TrainingRun.from_meta(reader.meta) for reader in self.readers]
+        known = [run for run in runs if run is not None]
+        if len(known) == len(runs) and (joined := TrainingRun.joined(known)) is not None:
+            self.meta["training"] = joined.plain()
+        self.all_layers = all(reader.all_layers for reader in self.readers)
         self.complete = all(reader.complete for reader in readers)
 
     def __len__(self) -> int:

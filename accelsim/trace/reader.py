@@ -55,6 +55,7 @@ class TraceReader:
         meta: metadata; the initial one if the writer was killed.
         complete: False if the writer was killed: the records are those it had completed.
         records_in_file: number of records, also of a selection of them.
+        all_layers: whether no layer was left out by `select`.
         format_version, accelsim_version: of the writer.
 
     Raises:
@@ -65,11 +66,13 @@ class TraceReader:
     meta: dict[str, Any]
     complete: bool
     records_in_file: int
+    all_layers: bool
     format_version: int
     accelsim_version: str
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self.all_layers = True
         with _opened(self.path) as file:
             size = os.fstat(file.fileno()).st_size
             self.meta = self._read_header(file, size)
@@ -153,6 +156,7 @@ class TraceReader:
             rows = [row for row in rows if row.step in wanted]
         view = copy.copy(self)
         view._rows = rows
+        view.all_layers = self.all_layers and (layers is None or chosen == set(names))
         return view
 
     def __getstate__(self) -> dict[str, Any]:

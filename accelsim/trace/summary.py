@@ -9,6 +9,7 @@ from typing import Any, get_args
 from accelsim.trace.entry import Entry, Pass
 from accelsim.trace.reader import TraceReader
 from accelsim.trace.record import MASK_NAMES, Kind, Pair
+from accelsim.trace.training_run import TrainingRun
 
 Shape = tuple[int, int, int, int]
 
@@ -80,6 +81,7 @@ class TraceSummary:
     layers: tuple[LayerSummary, ...]
     macs: Mapping[Pass, int]
     unlowered: tuple[UnloweredNote, ...]
+    training: TrainingRun | None
 
 
 def summarize(reader: TraceReader) -> TraceSummary:
@@ -102,7 +104,8 @@ def summarize(reader: TraceReader) -> TraceSummary:
         complete=reader.complete,
         records_in_file=reader.records_in_file,
         records=len(reader),
-        meta={key: value for key, value in reader.meta.items() if key != "unlowered"},
+        meta={key: value for key, value in reader.meta.items() if key not in ("unlowered", "training")},
+        training=TrainingRun.from_meta(reader.meta),
         steps=tuple(StepSummary(step, len(members), _macs(members)) for step, members in by_step.items()),
         layers=tuple(map(_layer, by_layer.values())),
         macs=_macs(entries),

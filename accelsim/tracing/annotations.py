@@ -1,7 +1,9 @@
-"""What a method knows and operations do not show: which outputs and which weight gradients nobody will use.
+"""What a method knows and operations do not show.
 
-A module that skips work on purpose says so here, and a tracer that is recording writes it into the operation's record
-(`output_needed`, `weight_grad_needed`). While nothing is recorded a note costs one comparison.
+Which outputs and which weight gradients nobody will use: a module that skips work on purpose says so here, and a tracer
+that is recording writes it into the operation's record (`output_needed`, `weight_grad_needed`). Which steps grow
+weights, and what an update of the masks looked at: a tracer keeps that of every step, recorded or not, for the trace's
+metadata. While nothing is recorded a note costs one comparison.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -23,11 +25,39 @@ class _Note(NamedTuple):
     needed: torch.Tensor
 
 
+class Selection(NamedTuple):
+    """One selection among weights: which of them go, or which come.
+
+    Attributes:
+        judged: weights compared with each other, or with a threshold.
+        words_read: numbers read to judge them (weights, averages, dense gradients); 0 where chance decides.
+        mask_bits: bits of the masks that were read and written anew.
+        pruned, grown: weights that lived before and do not now, and the reverse.
+    """
+
+    judged: int
+    words_read: int
+    mask_bits: int
+    pruned: int
+    grown: int
+
+
+class Listener(Protocol):
+    """A tracer between its first and its last step."""
+
+    def step_grows(self) -> None:
+        """The running step computes dense weight gradients."""
+
+    def masks_selected(self, selection: Selection) -> None:
+        """Masks changed ahead of the running step's forward or behind its backward."""
+
+
 class _Notes:
     """Notes on weights, by the address of their storage, which the weak reference keeps from being used again."""
 
     def __init__(self) -> None:
         self.recording = False
+        self.listener: Listener | None = None
         self.by_storage: dict[int, _Note] = {}
 
 
@@ -67,6 +97,31 @@ def needed_outputs(needed: torch.Tensor) -> Iterator[None]:
         yield
     finally:
         _OUTPUT.reset(token)
+
+
+def note_growth_step() -> None:
+    """Say that the step about to run computes the gradients of pruned weights too, so that some may grow by them.
+
+    To be called ahead of the step's forward pass: a tracer may decide to record the step.
+    """
+    if _NOTES.listener is not None:
+        _NOTES.listener.step_grows()
+
+
+def note_selection(selection: Selection) -> None:
+    """Say what an update of the masks looked at and did; several in one step add up."""
+    if _NOTES.listener is not None:
+        _NOTES.listener.masks_selected(selection)
+
+
+def is_heard() -> bool:
+    """Return whether a tracer listens, for notes that take some counting."""
+    return _NOTES.listener is not None
+
+
+def listen(listener: Listener | None) -> None:
+    """Let a tracer hear of growth steps and selections from here on; None: nobody."""
+    _NOTES.listener = listener
 
 
 def start_recording() -> None:

@@ -24,6 +24,7 @@ from accelsim.tracing import annotations as notes
 from accelsim.tracing.names import ModuleNames
 from accelsim.tracing.ranks import own_path, rank_and_size
 from accelsim.tracing.recorder import Recorder
+from accelsim.tracing.steps import RunLog, StepPlan, count
 from accelsim.tracing.unlowered import Unlowered
 from accelsim.tracing.zeros import ZeroAsSetting, Zeros
 
@@ -43,9 +44,13 @@ class Tracer:
         model: names come from its `named_modules()`; modules outside it are recorded under their class's name.
         path: the trace file, replaced if it exists. In a process group of several (`torchrun`), each process writes
             NAME.rank0.pkl, NAME.rank1.pkl, ... of NAME.pkl.
-        every: record every so many steps.
+        every: record every so many steps. Where a sparse method grows weights by gradient in some steps, the nearest
+            later step of the other kind is recorded beside each (see `growth_steps`).
         start: the first step to record.
         stop: the step at which to stop, not recorded itself; None means never.
+        growth_steps: record steps that grow weights by gradient as a kind of their own: behind each recorded step the
+            next one of the other kind, before `stop`, is recorded too. So up to twice as many steps are in the file
+            if weights grow by gradient, and no other ones if they do not.
         first_step: number of the step that runs when the block is entered (a resumed run goes on counting).
         zero_as: what counts as zero: "exact", "fp8_e5m2", "fp8_e4m3", "int8", a magnitude up to which a number is
             zero, or a dict of these by "weight", "activation", "gradient".
@@ -67,14 +72,16 @@ class Tracer:
         every: int = 1,
         start: int = 0,
         stop: int | None = None,
+        growth_steps: bool = True,
         first_step: int = 0,
         zero_as: ZeroAsSetting = "exact",
         meta: Mapping[str, Any] | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise TracingError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
-        self._steps = _steps(every, start, stop)
-        self._step = _count("first_step", first_step, 0)
+        self._plan = StepPlan(every, start, stop, growth_steps)
+        self._step = count("first_step", first_step, 0)
+        self._log = RunLog(self._step)
         self._zeros = Zeros.parse(zero_as)
         self._model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper
         self._path, self._meta = Path(path), dict(meta or {})
@@ -83,6 +90,7 @@ class Tracer:
         self._writer: TraceWriter | None = None
         self._recorder: Recorder | None = None
         self._on = False
+        self._records = False
         self._closed = True
 
     @property
@@ -103,6 +111,7 @@ class Tracer:
         self._recorded = 0
         self._ended_by_optimizer = False
         self._hook = register_optimizer_step_post_hook(self._optimizer_stepped)
+        notes.listen(self)
         self._begin()
         return self
 
@@ -113,16 +122,20 @@ class Tracer:
         Tracer._recording = None
         self._closed = True
         self._hook.remove()
+        notes.listen(None)
         self._turn_off()
         if os.getpid() != self._process:
             return
+        seen = self._step
         try:
             if kind is None:
                 self._end()
-            elif self._recorder is not None and self._recorder.records:
+                seen += self._has_records()  # a last step that no optimizer ended
+            elif self._has_records():
                 # calls whose backward is missing stay unwritten: they would look like a momentum encoder's
                 self._writer.meta["incomplete_step"] = self._step
         finally:
+            self._writer.meta["training"] = self._log.until(seen).plain()
             self._describe_outcome()
             self._writer.close()
         if kind is None:
@@ -143,6 +156,20 @@ class Tracer:
             self._begin()
         self._ended_by_optimizer = False
 
+    def step_grows(self) -> None:
+        """Hear that the running step grows weights by gradient (see `annotations.note_growth_step`)."""
+        if os.getpid() != self._process:
+            return
+        self._log.grows(self._step)
+        wanted = self._plan.grows(self._step)
+        if not self._has_records() and not self._nodes_made():  # of a step under way a part would be missing
+            self._record(wanted)
+
+    def masks_selected(self, selection: notes.Selection) -> None:
+        """Hear of an update of the masks (see `annotations.note_selection`)."""
+        if os.getpid() == self._process:
+            self._log.selected(self._step, selection)
+
     def _optimizer_stepped(self, *_: Any) -> None:
         if os.getpid() != self._process:
             return
@@ -158,29 +185,40 @@ class Tracer:
 
     def _anything_ran(self) -> bool:
         assert self._recorder is not None
+        return self._nodes_made() or (self._on and self._recorder.operations > 0)
+
+    def _nodes_made(self) -> bool:
         # every node of an autograd graph takes a number, so on steps not recorded this needs no hook
-        ran = torch._C._autograd._get_sequence_nr() != self._first_number
-        return ran or (self._on and self._recorder.operations > 0)
+        return bool(torch._C._autograd._get_sequence_nr() != self._first_number)
 
     def _begin(self) -> None:
-        assert self._recorder is not None
         self._first_number = torch._C._autograd._get_sequence_nr()
-        if self._step in self._steps:
-            self._recorder.begin_step(self._step)
-            if not self._on:
-                self._names.install()
-                notes.start_recording()
-                self._recorder.__enter__()  # type: ignore[no-untyped-call]
-                self._on = True
-        else:
+        self._record(self._plan.begins(self._step))
+
+    def _record(self, wanted: bool) -> None:
+        """Begin to record the running step, of which nothing has run, or do not."""
+        assert self._recorder is not None
+        self._records = wanted
+        if not wanted:
             self._turn_off()
+            return
+        self._recorder.begin_step(self._step)
+        if not self._on:
+            self._names.install()
+            notes.start_recording()
+            self._recorder.__enter__()  # type: ignore[no-untyped-call]
+            self._on = True
 
     def _end(self) -> None:
-        assert self._writer is not None
         assert self._recorder is not None
-        if self._step in self._steps:
+        if self._records:
             self._recorder.end_step()
-            self._recorded += self._recorder.records > 0
+        if self._has_records():
+            self._recorded += 1
+            self._plan.recorded(self._step)
+
+    def _has_records(self) -> bool:
+        return self._records and self._recorder is not None and self._recorder.records > 0
 
     def _describe_outcome(self) -> None:
         assert self._writer is not None
@@ -215,9 +253,10 @@ class Tracer:
             "command": shlex.join(sys.argv),
             "rank": rank_and_size()[0],
             "processes": rank_and_size()[1],
-            "every": self._steps.step,
-            "start": self._steps.start,
-            "stop": None if self._steps.stop == sys.maxsize else self._steps.stop,
+            "every": self._plan.planned.step,
+            "start": self._plan.planned.start,
+            "stop": None if self._plan.planned.stop == sys.maxsize else self._plan.planned.stop,
+            "growth_steps": self._plan.both_kinds,
             "zero_as": self._zeros.plain(),
             "dtype": "",
             "recorded_steps": 0,
@@ -225,15 +264,3 @@ class Tracer:
             "steps": 0,
             "unlowered": {},
         }
-
-
-def _steps(every: int, start: int, stop: int | None) -> range:
-    first = _count("start", start, 0)
-    last = sys.maxsize if stop is None else _count("stop", stop, first)
-    return range(first, last, _count("every", every, 1))
-
-
-def _count(name: str, value: int, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise TracingError(f"{name} is {value!r}, expected an integer of at least {least}")
-    return value

@@ -77,11 +77,12 @@ zeros = st.one_of(
     start=st.integers(0, 9),
     stop=st.none() | st.integers(1, 9),
     zero=zeros,
+    growth=st.booleans(),
     probe=st.booleans(),
 )
-def test_the_command_in_the_metadata_repeats_the_run(config, every, start, stop, zero, probe) -> None:
+def test_the_command_in_the_metadata_repeats_the_run(config, every, start, stop, zero, growth, probe) -> None:
     """Parsing the command that a run states gives the run's configuration and recording again."""
-    recording = Recording(Path("run.pkl"), every, start, stop, zero)
+    recording = Recording(Path("run.pkl"), every, start, stop, zero, growth)
     called = []
 
     def run(
@@ -130,6 +131,7 @@ def test_ctrl_c_leaves_a_checkpoint_that_another_run_cannot_take(tmp_path: Path)
 def test_mistakes_are_named(tmp_path: Path) -> None:
     for options, said in [
         (["--record-every", "5"], "need --record FILE"),
+        (["--no-record-growth"], "need --record FILE"),
         (["--data", "imagenet"], "expected photos or cifar10:DIR"),
         (["--data", f"cifar10:{tmp_path}"], "not CIFAR-10 in binary layout"),
         (["--arch", "vgg"], "expected one of resnet18"),
