@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from accelsim.hardware.model import Hardware
     from accelsim.pipeline import simulate
     from accelsim.results.result import Result
+    from accelsim.synth.generate import synthesize
     from accelsim.trace.bitmask import BitMask
     from accelsim.trace.reader import TraceReader, open_trace
     from accelsim.trace.record import OpTrace
@@ -38,6 +39,7 @@ _WHERE = {
     "Tracer": "tracing",
     "Result": "results.result",
     "simulate": "pipeline",
+    "synthesize": "synth.generate",
 }
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "load_hardware",
     "open_trace",
     "simulate",
+    "synthesize",
 ]
 
 

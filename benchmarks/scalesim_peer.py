@@ -16,7 +16,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from accelsim.validate.networks import PASS_NAMES, resnet18_cifar
+from accelsim.synth.networks import resnet18_cifar
+from accelsim.validate.networks import PASS_NAMES
 from accelsim.validate.scalesim import DATAFLOWS, Run, measure, read_table, runs_of, table_lines
 
 ARRAY = 32

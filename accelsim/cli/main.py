@@ -10,6 +10,7 @@ import typer
 from accelsim.cli.explain import explain
 from accelsim.cli.inspect import inspect
 from accelsim.cli.run import run
+from accelsim.cli.synth import synth
 from accelsim.cli.train import train
 from accelsim.cli.validate import validate_app
 from accelsim.errors import AccelsimError
@@ -25,6 +26,7 @@ app.command()(run)
 app.command()(explain)
 app.command()(inspect)
 app.command()(train)
+app.command()(synth)
 app.add_typer(validate_app)
 
 

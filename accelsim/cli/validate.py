@@ -53,7 +53,7 @@ def scalesim(
 
     from accelsim.errors import AccelsimError
     from accelsim.show.console import output_console
-    from accelsim.validate.networks import resnet18_cifar
+    from accelsim.synth.networks import resnet18_cifar
     from accelsim.validate.scalesim import DATAFLOWS, compare, is_installed
 
     every = resnet18_cifar()

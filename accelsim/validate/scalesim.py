@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Literal
 
 from accelsim.errors import AccelsimError
-from accelsim.validate.networks import PASS_NAMES, Gemm, Layer, PassName
+from accelsim.synth.topology import Layer
+from accelsim.validate.networks import PASS_NAMES, Gemm, PassName, dense_operation, gemms
 
 Dataflow = Literal["output_stationary", "weight_stationary", "input_stationary"]
 DATAFLOWS: tuple[Dataflow, ...] = ("output_stationary", "weight_stationary", "input_stationary")
@@ -58,13 +59,14 @@ def closed_form(rows: int, cols: int, dataflow: Dataflow, gemm: Gemm) -> int:
 
 
 def runs_of(rows: int, cols: int, dataflow: Dataflow, layer: Layer, which: PassName) -> list[Run]:
-    """Runs that a layer's pass takes; a forward pass goes in as a convolution."""
+    """Runs that a square layer's pass takes; a forward pass goes in as a convolution."""
     topology = "gemm"
     if which == "forward":
         # SCALE-Sim knows no padding and rounds output sizes up: it gets exactly the pixels that the outputs reach.
-        reached = (layer.output - 1) * layer.stride + layer.kernel
-        topology = f"conv {reached} {layer.kernel} {layer.c_in} {layer.c_out} {layer.stride}"
-    return [Run(rows, cols, dataflow, *gemm, topology) for gemm in layer.gemms(which)]
+        kernel, stride = layer.kernel[0], layer.stride[0]
+        reached = (layer.output[0] - 1) * stride + kernel
+        topology = f"conv {reached} {kernel} {layer.c_in} {layer.c_out} {stride}"
+    return [Run(rows, cols, dataflow, *gemm, topology) for gemm in gemms(layer, which)]
 
 
 def accelsim_cycles(rows: int, cols: int, dataflow: Dataflow, layer: Layer) -> dict[PassName, list[int]]:
@@ -75,7 +77,7 @@ def accelsim_cycles(rows: int, cols: int, dataflow: Dataflow, layer: Layer) -> d
 
     array = {"rows": rows, "cols": cols, "dataflow": dataflow, "interconnect": "systolic"}
     hw = Hardware.model_validate({"name": "systolic", "array": array})
-    operation = layer.operation()
+    operation = dense_operation(layer)
     return {which: [time_gemm(hw, gemm).cycles for gemm in lower(operation, which)] for which in PASS_NAMES}
 
 

@@ -11,8 +11,10 @@ from accelsim import OpTrace
 from accelsim.errors import AccelsimError
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import lower
+from accelsim.synth import Layer
+from accelsim.synth.networks import resnet18_cifar
 from accelsim.timing import time_gemm
-from accelsim.validate.networks import PASS_NAMES, Gemm, Layer, resnet18_cifar
+from accelsim.validate.networks import PASS_NAMES, Gemm
 from accelsim.validate.scalesim import (
     DATAFLOWS,
     Run,
@@ -83,7 +85,7 @@ def test_a_differing_number_is_seen() -> None:
 
 
 def test_what_no_table_knows_is_not_equal() -> None:
-    (one, *_) = compare(4, 4, "output_stationary", [Layer("l", 2, 2, 1, 1, 2)], lambda run: None)
+    (one, *_) = compare(4, 4, "output_stationary", [Layer(name="l", c_in=2, c_out=2, image=(2, 2))], lambda run: None)
     assert one.printed is None
     assert not one.equals_scalesim
 
@@ -117,7 +119,7 @@ def test_measuring_without_scalesim_says_what_to_install() -> None:
 @pytest.mark.skipif(not is_installed(), reason="needs a SCALE-Sim")
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
 def test_the_installed_scalesim_agrees(dataflow: str) -> None:
-    layer = Layer("l", 3, 7, 3, 2, 9)
+    layer = Layer(name="l", c_in=3, c_out=7, kernel=(3, 3), stride=(2, 2), padding=(1, 1), image=(9, 9))
     for which in PASS_NAMES:
         runs = runs_of(4, 5, dataflow, layer, which)
         assert [measure(run) + 1 for run in runs] == accelsim_cycles(4, 5, dataflow, layer)[which]

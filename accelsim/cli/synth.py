@@ -1,0 +1,171 @@
+"""`accelsim synth`: a trace nobody trained for."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accelsim.errors import AccelsimError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from accelsim.synth import Layer, SyntheticTrace
+    from accelsim.trace import TraceReader
+
+
+def synth(
+    out: Annotated[Path, typer.Option(help="The trace to write; replaced if it exists.")],
+    network: Annotated[
+        str | None, typer.Option(help="resnet18-cifar, resnet18, resnet50, vgg16 or vit-s16 (its linear layers).")
+    ] = None,
+    topology: Annotated[
+        Path | None, typer.Option(help="A SCALE-Sim topology: convolutions, or matrix products (name, M, N, K).")
+    ] = None,
+    like: Annotated[Path | None, typer.Option(help="A recorded trace: its shapes, and its densities.")] = None,
+    step: Annotated[list[int] | None, typer.Option(help="With --like, only this step. Repeatable.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step; 32 by default, with --like as recorded.")] = None,
+    weight_density: Annotated[
+        float | None,
+        typer.Option(help="Share of non-zero weights, every layer. Default: 1; under N:M, N/M; with --like, its own."),
+    ] = None,
+    activation_density: Annotated[
+        float | None, typer.Option(help="The same of every layer's input but the data. Default: 1.")
+    ] = None,
+    gradient_density: Annotated[
+        float | None, typer.Option(help="The same of the gradients at every layer's output. Default: 1.")
+    ] = None,
+    densities: Annotated[
+        Path | None,
+        typer.Option(help="A CSV file layer,weight,activation,gradient; layers may be 'layer1.*', cells empty."),
+    ] = None,
+    pattern: Annotated[
+        str, typer.Option(help="Weights zero together: element, 2:4, transposable-2:4, 1x8, 8x8, channel, ...")
+    ] = "element",
+    activation_pattern: Annotated[str, typer.Option(help="Of the activations' zeros: element or channel.")] = "element",
+    gradient_pattern: Annotated[str, typer.Option(help="Of the gradients' zeros: element or channel.")] = "element",
+    relu: Annotated[
+        bool | None,
+        typer.Option(
+            "--relu/--no-relu",
+            help="Nobody needs an input's gradient where it is zero. Default: where the network has a ReLU there;"
+            " for a topology, its convolutions.",
+        ),
+    ] = None,
+    sparse_weight_grad: Annotated[
+        bool | None,
+        typer.Option(
+            "--sparse-weight-grad/--dense-weight-grad",
+            help="Nobody needs a zero weight's gradient. Default: so; with --like, as recorded.",
+        ),
+    ] = None,
+    data_layer: Annotated[
+        bool,
+        typer.Option(
+            "--data-layer/--no-data-layer",
+            help="A topology's first layer reads the data: dense, and without an input gradient.",
+        ),
+    ] = True,
+    seed: Annotated[int, typer.Option(help="Of the masks.")] = 0,
+) -> None:
+    """Write a trace of random masks: any network, any densities, no training.
+
+    Zeros fall independently of each other unless a pattern binds them, real ones cluster: docs/synth.md says what that
+    does to a speedup.
+    """
+    from accelsim.synth import synthesize
+
+    made = synthesize(
+        _source(network, topology, like, step, data_layer),
+        batch=batch,
+        weight_density=weight_density,
+        activation_density=activation_density,
+        gradient_density=gradient_density,
+        densities=densities,
+        pattern=pattern,
+        activation_pattern=activation_pattern,
+        gradient_pattern=gradient_pattern,
+        relu=relu,
+        sparse_weight_grad=sparse_weight_grad,
+        seed=seed,
+    )
+    options: dict[str, object] = {
+        "network": network,
+        "topology": topology,
+        "like": like,
+        "step": step,
+        "batch": made.meta["batch"],
+        "weight-density": weight_density,
+        "activation-density": activation_density,
+        "gradient-density": gradient_density,
+        "densities": densities,
+        "pattern": pattern,
+        "activation-pattern": activation_pattern,
+        "gradient-pattern": gradient_pattern,
+        "seed": seed,
+        "out": out,
+    }
+    switches = [
+        None if relu is None else "--relu" if relu else "--no-relu",
+        None if sparse_weight_grad is None else "--sparse-weight-grad" if sparse_weight_grad else "--dense-weight-grad",
+        None if data_layer else "--no-data-layer",
+    ]
+    source = topology or like
+    meta = {**made.meta, "command": _command(options, switches)}
+    _write(out, made, meta if source is None else {**meta, "network": source.name})
+    macs = sum(plan.macs for plan in made.plans)
+    typer.echo(
+        f"Written: {out}, {len(made)} operations, {macs / 1e9:.4g} G multiply-accumulates forward,"
+        f" {out.stat().st_size / 1e6:.4g} MB"
+    )
+
+
+def _source(
+    network: str | None, topology: Path | None, like: Path | None, step: list[int] | None, data_layer: bool
+) -> str | Iterable[Layer] | TraceReader:
+    from accelsim.synth import read_topology
+    from accelsim.trace import open_trace
+
+    if sum(source is not None for source in (network, topology, like)) != 1:
+        raise AccelsimError("say what to make up by one of --network, --topology and --like")
+    if step and like is None:
+        raise AccelsimError("--step chooses recorded steps and needs --like TRACE")
+    if not data_layer and topology is None:
+        raise AccelsimError("--no-data-layer speaks of a topology's first layer and needs --topology FILE")
+    if like is not None:
+        return open_trace(like).select(steps=step or None)
+    return network if topology is None else read_topology(topology, first_reads_data=data_layer)  # type: ignore[return-value]
+
+
+def _write(out: Path, made: SyntheticTrace, meta: dict[str, object]) -> None:
+    """Write the trace whole or not at all, one operation in memory at a time."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from accelsim.trace import TraceWriter
+
+    stderr = Console(stderr=True)
+    beside = out.with_name(f"{out.name}.part")
+    try:
+        with TraceWriter(beside, meta) as writer:
+            for op in track(
+                made, str(out.name), len(made), console=stderr, transient=True, disable=not stderr.is_terminal
+            ):
+                writer.write(op)
+        beside.replace(out)
+    except OSError as error:
+        raise AccelsimError(f"{out}: cannot be written: {error.strerror}") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _command(options: dict[str, object], switches: list[str | None]) -> str:
+    """Return the command that writes the trace again, files by their names alone."""
+    words = ["accelsim", "synth"]
+    for name, value in options.items():
+        for item in value if isinstance(value, list) else [] if value is None else [value]:
+            words += [f"--{name}", item.name if isinstance(item, Path) else str(item)]
+    return shlex.join([*words, *filter(None, switches)])

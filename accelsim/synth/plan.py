@@ -1,0 +1,172 @@
+"""One operation before its masks are drawn: geometry, densities, and how zeros hang together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from accelsim.errors import AccelsimError
+from accelsim.synth.densities import Densities, Tensor
+from accelsim.synth.topology import Layer, Shape
+from accelsim.synth.weight_patterns import find_weight_pattern
+from accelsim.trace.entry import Entry, MaskEntry
+from accelsim.trace.record import Kind, Pair
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What `OpTrace` needs but the masks, and their densities.
+
+    Attributes:
+        output_shape: None where no mask has it.
+        macs: multiply-accumulates of the dense forward pass, see `OpTrace`.
+        reads_data: its input is the data, so that a density for all layers leaves it dense.
+        weight, activation, gradient: densities; no gradient where the operation runs forward only.
+        output_needed: density, None where all outputs are needed.
+        input_grad_extra: share of the input's zeros whose gradient is needed all the same, 0 behind a ReLU; None where
+            all input gradients are needed.
+        weight_grad_extra: the same of the weight's zeros.
+        pattern: of the weight's zeros.
+    """
+
+    name: str
+    weight_shape: Shape
+    input_shape: Shape
+    output_shape: Shape | None
+    macs: int
+    step: int = 0
+    call: int = 0
+    order: int | None = None
+    kind: Kind = "conv"
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    output_padding: Pair = (0, 0)
+    groups: int = 1
+    needs_input_grad: bool = True
+    needs_weight_grad: bool = True
+    recomputed: bool = False
+    dtype: str = ""
+    reads_data: bool = False
+    weight: float = 1.0
+    activation: float = 1.0
+    gradient: float | None = 1.0
+    output_needed: float | None = None
+    input_grad_extra: float | None = None
+    weight_grad_extra: float | None = None
+    pattern: str = "element"
+
+
+def plans_of_layers(layers: Iterable[Layer], batch: int, pattern: str) -> Iterator[Plan]:
+    """Plan one step of a network: dense, but for the zeros that its pattern always makes."""
+    for position, layer in enumerate(layers):
+        its_own = layer.weight_pattern or pattern
+        least = find_weight_pattern(its_own).least
+        yield Plan(
+            name=layer.name,
+            weight_shape=layer.weight_shape,
+            input_shape=layer.input_shape(batch),
+            output_shape=layer.output_shape(batch),
+            macs=batch * layer.macs,
+            order=position,
+            stride=layer.stride,
+            padding=layer.padding,
+            groups=layer.groups,
+            needs_input_grad=not layer.reads_data,
+            reads_data=layer.reads_data,
+            input_grad_extra=0.0 if layer.after_relu else None,
+            weight_grad_extra=0.0,
+            pattern=its_own,
+            weight=least or 1.0,
+        )
+
+
+def plans_like(entries: Iterable[Entry], pattern: str) -> Iterator[Plan]:
+    """Plan what was recorded: its shapes, its densities, and which gradients were needed.
+
+    An input without a zero (the data, mostly) is one that a density for all layers leaves dense.
+    """
+    for entry in entries:
+        masks = entry.masks
+        gradient, output_needed = masks.get("grad_output"), masks.get("output_needed")
+        output = gradient or output_needed
+        yield Plan(
+            name=entry.name,
+            weight_shape=masks["weight"].shape,
+            input_shape=masks["input"].shape,
+            output_shape=None if output is None else output.shape,
+            macs=entry.macs,
+            step=entry.step,
+            call=entry.call,
+            order=entry.order,
+            kind=entry.kind,
+            stride=entry.stride,
+            padding=entry.padding,
+            dilation=entry.dilation,
+            output_padding=entry.output_padding,
+            groups=entry.groups,
+            needs_input_grad=entry.needs_input_grad,
+            needs_weight_grad=entry.needs_weight_grad,
+            recomputed=entry.recomputed,
+            dtype=entry.dtype,
+            reads_data=masks["input"].nonzeros == masks["input"].size,
+            weight=masks["weight"].density,
+            activation=masks["input"].density,
+            gradient=None if gradient is None else gradient.density,
+            output_needed=None if output_needed is None else output_needed.density,
+            input_grad_extra=_extra(masks["input"], masks.get("input_grad_needed")),
+            weight_grad_extra=_extra(masks["weight"], masks.get("weight_grad_needed")),
+            pattern="element" if entry.kind == "matmul" else pattern,
+        )
+
+
+def with_densities(
+    plan: Plan, densities: Densities, relu: bool | None = None, sparse_weight_grad: bool | None = None
+) -> Plan:
+    """Return the plan with the densities that are given; what is not keeps the plan's own.
+
+    A product of two activations, which has no weights, stays as it is.
+
+    Args:
+        relu: whether no gradient is needed where the input is zero; None keeps what the plan says.
+        sparse_weight_grad: the same where the weight is.
+
+    Raises:
+        AccelsimError: a weight density below what its pattern leaves.
+    """
+    if plan.kind == "matmul":
+        return plan
+
+    def given(tensor: Tensor, otherwise: float) -> float:
+        said = densities.of_rules(plan.name, tensor)
+        if said is None and not (tensor == "activation" and plan.reads_data):
+            said = densities.everywhere.get(tensor)
+        return otherwise if said is None else said
+
+    weight, least = given("weight", plan.weight), find_weight_pattern(plan.pattern).least
+    if weight < least - 1e-9:
+        raise AccelsimError(
+            f"{plan.name}: a weight density of {weight:.4g} cannot be had, pattern {plan.pattern} leaves {least:.4g} at"
+            f" least"
+        )
+    input_grad_extra, weight_grad_extra = plan.input_grad_extra, plan.weight_grad_extra
+    if relu is not None:
+        input_grad_extra = 0.0 if relu and not plan.reads_data else None
+    if sparse_weight_grad is not None:
+        weight_grad_extra = 0.0 if sparse_weight_grad else None
+    return replace(
+        plan,
+        weight=weight,
+        activation=given("activation", plan.activation),
+        gradient=None if plan.gradient is None else given("gradient", plan.gradient),
+        input_grad_extra=input_grad_extra,
+        weight_grad_extra=weight_grad_extra,
+    )
+
+
+def _extra(mask: MaskEntry, needed: MaskEntry | None) -> float | None:
+    """Share of a mask's zeros that are needed nevertheless; None where everything is."""
+    if needed is None:
+        return None
+    zeros = mask.size - mask.nonzeros
+    return max(0, needed.nonzeros - mask.nonzeros) / zeros if zeros else 0.0
