@@ -107,6 +107,38 @@ def test_the_gate_s_gradient_is_the_sigmoid_s() -> None:
     assert not gated.threshold.grad[1].any()
 
 
+def _plainly(gated: GatedConv2d, x: torch.Tensor) -> torch.Tensor:
+    """The gate as its docstring writes it, in whole-tensor operations and PyTorch's own gradients."""
+    base = gated.base(x[:, : gated.split])
+    score = torch.sigmoid(gated.alpha * (gated.norm(base) - gated.threshold[0][:, None, None]))
+    if gated.channels > 1:
+        score = score.unflatten(1, (-1, gated.channels)).mean(2).repeat_interleave(gated.channels, 1)
+    opened = score.detach() > 0.5
+    gate = opened.to(score.dtype) + (score - score.detach())
+    rest = gated.gated(x[:, gated.split :])
+    return base + torch.where(opened, rest, torch.zeros_like(rest)) * gate
+
+
+@pytest.mark.parametrize("channels", [1, 8])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, "autocast"])
+def test_the_fast_way_is_the_plain_one_bit_for_bit(channels: int, dtype: torch.dtype | str) -> None:
+    torch.manual_seed(0)
+    plain = GatedConv2d(nn.Conv2d(8, 16, 3, padding=1), 4, (0.3, 0.0), channels=channels)
+    images, weights = torch.randn(4, 8, 7, 9), torch.randn(4, 16, 7, 9)
+    if isinstance(dtype, torch.dtype):
+        plain, images = plain.to(dtype), images.to(dtype)
+    fast = copy.deepcopy(plain)
+    found = []
+    for gated, run in ((plain, lambda x: _plainly(plain, x)), (fast, fast)):
+        x = images.clone().requires_grad_()
+        with torch.autocast("cpu", enabled=dtype == "autocast"):
+            out = run(x)
+        (out * weights.to(out)).sum().backward()
+        found.append([out.detach(), x.grad, *(parameter.grad for parameter in gated.parameters())])
+    assert 0.2 < fast.open_share[0] < 0.8
+    assert all(one.dtype == other.dtype and torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
