@@ -51,11 +51,16 @@ def train(
     gate_channels: Annotated[int, typer.Option(help="Output channels that share a gate; 0: no gates.")] = 0,
     gate_threshold: Annotated[float, typer.Option(help="Where the gates' thresholds start, in deviations.")] = 0.0,
     second_gate_threshold: Annotated[float, typer.Option(help="The same for the second branch.")] = 0.0,
+    gate_penalty: Annotated[
+        float, typer.Option(help="How strongly thresholds are drawn to --gate-target; 0: not at all.")
+    ] = 0.0,
+    gate_target: Annotated[float, typer.Option(help="Threshold that --gate-penalty draws to.")] = 1.0,
     gradient_sparsity: Annotated[
         float, typer.Option(help="Share of output gradients below stochastic pruning's threshold; 0: none pruned.")
     ] = 0.0,
-    learning_rate: Annotated[float, typer.Option(help="AdamW's; falls to 0 along half a cosine.")] = 1e-3,
-    weight_decay: Annotated[float, typer.Option(help="AdamW's.")] = 1e-4,
+    optimizer: Annotated[str, typer.Option(help="adamw, or sgd with momentum 0.9.")] = "adamw",
+    learning_rate: Annotated[float, typer.Option(help="Of the first step; falls to 0 along half a cosine.")] = 1e-3,
+    weight_decay: Annotated[float, typer.Option(help="The optimiser's.")] = 1e-4,
     temperature: Annotated[float, typer.Option(help="Of SimCLR's and MoCo's loss.")] = 0.2,
     momentum: Annotated[float, typer.Option(help="Of MoCo's key encoder; of BYOL's target at the start.")] = 0.99,
     queue: Annotated[int, typer.Option(help="Keys in MoCo's queue.")] = 4096,
@@ -121,7 +126,10 @@ def train(
         gate_channels=gate_channels,
         gate_threshold=gate_threshold,
         second_gate_threshold=second_gate_threshold,
+        gate_penalty=gate_penalty,
+        gate_target=gate_target,
         gradient_sparsity=gradient_sparsity,
+        optimizer=optimizer,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         temperature=temperature,

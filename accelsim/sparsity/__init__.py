@@ -8,7 +8,7 @@ momentum encoder) runs inside `with branch(1):`.
 from accelsim.sparsity.branch import branch, current_branch
 from accelsim.sparsity.criteria import CRITERIA, Criterion, find_criterion
 from accelsim.sparsity.densities import DENSITIES, erk_densities, uniform_densities
-from accelsim.sparsity.gating import GatedConv2d, apply_gates
+from accelsim.sparsity.gating import GatedConv2d, apply_gates, gate_penalty
 from accelsim.sparsity.gmp import GMP
 from accelsim.sparsity.gradient_pruning import PrunedGradients, prune_gradient, prune_output_gradients
 from accelsim.sparsity.granet import GraNet
@@ -63,6 +63,7 @@ __all__ = [
     "erk_densities",
     "find_criterion",
     "find_pattern",
+    "gate_penalty",
     "prune_gradient",
     "prune_output_gradients",
     "sparse_layers",

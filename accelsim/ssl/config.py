@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from accelsim.errors import TrainingError
 from accelsim.sparsity import METHODS, SparsePlan
 from accelsim.ssl.frameworks import FRAMEWORKS
+from accelsim.ssl.optimizers import check_optimizer
 
 _LONGEST_QUEUE = 1 << 20  # sixteen times the published one
 
@@ -31,12 +32,15 @@ class TrainConfig:
         gate_channels: output channels that share a gate (contrastive dual gating), see `sparsity.apply_gates`; 1 gates
             every output for itself, 0 gates nothing.
         gate_threshold, second_gate_threshold: where the thresholds of the two branches start.
+        gate_penalty, gate_target: how strongly thresholds are drawn to which value, see `sparsity.gate_penalty`; 0 does
+            not draw them.
         initial_density, distribution, allocation, exchange, exchange_final, gap: of some methods, see
             `sparsity.SparsePlan`.
         gradient_sparsity: share of the gradients at the outputs of the encoder's layers (all but the first convolution)
             that lie below the threshold of stochastic pruning, see `sparsity.prune_gradient`: fewer become zero. 0
             prunes none.
-        learning_rate, weight_decay: AdamW's; the learning rate falls to 0 along half a cosine.
+        optimizer: one of `optimizers.OPTIMIZERS`.
+        learning_rate, weight_decay: the optimiser's; the learning rate falls to 0 along half a cosine.
         temperature: SimCLR's and MoCo's; 0.2 separates the few images of a small batch better than 0.5.
         momentum: of MoCo's key encoder, and of BYOL's target at the first step; published values (0.999, 0.996) are for
             runs hundreds of times as long.
@@ -72,7 +76,10 @@ class TrainConfig:
     gate_channels: int = 0
     gate_threshold: float = 0.0
     second_gate_threshold: float = 0.0
+    gate_penalty: float = 0.0
+    gate_target: float = 1.0
     gradient_sparsity: float = 0.0
+    optimizer: str = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     temperature: float = 0.2
@@ -85,6 +92,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.framework not in FRAMEWORKS:
             raise TrainingError(f"unknown framework {self.framework!r}, expected one of {', '.join(FRAMEWORKS)}")
+        check_optimizer(self.optimizer)
         for name, least in (("steps", 1), ("batch", 2), ("prune_every", 1), ("knn_images", 1), ("threads", 1)):
             if getattr(self, name) < least:
                 raise TrainingError(f"{name} is {getattr(self, name)}, expected at least {least}")
@@ -115,7 +123,9 @@ class TrainConfig:
             raise TrainingError(
                 f"gate_channels is {self.gate_channels}, expected the channels of a gate, or 0 for none"
             )
-        for name in ("gate_threshold", "second_gate_threshold"):
+        if not 0 <= self.gate_penalty < math.inf:
+            raise TrainingError(f"gate_penalty is {self.gate_penalty}, expected at least 0")
+        for name in ("gate_threshold", "second_gate_threshold", "gate_target"):
             if not math.isfinite(getattr(self, name)):
                 raise TrainingError(f"{name} is {getattr(self, name)}, expected a number")
         if not 0 <= self.gradient_sparsity < 1:

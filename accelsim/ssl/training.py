@@ -14,6 +14,7 @@ from accelsim.sparsity import (
     Sparsifier,
     apply_gates,
     build_sparsifier,
+    gate_penalty,
     prune_output_gradients,
     sparse_layers,
     total_sparsity,
@@ -26,6 +27,7 @@ from accelsim.ssl.evaluate import Features, extract
 from accelsim.ssl.flops import StepFlops, count_flops
 from accelsim.ssl.frameworks import FRAMEWORKS
 from accelsim.ssl.image_set import ImageSet
+from accelsim.ssl.optimizers import build_optimizer
 from accelsim.ssl.ranks import average, average_gradients, share
 from accelsim.tracing.ranks import rank_and_size
 
@@ -82,11 +84,7 @@ class Training:
         if share_below := config.gradient_sparsity:
             self.pruned_gradients = prune_output_gradients(sparse_layers(encoder).values(), share_below)
         self.initial_sparsity = self.sparsity
-        self.optimizer = torch.optim.AdamW(
-            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-        )
+        self.optimizer = build_optimizer(self.model, config.optimizer, config.learning_rate, config.weight_decay)
         self.augment = Augmentation()
         self.step = 0
         self.losses: list[float] = []
@@ -94,7 +92,7 @@ class Training:
         self.untrained_knn = math.nan
 
     def advance(self) -> float:
-        """Do one step and return its loss.
+        """Do one step and return its loss, without the gates' penalty.
 
         Raises:
             TrainingError: the loss is not finite.
@@ -115,6 +113,8 @@ class Training:
                 f"the loss is {value} at step {self.step}: try a learning_rate below {config.learning_rate}"
             )
         self.optimizer.zero_grad()
+        if config.gate_channels and config.gate_penalty:
+            loss = loss + config.gate_penalty * gate_penalty(self.model.encoder, config.gate_target)
         torch.autograd.backward(loss)
         average_gradients(self.model)
         if self.sparsifier is not None:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from accelsim import simulate
 from accelsim.errors import TrainingError
 from accelsim.hardware.model import Hardware
-from accelsim.sparsity import GatedConv2d, apply_gates, branch, sparse_layers
+from accelsim.sparsity import GatedConv2d, apply_gates, branch, gate_penalty, sparse_layers
 from accelsim.ssl.encoders import build_encoder
 from accelsim.trace import TraceReader
 from accelsim.tracing import Tracer
@@ -137,6 +137,17 @@ def test_the_fast_way_is_the_plain_one_bit_for_bit(channels: int, dtype: torch.d
         found.append([out.detach(), x.grad, *(parameter.grad for parameter in gated.parameters())])
     assert 0.2 < fast.open_share[0] < 0.8
     assert all(one.dtype == other.dtype and torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_the_penalty_is_the_squared_distance_of_every_threshold_from_its_target() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1))
+    gates = list(apply_gates(model, thresholds=(0.5, -1.0)).values())
+    penalty = gate_penalty(model, 2.0)
+    assert penalty.item() == pytest.approx(6 * (1.5**2 + 3.0**2))
+    penalty.backward()
+    for gate in gates:
+        assert torch.equal(gate.threshold.grad, 2 * (gate.threshold.detach() - 2.0))
+    assert gate_penalty(nn.Conv2d(3, 4, 1), 2.0).item() == 0
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from accelsim.sparsity import total_sparsity
+from accelsim.sparsity import GatedConv2d, total_sparsity
 from accelsim.sparsity.masks import weight_mask
 from accelsim.ssl.config import TrainConfig
 from accelsim.ssl.image_set import ImageSet
@@ -174,3 +174,22 @@ def test_masks_that_start_sparse_count_from_the_first_step(tiny_data: ImageSet) 
     training.advance()
     assert training.sparsities == pytest.approx([0.8], abs=0.01)
     assert training.flops.masked < 0.6 * training.flops.dense
+
+
+@pytest.mark.parametrize("framework", ["simclr", "byol"])
+def test_the_gates_penalty_closes_gates_and_stays_out_of_the_loss_that_is_told(
+    framework: str, tiny_data: ImageSet
+) -> None:
+    config = replace(TINY, framework=framework, width=4, sparsity=0.0, gate_channels=1, optimizer="sgd", steps=12)
+    shares, thresholds, losses = [], [], []
+    for penalty in (0.0, 0.5, 2.0):
+        training = Training(replace(config, learning_rate=0.01, gate_penalty=penalty, gate_target=2.0), tiny_data)
+        for _ in range(12):
+            training.advance()
+        gates = [module for module in training.model.encoder.modules() if isinstance(module, GatedConv2d)]
+        shares.append(sum(gate.open_share[0] for gate in gates) / len(gates))
+        thresholds.append(sum(float(gate.threshold[0].mean()) for gate in gates) / len(gates))
+        losses.append(training.losses)
+    assert shares[0] > shares[1] + 0.05 > shares[2] + 0.1
+    assert thresholds[0] < thresholds[1] < thresholds[2] < 2.0
+    assert losses[0][0] == losses[1][0] == losses[2][0]
