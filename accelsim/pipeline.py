@@ -9,8 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import pandas as pd
+
 from accelsim.energy.account import Actions, account
 from accelsim.energy.load import load_table
+from accelsim.energy.mask_update import mask_update, mask_update_energy
 from accelsim.energy.table import EnergyTable
 from accelsim.energy.vector_work import vector_energy
 from accelsim.energy.vector_work import vector_work as estimate_vector_work
@@ -18,7 +21,7 @@ from accelsim.errors import AccelsimError
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, MaskedGemm, Pass, lower, passes_of
 from accelsim.memory import Mover
-from accelsim.results import MachineRun, PassResult, Result
+from accelsim.results import MachineRun, PassResult, Result, WholeRun, find_run, mask_update_table
 from accelsim.timing import GemmTiming, Slots, order_rows, time_gemm
 from accelsim.trace import OpTrace, TraceChain, TraceReader, open_trace
 
@@ -31,6 +34,7 @@ def simulate(
     *,
     passes: Iterable[Pass] = PASSES,
     vector_work: bool = False,
+    run_steps: int | None = None,
     workers: int | None = None,
     on_operation: Callable[[], None] = lambda: None,
 ) -> Result:
@@ -42,14 +46,18 @@ def simulate(
             several files), or operations.
         passes: the passes to replay.
         vector_work: also estimate the work between the convolutions (batch norm, ReLU, optimiser).
+        run_steps: the training's number of optimiser steps, for a trace that does not say it, or where the training
+            went on when the tracer was gone; `Result.training` is about all of them.
         workers: operations simulated side by side; by default one a processor core. No more are in memory at once.
         on_operation: called after each operation, for progress bars.
 
     Raises:
-        AccelsimError: the trace cannot be read, holds no operation of these passes, or does not fit the machine.
+        AccelsimError: the trace cannot be read, holds no operation of these passes or more than `run_steps` steps, or
+            does not fit the machine.
     """
     reader = open_trace(trace) if isinstance(trace, str | os.PathLike) else trace
     wanted = tuple(which for which in PASSES if which in set(passes))
+    whole_run = _whole_run(reader, run_steps, wanted == PASSES)
     table = load_table(hw.energy)
 
     def run(op: OpTrace) -> list[PassResult]:
@@ -62,7 +70,8 @@ def simulate(
         on_operation()
     if not rows:
         raise AccelsimError(f"the trace holds no operation of {', '.join(wanted) or 'no pass'}; nothing to simulate")
-    return Result.from_rows(rows, hw, _provenance(reader), vector_work)
+    updates = _mask_updates(hw, table, whole_run)
+    return Result.from_rows(rows, hw, _provenance(reader), vector_work, whole_run, updates)
 
 
 def simulate_pass(
@@ -193,9 +202,27 @@ def _in_order(
                 future.cancel()
 
 
+def _whole_run(
+    trace: TraceReader | TraceChain | Iterable[OpTrace], run_steps: int | None, all_passes: bool
+) -> WholeRun:
+    if isinstance(trace, TraceReader | TraceChain):
+        return find_run(trace.meta, run_steps, trace.steps, all_passes and trace.all_layers)
+    return find_run({}, run_steps, (), all_passes)
+
+
+def _mask_updates(hw: Hardware, table: EnergyTable, whole_run: WholeRun) -> pd.DataFrame:
+    rows = []
+    for update in whole_run.run.mask_updates if whole_run.run else ():
+        work = mask_update(hw, update)
+        cost = {"dram_bytes": work.dram_bytes, "cycles": work.cycles}
+        facts = {"step": update.step, "judged": update.judged, "pruned": update.pruned, "grown": update.grown}
+        rows.append(facts | cost | {"energy_pj": mask_update_energy(table, hw, work).total_pj})
+    return mask_update_table(rows)
+
+
 def _provenance(trace: TraceReader | TraceChain | Iterable[OpTrace]) -> dict[str, Any]:
-    if isinstance(trace, TraceChain):
-        return {"path": [str(path) for path in trace.paths], "complete": trace.complete, "meta": trace.meta}
-    if isinstance(trace, TraceReader):
-        return {"path": str(trace.path), "complete": trace.complete, "meta": trace.meta}
-    return {"path": None, "complete": True, "meta": {}}
+    if not isinstance(trace, TraceReader | TraceChain):
+        return {"path": None, "complete": True, "meta": {}}
+    path = str(trace.path) if isinstance(trace, TraceReader) else [str(path) for path in trace.paths]
+    meta = {key: value for key, value in trace.meta.items() if key != "training"}  # in the result's tables
+    return {"path": path, "complete": trace.complete, "meta": meta}

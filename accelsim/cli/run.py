@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from accelsim.results import Result
 
 
 class PassName(StrEnum):
@@ -24,17 +27,22 @@ def run(
         list[Path],
         typer.Option(help="A trace, as `accelsim train` or a Tracer writes it. Repeatable: a run's ranks or parts."),
     ],
-    out: Annotated[Path | None, typer.Option(help="Folder for layers.csv and summary.json.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for layers.csv, training.csv, summary.json and the figure.")
+    ] = None,
     layer: Annotated[list[str] | None, typer.Option(help="Only this layer, or 'layer1.*'. Repeatable.")] = None,
     step: Annotated[list[int] | None, typer.Option(help="Only this step. Repeatable.")] = None,
     pass_: Annotated[list[PassName] | None, typer.Option("--pass", help="Only this pass. Repeatable.")] = None,
     vector_work: Annotated[
         bool, typer.Option("--vector-work", help="Add an estimate of batch norm, ReLU and optimiser.")
     ] = False,
+    run_steps: Annotated[
+        int | None, typer.Option(help="Optimiser steps of the whole training, where the trace does not say it.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Operations side by side; default: all cores.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Replay a trace on a machine: cycles, energy and speedup by layer and pass.
+    """Replay a trace on a machine: cycles, energy and speedup by layer and pass, and of the whole training.
 
     Speedup is against the same machine without skipping.
     """
@@ -46,6 +54,7 @@ def run(
     from accelsim.pipeline import simulate
     from accelsim.show.console import output_console
     from accelsim.show.tables import result_tables
+    from accelsim.show.training import training_table
     from accelsim.trace import open_traces
 
     machine = load_hardware(hw)
@@ -60,16 +69,33 @@ def run(
             reader,
             passes=[name for name in PASSES if not chosen or name in chosen],
             vector_work=vector_work,
+            run_steps=run_steps,
             workers=workers,
             on_operation=lambda: progress.advance(bar),
         )
-    if out is not None:
-        result.save(out)
+    written = [] if out is None else _save(result, out)
     if as_json:
-        layers = json.loads(result.layers.to_json(orient="records"))
-        typer.echo(json.dumps({"summary": result.summary, "layers": layers}, indent=2))
+        layers, steps = (json.loads(table.to_json(orient="records")) for table in (result.layers, result.steps))
+        typer.echo(json.dumps({"summary": result.summary, "layers": layers, "steps": steps}, indent=2))
     else:
         console = output_console()
-        console.print(result_tables(result))
-        if out is not None:
-            console.print(f"Written: {out / 'layers.csv'}, {out / 'summary.json'}", soft_wrap=True)
+        for part in (result_tables(result), "", *training_table(result)):
+            console.print(part)
+        if written:
+            console.print(f"Written: {', '.join(map(str, written))}", soft_wrap=True)
+
+
+def _save(result: Result, out: Path) -> list[Path]:
+    """Write the tables, and the figure if there is a course to see and something to draw it with."""
+    from accelsim.show.speedup_figure import Panel, can_draw, draw_speedup
+
+    result.save(out)
+    written = [out / name for name in ("layers.csv", "training.csv", "summary.json")]
+    if result.layers["step"].nunique() < 2:
+        return written
+    if not can_draw():
+        typer.echo("No figure of the speedup over training: pip install 'accelsim[plot]'.", err=True)
+        return written
+    whole = result.training["total"]
+    panel = Panel(result.hardware.name, result.steps, whole["speedup"] if whole else None)
+    return [*written, *draw_speedup([panel], out / "speedup_over_training")]

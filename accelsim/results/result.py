@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from accelsim.errors import AccelsimError
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.row import PassResult, speedup
+from accelsim.results.training import sum_training, tabulate_steps
+from accelsim.results.whole_run import WholeRun
 from accelsim.timing.outcome import Slots
 from accelsim.trace.format import accelsim_version
 
@@ -50,23 +52,63 @@ class Result:
         hardware: the machine.
         trace: where the masks came from: path, metadata, whether the recording was complete.
         vector_work: whether the work between the convolutions was counted.
+        run: what is known of the run behind the recorded steps.
+        mask_updates: a row an update of the masks in the whole run: step, judged (weights compared), pruned, grown,
+            dram_bytes, cycles, energy_pj.
     """
 
     layers: pd.DataFrame
     hardware: Hardware
     trace: dict[str, Any]
     vector_work: bool = False
+    run: WholeRun = field(default_factory=lambda: WholeRun(None))
+    mask_updates: pd.DataFrame = field(default_factory=lambda: mask_update_table(()))
 
     @classmethod
     def from_rows(
-        cls, rows: Iterable[PassResult], hardware: Hardware, trace: dict[str, Any], vector_work: bool
+        cls,
+        rows: Iterable[PassResult],
+        hardware: Hardware,
+        trace: dict[str, Any],
+        vector_work: bool,
+        run: WholeRun,
+        mask_updates: pd.DataFrame,
     ) -> Result:
         """Build the table; rows keep their order."""
-        return cls(pd.DataFrame([row.columns() for row in rows]), hardware, trace, vector_work)
+        return cls(pd.DataFrame([row.columns() for row in rows]), hardware, trace, vector_work, run, mask_updates)
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The whole training: cycles, energy and speedup of all optimiser steps of the run; plain values only.
+
+        `total` (with the mask updates, which the dense baseline does not need), `by_pass`, `by_branch` and `by_kind`
+        (ordinary and growth steps) hold cycles, dense_cycles, energy_pj, dense_energy_pj, speedup, energy_ratio and
+        seconds; `steps`, `growth_steps` and `mask_updates` say how many there were, `recorded` how many of either kind
+        the sums rest on, `rule` how. `halves` has the totals that either half of the recorded steps would give, None if
+        there are too few. `total` is None, and nothing else is there, where `notes` say why the run cannot be summed.
+        """
+        return self._training[0]
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """A row a recorded step and pass, and one for `all passes`: how the speedup moves over the training.
+
+        Columns: step, kind (ordinary; growth: weights grow by gradient; unknown: the trace does not say), stands_for
+        (steps of the run, not a number without a sum), pass, macs, effectual_macs, cycles, dense_cycles, energy_pj,
+        dense_energy_pj, speedup.
+        """
+        return tabulate_steps(self.layers, self.run, self._training[1])
+
+    @cached_property
+    def _training(self) -> tuple[dict[str, Any], pd.Series]:
+        return sum_training(self.layers, self.run, self.mask_updates, self.hardware.clock_mhz)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """Totals of the recorded steps: for all, by pass, by branch and call, and by step; plain values only."""
+        """Totals of the recorded steps, for all, by pass, by branch and call, and by step; and the whole training.
+
+        Plain values only.
+        """
         steps = sorted(int(step) for step in self.layers["step"].unique())
         return {
             "accelsim_version": accelsim_version(),
@@ -81,6 +123,7 @@ class Result:
                 for (branch, call), part in self.layers.groupby(["branch", "call"], sort=False)
             },
             "by_step": {str(step): self._totals(self._of("step", step)) for step in steps},
+            "training": self.training,
         }
 
     def _of(self, column: str, value: object) -> pd.DataFrame:
@@ -101,7 +144,7 @@ class Result:
         return totals
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write `layers.csv` and `summary.json`, each whole or not at all.
+        """Write `layers.csv`, `training.csv` (the recorded steps) and `summary.json`, each whole or not at all.
 
         Raises:
             AccelsimError: the folder cannot be written.
@@ -110,9 +153,15 @@ class Result:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             _write_whole(directory / "layers.csv", self.layers.to_csv(index=False))
+            _write_whole(directory / "training.csv", self.steps.to_csv(index=False))
             _write_whole(directory / "summary.json", json.dumps(self.summary, indent=2, allow_nan=False) + "\n")
         except OSError as error:
             raise AccelsimError(f"{directory}: results cannot be written: {error.strerror}") from None
+
+
+def mask_update_table(rows: Iterable[dict[str, float]]) -> pd.DataFrame:
+    """Build a result's table of mask updates."""
+    return pd.DataFrame(rows, columns=["step", "judged", "pruned", "grown", "dram_bytes", "cycles", "energy_pj"])
 
 
 def _write_whole(path: Path, text: str) -> None:

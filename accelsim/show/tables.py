@@ -55,7 +55,7 @@ def result_tables(result: Result) -> RenderableType:
     return Group(*spaced, *_notes(result))
 
 
-def _table(title: str, *columns: str) -> Table:
+def plain_table(title: str, *columns: str) -> Table:
     """Columns of numbers behind one of text, which may fold."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
@@ -67,7 +67,7 @@ def _table(title: str, *columns: str) -> Table:
 
 def _layers(result: Result) -> Table:
     """A row per layer and pass, calls and steps added up."""
-    table = _table("Layers", "", "MACs", "eff.", "cycles", "speedup", "most lost to", "energy")
+    table = plain_table("Layers", "", "MACs", "eff.", "cycles", "speedup", "most lost to", "energy")
     previous = None
     for (layer, name), part in result.layers.groupby(["layer", "pass"], sort=False):
         total = part.sum(numeric_only=True)
@@ -92,7 +92,7 @@ def _layers(result: Result) -> Table:
 
 def _totals(title: str, rows: dict[str, Any], total: dict[str, Any] | None) -> Table:
     columns = ("", "MACs", "eff.", "cycles", "dense", "speedup", "used", "DRAM", "energy", "dense", "saved")
-    table = _table(title, *columns)
+    table = plain_table(title, *columns)
     shown = dict(rows) if total is None or len(rows) < 2 else {**rows, "total": total}
     for name, part in shown.items():
         table.add_row(
@@ -119,7 +119,7 @@ def _shares(title: str, columns: tuple[str, ...], prefix: str, suffix: str, summ
         rows["total"] = summary["total"]
     used = [column for column in columns if summary["total"][column]]
     names = [column.removeprefix(prefix).removesuffix(suffix).replace("_", " ") for column in used]
-    table = _table(title, "", *names)
+    table = plain_table(title, "", *names)
     for name, part in rows.items():
         every = sum(part[column] for column in columns)
         table.add_row(name, *(share(part[column], every) for column in used), style="bold" if name == "total" else "")

@@ -69,6 +69,11 @@ class TraceChain:
         for reader in self.readers:
             yield from reader
 
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The recorded steps of all files, ascending."""
+        return tuple(sorted({step for reader in self.readers for step in reader.steps}))
+
     def select(self, layers: Iterable[str] | None = None, steps: Iterable[int] | None = None) -> TraceChain:
         """Return a view of some records, see `TraceReader.select`; each name and step must be in one file at least.
 

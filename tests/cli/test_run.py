@@ -61,7 +61,43 @@ def test_writes_tables_and_files(trace: Path, tmp_path: Path) -> None:
     assert summary["total"]["cycles"] == layers["cycles"].sum()
     assert summary["total"]["speedup"] == pytest.approx(layers["dense_cycles"].sum() / layers["cycles"].sum())
     assert summary["hardware"]["name"] == "pe16x16"
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["layers.csv", "summary.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "layers.csv",
+        "speedup_over_training.png",
+        "speedup_over_training.svg",
+        "summary.json",
+        "training.csv",
+    ]
+    assert "No whole training: the trace does not say" in done.stdout
+    assert summary["training"]["total"] is None
+
+
+@pytest.mark.smoke
+def test_a_whole_training(trace: Path, tmp_path: Path) -> None:
+    done = accelsim("run", "--hw", CONFIG, "--trace", trace, "--run-steps", 8, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "Whole training, 8 steps" in done.stdout
+    training = json.loads((tmp_path / "out" / "summary.json").read_text())["training"]
+    steps = pd.read_csv(tmp_path / "out" / "training.csv")
+    whole = steps[steps["pass"] == "all passes"]
+    assert training["total"]["cycles"] == pytest.approx((whole["stands_for"] * whole["cycles"]).sum(), abs=1)
+
+
+def test_one_step_has_no_course_to_draw(trace: Path, tmp_path: Path) -> None:
+    done = accelsim("run", "--hw", CONFIG, "--trace", trace, "--step", 5, "--run-steps", 8, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 recorded step of 8 does not show its course" in done.stdout.replace("\n", " ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["layers.csv", "summary.json", "training.csv"]
+
+
+def test_without_matplotlib_one_sentence_says_so(trace: Path, tmp_path: Path) -> None:
+    """`find_spec` answers None for a module that is None in `sys.modules`."""
+    code = "import sys; sys.modules['matplotlib'] = None\nfrom accelsim.cli.main import main\nmain()"
+    words = ["run", "--hw", str(CONFIG), "--trace", str(trace), "--out", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "No figure of the speedup over training: pip install 'accelsim[plot]'.\n"
+    assert not (tmp_path / "speedup_over_training.png").exists()
 
 
 @pytest.mark.smoke
@@ -83,6 +119,7 @@ def test_filters_and_json(trace: Path) -> None:
         (("--hw", CONFIG, "--trace", CONFIG), "pe16x16.yaml"),
         (("--hw", CONFIG, "--trace", "TRACE", "--layer", "layer1.0.conv"), "layer1.0.conv1"),
         (("--hw", CONFIG, "--trace", "TRACE", "--step", "4"), "no step 4"),
+        (("--hw", CONFIG, "--trace", "TRACE", "--run-steps", "5"), "expected at least the 6 of the trace"),
         (("--hw", "BAD", "--trace", "TRACE"), "rows"),
         (("--hw", CONFIG, "--trace", "TRACE", "--out", "/dev/null/out"), "/dev/null/out"),
     ],

@@ -1,0 +1,52 @@
+"""What an update of the masks costs, an estimate: weights are judged and masks written anew on the training machine.
+
+A selection (which weights go, or which come) goes over its candidates twice: one pass finds the threshold, from a
+histogram of magnitudes, and one compares with it. In each pass a candidate is a word read from DRAM (its weight, moving
+average or dense gradient; none where chance decides) and a comparison; the mask's bits are read and written once. The
+vector unit of `vector_work` compares, one lane a column of the array, a candidate a lane and cycle, while the data
+moves. Nothing else runs meanwhile. The dense baseline trains dense and updates nothing.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from accelsim.energy.account import EnergyBreakdown, leakage_uw
+from accelsim.energy.table import EnergyTable
+from accelsim.energy.vector_work import VectorWork
+from accelsim.hardware.model import Hardware
+from accelsim.trace.training_run import MaskWork
+
+SELECTION_PASSES = 2
+MASK_MOVES = 2  # read and written
+
+
+def mask_update(hw: Hardware, work: MaskWork) -> VectorWork:
+    """Estimate the work of one update of the masks.
+
+    Returns:
+        Comparisons as ops, bytes (0 on a machine with ideal memory), and cycles: the longer of comparing
+        (ops / array.cols) and moving (dram_bytes / bytes_per_cycle).
+    """
+    ops = SELECTION_PASSES * work.judged
+    compute_cycles = ceil(ops / hw.array.cols)
+    if hw.memory.dram is None:
+        return VectorWork(ops, 0, compute_cycles)
+    word_bits = SELECTION_PASSES * work.words_read * hw.precision.operand_bits
+    dram_bytes = ceil((word_bits + MASK_MOVES * work.mask_bits) / 8)
+    return VectorWork(ops, dram_bytes, max(compute_cycles, ceil(dram_bytes / hw.memory.dram.bytes_per_cycle)))
+
+
+def mask_update_energy(table: EnergyTable, hw: Hardware, work: VectorWork) -> EnergyBreakdown:
+    """Energy of an update: a comparison is an addition at operand width, beside DRAM and leakage.
+
+    Tables have no addition of 8 bits and fewer: the one of 16 bits is charged.
+    """
+    number_format = hw.precision.number_format
+    add = table.add
+    compare = {"bf16": add.bf16, "fp32": add.fp32, "int4": add.int16, "int8": add.int16}.get(number_format, add.fp16)
+    return EnergyBreakdown(
+        vector_pj=work.ops * compare.value,
+        dram_pj=work.dram_bytes * 8 * table.dram_pj_per_bit,
+        leakage_pj=leakage_uw(table, hw) * work.cycles / hw.clock_mhz,
+    )

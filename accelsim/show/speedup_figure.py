@@ -1,0 +1,107 @@
+"""How the speedup moves over a training, as a figure. Needs matplotlib."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+
+from accelsim.errors import AccelsimError
+from accelsim.results.training import ALL_PASSES
+
+_STYLES = {  # distinguishable in print and by the colour-blind: hue, marker and dash differ
+    "forward": ("#0072b2", "o", "-"),
+    "input_grad": ("#d55e00", "s", "--"),
+    "weight_grad": ("#009e73", "^", ":"),
+    ALL_PASSES: ("black", "D", "-"),
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One machine's training.
+
+    Attributes:
+        title: above the panel.
+        steps: a row a recorded step and pass, as `Result.steps`.
+        whole: speedup of the whole training; None: unknown.
+    """
+
+    title: str
+    steps: pd.DataFrame
+    whole: float | None = None
+
+
+def can_draw() -> bool:
+    """Return whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
+
+
+def draw_speedup(panels: list[Panel], stem: Path) -> list[Path]:
+    """Draw speedup by pass over training steps, a panel a machine, into `stem`.svg and `stem`.png.
+
+    Steps that grow weights by gradient are hollow marks beside the lines through the others; the whole training's
+    speedup is a grey line.
+
+    Returns:
+        The files, each written whole or not at all.
+
+    Raises:
+        AccelsimError: matplotlib is missing, or the files cannot be written.
+    """
+    if not can_draw():
+        raise AccelsimError("the figure needs matplotlib: pip install 'accelsim[plot]'")
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
+
+    width = 5.2 if len(panels) == 1 else 3.4 * len(panels)
+    figure = Figure(figsize=(width, 3.4), layout="constrained")
+    axes: list[Axes] = list(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0])
+    for axis, panel in zip(axes, panels, strict=True):
+        for name, (colour, marker, dash) in _STYLES.items():
+            rows = panel.steps[panel.steps["pass"] == name]
+            ordinary, growth = rows[rows["kind"] != "growth"], rows[rows["kind"] == "growth"]
+            bold = 2.4 if name == ALL_PASSES else 1.4
+            axis.plot(
+                ordinary["step"], ordinary["speedup"], dash, color=colour, marker=marker, ms=5, lw=bold, label=name
+            )
+            axis.plot(growth["step"], growth["speedup"], color=colour, marker=marker, ms=5, lw=0, mfc="white")
+        axis.axhline(1, color="grey", linewidth=0.8)
+        if panel.whole is not None:
+            axis.axhline(panel.whole, color="grey", linewidth=1.4, dashes=(6, 2), label=f"whole training: {panel.whole:.2f}×")
+        axis.set_title(panel.title, fontsize=9)
+        axis.set_xlabel("training step")
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("speedup over the same\nmachine without skipping")
+    axes[0].set_ylim(0)
+    if any((panel.steps["kind"] == "growth").any() for panel in panels):
+        axes[0].plot([], [], "o", color="grey", markerfacecolor="white", label="growth steps")
+    axes[0].legend(frameon=False, fontsize=7.5, loc="lower right", ncols=2)
+    written = []
+    with matplotlib.rc_context({"svg.hashsalt": "accelsim"}):  # the same figure is the same file
+        for suffix, canvas in (("svg", FigureCanvasSVG(figure)), ("png", FigureCanvasAgg(figure))):
+            drawn = io.BytesIO()
+            canvas.print_figure(drawn, format=suffix, dpi=160, metadata={"Date": None} if suffix == "svg" else None)
+            written.append(_write_whole(stem.with_suffix(f".{suffix}"), drawn.getvalue()))
+    return written
+
+
+def _write_whole(path: Path, content: bytes) -> Path:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as error:
+        raise AccelsimError(f"{path}: the figure cannot be written: {error.strerror}") from None
+    finally:
+        beside.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,62 @@
+"""A whole training as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import RenderableType
+
+from accelsim.results.result import Result
+from accelsim.show.tables import count, joules, plain_table, times
+
+
+def training_table(result: Result) -> Iterator[RenderableType]:
+    """Cycles and energy of all steps of the run, by pass and kind of step; what is missing in a sentence each."""
+    training = result.training
+    if training["total"] is not None:
+        yield _table(training, result.hardware.clock_mhz)
+        yield _rests_on(training)
+    yield from training["notes"]
+
+
+def _table(training: dict[str, Any], clock_mhz: float) -> RenderableType:
+    updates, total = training["mask_updates"], training["total"]
+    rows: dict[str, dict[str, Any]] = dict(training["by_pass"])
+    if len(training["by_kind"]) > 1:
+        numbers = {"ordinary": training["steps"] - training["growth_steps"], "growth": training["growth_steps"]}
+        rows |= {f"{numbers[kind]} {kind} steps": sums for kind, sums in training["by_kind"].items()}
+    if updates["count"]:
+        rows[f"{updates['count']} mask updates"] = {
+            "cycles": updates["cycles"],
+            "dense_cycles": 0,
+            "energy_pj": updates["energy_pj"],
+            "dense_energy_pj": 0,
+            "speedup": None,
+            "energy_ratio": None,
+            "seconds": updates["cycles"] / (clock_mhz * 1e6),
+        }
+    columns = ("", "cycles", "dense", "speedup", "seconds", "energy", "dense", "saved")
+    table = plain_table(f"Whole training, {training['steps']} steps", *columns)
+    for name, sums in (rows | {"total": total}).items():
+        table.add_row(
+            name,
+            count(sums["cycles"]),
+            count(sums["dense_cycles"]),
+            times(sums["speedup"]),
+            f"{sums['seconds']:.3g}",
+            joules(sums["energy_pj"]),
+            joules(sums["dense_energy_pj"]),
+            times(sums["energy_ratio"]),
+            style="bold" if name == "total" else "",
+        )
+    return table
+
+
+def _rests_on(training: dict[str, Any]) -> str:
+    recorded = " and ".join(f"{number} {kind}" for kind, number in training["recorded"].items())
+    sentence = f"From {recorded} step(s) recorded: {training['rule']}."
+    if training["halves"]:
+        one, other = training["halves"]["speedup"]
+        sentence += f" Either half of them gives {times(one)} and {times(other)}."
+    return sentence
