@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -27,6 +30,11 @@ class BlockPattern:
         if rows < 1 or columns < 1:
             raise TrainingError(f"a block of {rows}x{columns} weights makes no pattern, expected at least 1x1")
         self.rows, self.columns = rows, columns
+
+    def units(self, shape: Sequence[int]) -> int:
+        """Return the number of blocks, those at a ragged edge among them."""
+        c_out, c_in, *kernel = shape
+        return -(-c_out // self.rows) * -(-c_in // self.columns) * math.prod(kernel)
 
     def unit_scores(self, scores: Tensor) -> Tensor:
         """Return the mean score of each block."""
@@ -58,6 +66,10 @@ class ChannelPattern:
 
     removed = 1.0
     exchanges = True
+
+    def units(self, shape: Sequence[int]) -> int:
+        """Return the number of output channels."""
+        return shape[0]
 
     def unit_scores(self, scores: Tensor) -> Tensor:
         """Return the mean score of each output channel."""

@@ -200,7 +200,7 @@ class MaskedBranch:
         for name, mask in zip(self.layers, self._masks_output_first(), strict=True):
             share = _share_of_units(1 - densities[name], pattern)
             scores = torch.rand(mask.shape, generator=generator).to(mask.device)
-            units = pattern.unit_scores(scores).numel()
+            units = pattern.units(scores.shape)
             kept = torch.zeros(units, dtype=torch.bool, device=mask.device)
             kept[torch.randperm(units, generator=generator)[: units - round(share * units)].to(mask.device)] = True
             mask.copy_(pattern.element_mask(kept, scores))
@@ -229,7 +229,7 @@ class MaskedBranch:
         before = self._heard_masks()
         for mask, (name, weight) in zip(self._masks_output_first(), self.stored.items(), strict=True):
             scores = self._output_first(name, weight.abs())
-            kept = torch.zeros_like(pattern.unit_scores(scores), dtype=torch.bool)
+            kept = torch.zeros(pattern.units(scores.shape), dtype=torch.bool, device=scores.device)
             mask.copy_(pattern.element_mask(kept, scores))
         every = sum(mask.numel() for mask in before)
         self._tell(before, every, every)

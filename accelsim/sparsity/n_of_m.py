@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -31,6 +34,11 @@ class NofM:
             raise TrainingError(f"{n}:{m} makes no pattern, expected N:M with 0 < N < M")
         self.n, self.m = n, m
         self.removed = 1 - n / m
+
+    def units(self, shape: Sequence[int]) -> int:
+        """Return the number of groups, smaller ones among them."""
+        c_out, c_in, *kernel = shape
+        return c_out * -(-c_in // self.m) * math.prod(kernel)
 
     def unit_scores(self, scores: Tensor) -> Tensor:
         """Return the mean score of the M - N elements that a group would lose."""
@@ -88,6 +96,11 @@ class TransposableNofM:
             raise TrainingError(f"transposable-{n}:{m} makes no pattern, expected N:M with 0 < N < M <= {_LARGEST}")
         self.n, self.m = n, m
         self.removed = 1 - n / m
+
+    def units(self, shape: Sequence[int]) -> int:
+        """Return the number of blocks, those at a ragged edge among them."""
+        c_out, c_in, *kernel = shape
+        return -(-c_out // self.m) * -(-c_in // self.m) * math.prod(kernel)
 
     def unit_scores(self, scores: Tensor) -> Tensor:
         """Return the mean score of the elements that a block would lose."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -26,6 +27,9 @@ class Pattern(Protocol):
 
     removed: float
     exchanges: bool
+
+    def units(self, shape: Sequence[int]) -> int:
+        """Return the number of units of a weight [C_out, C_in, ...]."""
 
     def unit_scores(self, scores: Tensor) -> Tensor:
         """Reduce element scores, in the weight's shape, to one score a unit, [units]."""
@@ -57,6 +61,10 @@ class ElementPattern:
 
     removed = 1.0
     exchanges = True
+
+    def units(self, shape: Sequence[int]) -> int:
+        """Return the number of elements."""
+        return math.prod(shape)
 
     def unit_scores(self, scores: Tensor) -> Tensor:
         """Return the element scores, flat."""

@@ -79,20 +79,7 @@ class SparsePlan:
         find_criterion(self.criterion)
         if self.criterion != "magnitude" and self.method == "sr-ste":
             raise TrainingError(f"sr-ste chooses weights by magnitude, expected no criterion {self.criterion}")
-        pattern = find_pattern(self.pattern)
-        if self.method in _EXCHANGING and not pattern.exchanges:
-            raise TrainingError(
-                f"{self.pattern} weights cannot be exchanged one by one, as {self.method} does: use gmp, sr-ste, or"
-                f" a pattern like 2:4"
-            )
-        removed = pattern.removed
-        if self.sparsity > removed + 1e-9:
-            raise TrainingError(f"sparsity is {self.sparsity}, but {self.pattern} removes {removed:.4g} at most")
-        if self.method == "sr-ste" and abs(self.sparsity - removed) > 1e-9:
-            raise TrainingError(
-                f"sparsity is {self.sparsity}, but sr-ste with {self.pattern} is {removed:.4g} sparse from the first"
-                f" step on"
-            )
+        self._check_pattern()
         if not 0 <= self.seed < 2**32:
             raise TrainingError(f"seed is {self.seed}, expected 0 to {2**32 - 1}")
         if not 1 - self.sparsity <= self.initial_density <= 1:
@@ -103,6 +90,30 @@ class SparsePlan:
         # what the method will build from these numbers says itself what is wrong with them
         LessSparse(self.schedule, self.gap)
         self.exchanges(self.exchange_final)
+
+    def _check_pattern(self) -> None:
+        pattern = find_pattern(self.pattern)
+        if self.method == "sr-ste" and pattern.removed == 1:
+            raise TrainingError(
+                f"sr-ste prunes N of M weights, which pattern {self.pattern} does not: give --pattern 2:4"
+                f" --sparsity 0.5"
+            )
+        if self.method in _EXCHANGING and not pattern.exchanges:
+            raise TrainingError(
+                f"{self.pattern} weights cannot be exchanged one by one, as {self.method} does: use --method gmp,"
+                f" one-branch or sr-ste, or a pattern like 2:4"
+            )
+        removed = pattern.removed
+        if self.sparsity > removed + 1e-9:
+            raise TrainingError(
+                f"sparsity is {self.sparsity}, but {self.pattern} removes {removed:.4g} at most: give --sparsity"
+                f" {removed:.4g}"
+            )
+        if self.method == "sr-ste" and abs(self.sparsity - removed) > 1e-9:
+            raise TrainingError(
+                f"sparsity is {self.sparsity}, but sr-ste with {self.pattern} is {removed:.4g} sparse from the first"
+                f" step on: give --sparsity {removed:.4g}"
+            )
 
     @property
     def schedule(self) -> Schedule:

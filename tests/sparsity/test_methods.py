@@ -13,6 +13,8 @@ from torch.nn import functional
 from accelsim.errors import TrainingError
 from accelsim.sparsity import (
     METHODS,
+    SRSTE,
+    MaskedBranch,
     SparsePlan,
     Sparsifier,
     StraightThroughMask,
@@ -348,13 +350,17 @@ def test_plans_that_make_no_sense_are_refused(plan: dict[str, object], said: str
     ("plan", "said"),
     [
         ({"method": "set", "criterion": "gradient"}, "SET never asks"),
-        ({"method": "sr-ste", "pattern": "element", "sparsity": 1 - 1e-10}, "chooses N of M"),
         ({"method": "sr-ste", "pattern": "2:4", "sparsity": 0.5, "decay": -1.0}, "decay"),
     ],
 )
 def test_methods_refuse_what_they_cannot_do(plan: dict[str, object], said: str) -> None:
     with pytest.raises(TrainingError, match=said):
         build_sparsifier(SparsePlan(**plan), sparse_layers(_encoder()))  # type: ignore[arg-type]
+
+
+def test_sr_ste_refuses_patterns_that_leave_nothing_of_a_unit() -> None:
+    with pytest.raises(TrainingError, match="chooses N of M weights, which element does not"):
+        SRSTE(MaskedBranch(sparse_layers(_encoder()), kind=StraightThroughMask), "element")
 
 
 def test_a_momentum_encoder_of_another_shape_and_steps_out_of_order_are_refused() -> None:

@@ -25,6 +25,14 @@ def _chosen(units: int, seed: int) -> torch.Tensor:
 
 
 @settings(deadline=None, max_examples=60)
+@given(shape=SHAPES, name=NAMES | st.sampled_from(["transposable-2:4", "transposable-3:8"]))
+def test_units_are_as_many_as_have_scores(shape: tuple[int, ...], name: str) -> None:
+    pattern = find_pattern(name)
+    for some in (shape, shape[:2]):  # a convolution's weight, a linear layer's
+        assert pattern.units(some) == pattern.unit_scores(torch.ones(some)).numel()
+
+
+@settings(deadline=None, max_examples=60)
 @given(shape=SHAPES, rows=st.integers(1, 5), columns=st.integers(1, 5), seed=st.integers(0, 99))
 def test_blocks_are_kept_whole_and_score_their_mean(shape: tuple[int, ...], rows: int, columns: int, seed: int) -> None:
     pattern, scores = find_pattern(f"{rows}x{columns}"), _scores(shape, seed, 1000)
