@@ -14,14 +14,15 @@ import numpy as np
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import Words
 from accelsim.lowering.gemm import MaskedGemm
+from accelsim.timing.block_code import LANES, Block, Sync, compile_block
+from accelsim.timing.dense import effectual_where_needed
 from accelsim.timing.outcome import GemmTiming, Slots
-from accelsim.timing.scan_kernels import Operand, scan_gemm
-from accelsim.timing.scan_tile import ALONE, BY_OUTER, TOGETHER, Pes, State, Tile, Totals
+from accelsim.timing.scan_kernels import Operand, Pes, Room, Totals, scan_gemm
 from accelsim.timing.tiles import Schedule, Tiling, distinct_tiles, schedule
-from accelsim.timing.vector import BLOCK, INNER_LOG2, LANES, SUMS
 from accelsim.timing.windows import PLANE, cut_planes, full_planes, window_sizes
 
-_MODES = {"pe": ALONE, "row": BY_OUTER, "column": BY_OUTER, "array": TOGETHER}
+_SYNC: dict[str, Sync] = {"pe": "alone", "row": "group", "column": "group", "array": "together"}
+_VECTORS = 4  # that a block has if it may choose: see `Block.vectors`
 
 
 def time_scanning(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
@@ -30,12 +31,17 @@ def time_scanning(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
     needed = gemm.needed if hw.skipping.outputs else None
     if needed is not None:
         totals = _run(hw, gemm, gemm.a, gemm.b, plan, needed)
-        return _timing(hw, gemm, plan, totals, int(totals.true_pairs.sum()))
+        pairs = int(totals.pairs.sum())
+        seen = all(kind in hw.skipping.tensors for kind in (gemm.a_kind, gemm.b_kind))
+        effectual = pairs if seen else int(effectual_where_needed(gemm.a, gemm.b, needed))
+        return _timing(hw, gemm, plan, totals, pairs, effectual)
     rows, row_of = distinct_tiles(_as_seen(hw, gemm.a_kind, gemm.a), hw.array.rows)
     columns, column_of = distinct_tiles(_as_seen(hw, gemm.b_kind, gemm.b), hw.array.cols)
-    totals = _run(hw, gemm, gemm.a[rows], gemm.b[columns], _all_columns(hw, len(rows), len(columns)), None)
+    distinct = _run(hw, gemm, gemm.a[rows], gemm.b[columns], _all_columns(hw, len(rows), len(columns)), None)
     each = (row_of[:, None] * (column_of.max(initial=-1) + 1) + column_of).ravel()
-    return _timing(hw, gemm, plan, Totals(*(part[each] for part in totals)), gemm.effectual_macs)
+    totals = Totals(*(part[each] for part in distinct))
+    pairs = _known_pairs(hw, gemm) if _pairs_are_known(hw, gemm) else int(totals.pairs.sum())
+    return _timing(hw, gemm, plan, totals, pairs, gemm.effectual_macs)
 
 
 def _as_seen(hw: Hardware, kind: str, rows: Words) -> Words:
@@ -55,12 +61,12 @@ def _run(hw: Hardware, gemm: MaskedGemm, a: Words, b: Words, plan: Schedule, nee
     full = full_planes(gemm.k, width)
     a, b = cut_planes(a, gemm.k, width), cut_planes(b, gemm.k, width)
     sees_a, sees_b = gemm.a_kind in skipping.tensors, gemm.b_kind in skipping.tensors
-    pes, tile = _array(hw, gemm.k)
+    drops_a, drops_b = gemm.a_kind in skipping.blocks, gemm.b_kind in skipping.blocks
+    pes, room = _array(hw, gemm, needed is not None or not _pairs_are_known(hw, gemm))
     totals = Totals(*(np.zeros(plan.tiles, np.int64) for _ in Totals._fields))
-    counts_true = needed is not None and not (sees_a and sees_b)
     scan_gemm(
-        Operand(a, a if sees_a else full, sees_a, gemm.a_kind in skipping.blocks),
-        Operand(b, b if sees_b else full, sees_b, gemm.b_kind in skipping.blocks),
+        Operand(a, a if sees_a else full, sees_a, drops_a),
+        Operand(b, b if sees_b else full, sees_b, drops_b),
         Tiling(
             plan.columns,
             plan.starts,
@@ -70,66 +76,112 @@ def _run(hw: Hardware, gemm: MaskedGemm, a: Words, b: Words, plan: Schedule, nee
             needed is not None,
         ),
         pes,
-        tile,
-        counts_true,
+        room,
         totals,
     )
-    return totals if counts_true else totals._replace(true_pairs=totals.pairs)
+    return totals
 
 
-def _array(hw: Hardware, k: int) -> tuple[Pes, Tile]:
-    """Lay the PEs out in vectors; their state is as narrow as queues and windows allow."""
-    array, width = hw.array, hw.skipping.scan_width
-    depth = min(hw.skipping.fifo_depth, max(k, width))  # a queue never holds more than K pairs
-    by_column = hw.skipping.sync == "column"
-    outer, inner = (array.cols, array.rows) if by_column else (array.rows, array.cols)
-    inner_log2 = next((size for size in INNER_LOG2 if inner <= 1 << size), INNER_LOG2[-1])
-    outer_vectors = -(-inner // LANES)
-    vector_outers = LANES >> inner_log2
-    vectors = -(-outer // vector_outers) * outer_vectors
-    most = 255 if max(depth, array.lanes) + width <= 255 else 2**32 - 1
-    state: State = np.zeros(vectors * BLOCK, np.uint8) if most == 255 else np.zeros(vectors * BLOCK, np.uint32)
-    pes = Pes(
-        rows=array.rows,
-        cols=array.cols,
-        lanes=array.lanes,
+def _pairs_are_known(hw: Hardware, gemm: MaskedGemm) -> bool:
+    """Whether all pairs that the scanner sees are consumed: no window is dropped that holds some."""
+    skipping = hw.skipping
+    return all(kind in skipping.tensors or kind not in skipping.blocks for kind in (gemm.a_kind, gemm.b_kind))
+
+
+def _known_pairs(hw: Hardware, gemm: MaskedGemm) -> int:
+    """Pairs that the scanner sees in all outputs."""
+    sees_a, sees_b = (kind in hw.skipping.tensors for kind in (gemm.a_kind, gemm.b_kind))
+    if sees_a and sees_b:
+        return gemm.effectual_macs
+    if sees_a or sees_b:
+        seen, others = (gemm.a, gemm.n) if sees_a else (gemm.b, gemm.m)
+        return others * int(np.bitwise_count(seen).sum(dtype=np.int64))
+    return gemm.macs
+
+
+def _block(hw: Hardware, k: int, each: bool, may_batch: bool) -> tuple[Block, int]:
+    """Choose the block that covers the array, and how many tiles it holds."""
+    array, skipping = hw.array, hw.skipping
+    by_column, sync = skipping.sync == "column", _SYNC[skipping.sync]
+    extent, members = (array.cols, array.rows) if by_column else (array.rows, array.cols)
+    groups = min(LANES, _power_of_two(extent))
+    while sync == "group" and groups > 1 and _VECTORS * LANES // groups < members:
+        groups //= 2
+    stacks = -(-extent // groups) if sync == "together" else 1
+    vectors = -(-members // (LANES // groups))
+    if sync == "alone":
+        vectors = min(vectors, _VECTORS)
+    most, batch = _VECTORS * LANES // groups, 1
+    if may_batch and stacks == 1 and members == _power_of_two(members) < most and members * groups >= 8:
+        vectors, batch = _VECTORS, most // members
+    depth = min(skipping.fifo_depth, max(k, skipping.scan_width))  # a queue never holds more than K pairs
+    bits = 8 if max(depth, array.lanes) + skipping.scan_width <= 255 else 32
+    block = Block(
+        groups=groups,
+        stacks=stacks,
+        vectors=vectors,
+        span=members if batch > 1 else vectors * LANES // groups,
+        sync=sync,
+        planes=-(-skipping.scan_width // PLANE),
         depth=depth,
-        planes=-(-width // PLANE),
-        sizes=np.array(window_sizes(k, width)),
-        mode=_MODES[hw.skipping.sync],
+        lanes=array.lanes,
+        limit=(2**bits - 1) // max(skipping.scan_width, array.lanes),
+        each=each,
+        bits=bits,
+    )
+    return block, batch
+
+
+def _power_of_two(number: int) -> int:
+    """The least power of two that is no smaller."""
+    return 1 << (number - 1).bit_length()
+
+
+def _array(hw: Hardware, gemm: MaskedGemm, each: bool) -> tuple[Pes, Room]:
+    """Cover the array by blocks and make room for one."""
+    by_column = hw.skipping.sync == "column"
+    masked = gemm.needed is not None and hw.skipping.outputs
+    # Tiles of one block stream the same windows; row tiles have the same columns if nothing is masked.
+    drops = (gemm.a_kind if by_column else gemm.b_kind) in hw.skipping.blocks
+    block, batch = _block(hw, gemm.k, each, may_batch=not drops and not (by_column and masked))
+    pes = Pes(
+        rows=hw.array.rows,
+        cols=hw.array.cols,
+        lanes=hw.array.lanes,
+        planes=block.planes,
+        sizes=np.array(window_sizes(gemm.k, hw.skipping.scan_width)),
         by_column=by_column,
-        inner_log2=inner_log2,
-        vector_outers=vector_outers,
-        outer_vectors=outer_vectors,
-        outer_at=np.arange(vectors) // outer_vectors * vector_outers,
-        inner_at=np.arange(vectors) % outer_vectors * LANES,
-        flush_every=most // max(width, array.lanes),
+        alone=block.sync == "alone",
+        groups=block.groups * block.stacks,
+        members=block.members,
+        stack_groups=block.groups,
+        stack_lanes=block.vectors * LANES,
+        pointer_lanes=block.all_vectors // block.pointer_vectors * LANES,
+        batch=batch,
+        each=each,
+        address=compile_block(block),
+        starved_at=block.starved_at,
+        pairs_at=block.pairs_at,
     )
-    tile = Tile(
-        state=state,
-        sums=np.zeros(vectors * SUMS, np.uint32),
-        peak=np.zeros(LANES, state.dtype),
-        working=np.zeros(outer, np.int64),
-        ended=np.zeros(1 if pes.mode == TOGETHER else outer, np.int64),
-    )
-    return pes, tile
+    state = np.uint8 if block.bits == 8 else np.uint32
+    return pes, Room(np.zeros(block.all_vectors * LANES, state), np.zeros(block.outputs, np.uint32))
 
 
-def _timing(hw: Hardware, gemm: MaskedGemm, plan: Schedule, totals: Totals, effectual: int) -> GemmTiming:
+def _timing(hw: Hardware, gemm: MaskedGemm, plan: Schedule, totals: Totals, pairs: int, effectual: int) -> GemmTiming:
     array = hw.array
     heights, widths = plan.extents(hw, gemm)
-    pairs = int(totals.pairs.sum())
-    pes = array.rows * array.cols
+    pes, busy, starved = array.rows * array.cols, int(totals.busy.sum()), int(totals.starved.sum())
+    worked = int((totals.working * totals.cycles).sum())
     return GemmTiming(
         tile_cycles=totals.cycles,
         tiles_per_row=plan.tiles_per_row,
         slots=Slots(
             effectual=effectual,
             ineffectual=pairs - effectual,
-            edge=array.lanes * int(((pes - totals.working) * totals.cycles).sum()),
-            barrier=int(totals.barrier.sum()),
-            sync=int(totals.sync.sum()),
-            starved=int(totals.starved.sum()),
+            edge=array.lanes * (pes * int(totals.cycles.sum()) - worked),
+            barrier=array.lanes * (worked - busy),
+            sync=array.lanes * busy - pairs - starved,
+            starved=starved,
         ),
         scan_windows=int(totals.scanned.sum()),
         fifo_pushes=pairs,

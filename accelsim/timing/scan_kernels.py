@@ -1,33 +1,26 @@
-"""Kernels of the scanning PE: a whole GEMM, tile by tile.
+"""Kernels of the scanning PE: a whole GEMM, tile by tile, on the machine code of `block_code`.
 
-Windows are cut into byte planes (see `vector`): the words of a packed row already are its planes if the scan width is a
-multiple of eight.
+Windows are cut into byte planes: the words of a packed row already are its planes if the scan width is a multiple of
+eight. Planes of the PEs of one block lie side by side.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from accelsim.compile import kernel
 from accelsim.lowering.bits import Words, transpose_block
-from accelsim.timing.scan_tile import (
-    BY_OUTER,
-    TOGETHER,
-    Integers,
-    Pes,
-    Tile,
-    Totals,
-    account_tile,
-    count_true_pairs,
-    run_across,
-    run_within,
-    set_wanted,
-)
 from accelsim.timing.tiles import Tiling
-from accelsim.timing.vector import BLOCK, SUMS, clear
+
+Integers = NDArray[np.int64]
+LANES = 64
 
 
 class Operand(NamedTuple):
@@ -44,6 +37,85 @@ class Operand(NamedTuple):
     shown: Words
     seen: bool
     drop: bool
+
+
+class Pes(NamedTuple):
+    """The array, and how blocks cover it (see `block_code.Block`).
+
+    Attributes:
+        rows, cols, lanes: of the array.
+        planes, sizes: planes of a window; K positions of each window.
+        by_column: whether columns are the groups.
+        alone: whether each PE has its own scan pointer.
+        groups, members: of a block, the groups of all stacks together.
+        stack_groups, stack_lanes: groups of one stack; lanes of one stack.
+        pointer_lanes: lanes from one pointer vector's tiles to the next one's.
+        batch: tiles that a block holds, side by side along its members; 1 if a tile needs a block or several.
+        each: whether every PE is counted for itself, with a mask of those that have an output.
+        address, starved_at, pairs_at: of the code, and what stands where in its output.
+    """
+
+    rows: int
+    cols: int
+    lanes: int
+    planes: int
+    sizes: Integers
+    by_column: bool
+    alone: bool
+    groups: int
+    members: int
+    stack_groups: int
+    stack_lanes: int
+    pointer_lanes: int
+    batch: int
+    each: bool
+    address: int
+    starved_at: int
+    pairs_at: int
+
+
+class Room(NamedTuple):
+    """What a block works on: masks of the PEs with an output (`each`), and the output."""
+
+    wanted: NDArray[np.unsignedinteger]
+    out: NDArray[np.uint32]
+
+
+class Totals(NamedTuple):
+    """What each tile did, int64 [tiles], row tiles outermost.
+
+    Attributes:
+        cycles, positions: cycles, and K positions streamed.
+        pairs: pairs consumed (left 0 unless `each`).
+        starved: slots.
+        busy: cycles until a PE's group ends, summed over PEs with an output.
+        working: PEs with an output.
+        scanned: windows looked at, summed over PEs.
+    """
+
+    cycles: Integers
+    positions: Integers
+    pairs: Integers
+    starved: Integers
+    busy: Integers
+    working: Integers
+    scanned: Integers
+
+
+@intrinsic
+def _call_code(typing_context: Any, address: Any, arguments: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        word = ir.IntType(64)
+        kind = ir.FunctionType(ir.VoidType(), [word] * signature.args[1].count)
+        code = builder.inttoptr(values[0], kind.as_pointer())
+        builder.call(code, [builder.extract_value(values[1], at) for at in range(signature.args[1].count)])
+        return context.get_dummy_value()
+
+    return types.void(address, arguments), generate
+
+
+call_code = cast("Callable[[int, tuple[int, ...]], None]", _call_code)
+"""call_code(address, arguments): call a C function of 64-bit integers. For kernels."""
 
 
 @kernel
@@ -101,27 +173,18 @@ def column_bits(needed: Words, first_row: int, height: int, cols: int) -> Words:
 
 
 @kernel
-def _keep_windows(
-    pes: Pes,
-    drop_a: bool,
-    present_a: NDArray[np.bool_],
-    drop_b: bool,
-    present_b: NDArray[np.bool_],
-    kept: Integers,
-) -> tuple[int, int]:
-    """List the windows that a tile streams; return how many, and their K positions."""
+def _drop(pes: Pes, windows: Integers, present: NDArray[np.bool_], kept: Integers) -> tuple[int, int]:
+    """List those of some windows that are present; return how many, and their K positions."""
     used, positions = 0, 0
-    for window in range(kept.size):
-        if (drop_a and not present_a[window]) or (drop_b and not present_b[window]):
-            continue
+    for window in windows:
         kept[used] = window
-        used += 1
-        positions += pes.sizes[window]
+        used += present[window]
+        positions += present[window] * pes.sizes[window]
     return used, positions
 
 
 @kernel
-def _first_tiles(tiling: Tiling, cols: int) -> Integers:
+def first_tiles(tiling: Tiling, cols: int) -> Integers:
     """Index of each row tile's first tile, and the number of all tiles behind the last."""
     first = np.zeros(tiling.starts.size + 1, np.int64)
     for tile in range(tiling.starts.size):
@@ -130,79 +193,233 @@ def _first_tiles(tiling: Tiling, cols: int) -> Integers:
 
 
 @kernel
-def scan_gemm(
-    a: Operand,
-    b: Operand,
-    tiling: Tiling,
-    pes: Pes,
-    tile: Tile,
-    count_true: bool,
-    totals: Totals,
+def _want(
+    pes: Pes, room: Room, groups: int, members: int, row: int, columns: Integers, wanted: Words, masked: bool
 ) -> None:
-    """Run all tiles of a GEMM; column tiles outermost here, so that each column tile is laid out once for all rows.
+    """Mark the PEs of a block that have an output.
 
     Args:
-        tile: room for a tile's PEs, [vectors] and [outer].
-        count_true: whether pairs of two non-zeros must be counted, where the scanner does not see both operands.
-        totals: filled.
+        groups, members: the extents that are there.
+        row, columns: the block's first row, and its columns.
+        wanted: bits of the rows that each column needs; ignored unless `masked`.
     """
-    windows, planes = pes.sizes.size, a.true.shape[1] * 8
-    row_tiles, row_count = tiling.starts.size, a.true.shape[0]
-    outers = tile.working.size
-    room_outer = (max(outers, tile.sums.size // SUMS * pes.vector_outers) + 7) >> 3
-    room_inner = (1 << pes.inner_log2) * pes.outer_vectors >> 3
-    room_a, room_b = (room_inner, room_outer) if pes.by_column else (room_outer, room_inner)
-    true_a = np.zeros((row_tiles, planes, room_a), np.uint64)
-    seen_a = true_a if a.seen else np.zeros((row_tiles, planes, room_a), np.uint64)
-    present_a = np.zeros((row_tiles, windows), np.bool_)
-    wanted = np.zeros((row_tiles, b.true.shape[0] if tiling.masked else 0, (pes.rows + 63) >> 6), np.uint64)
-    for row_tile in range(row_tiles):
-        low, high = row_tile * pes.rows, min((row_tile + 1) * pes.rows, row_count)
-        rows = np.arange(low, high)
-        lay_out(a.true, rows, true_a[row_tile])
+    room.wanted[:] = 0
+    every = ~room.wanted.dtype.type(0)
+    for g in range(groups):
+        for m in range(members):
+            r, c = (row + m, g) if pes.by_column else (row + g, m)
+            if masked and not (wanted[columns[c], r >> 6] >> np.uint64(r & 63)) & np.uint64(1):
+                continue
+            room.wanted[_lane(pes, g, m)] = every
+
+
+@kernel
+def _lane(pes: Pes, g: int, m: int) -> int:
+    """Place of a PE among all vectors' lanes."""
+    return g // pes.stack_groups * pes.stack_lanes + m * pes.stack_groups + g % pes.stack_groups
+
+
+@kernel
+def _pointer_lane(pes: Pes, g: int, m: int) -> int:
+    """Place of the end of a PE's group in the output."""
+    lane = _lane(pes, g, m)
+    if pes.alone:
+        return lane
+    return lane % LANES + lane % pes.stack_lanes // pes.pointer_lanes * LANES
+
+
+@kernel
+def _take(
+    pes: Pes, room: Room, groups: int, first: int, members: int, windows: int, totals: Totals, index: int
+) -> None:
+    """Add what the PEs of one tile in a block did; all of them have an output.
+
+    Args:
+        first: the tile's first member in the block.
+    """
+    out, slowest, busy, starved = room.out, np.int64(0), np.int64(0), np.int64(0)
+    for g in range(groups):
+        if pes.alone:
+            for m in range(first, first + members):
+                ended = np.int64(out[_pointer_lane(pes, g, m)])
+                slowest = max(slowest, ended)
+                busy += ended
+        else:
+            ended = np.int64(out[_pointer_lane(pes, g, first)])
+            slowest = max(slowest, ended)
+            busy += ended * members
+    wide = pes.members if pes.batch == 1 else pes.members // pes.batch  # with lanes of PEs that are not there
+    for stack in range(pes.groups // pes.stack_groups):
+        start = pes.starved_at + (stack * pes.stack_lanes + first * pes.stack_groups) // 8
+        for eight in range(start, start + wide * pes.stack_groups // 8):
+            starved += np.int64(out[eight])
+    starved -= pes.lanes * windows * (pes.groups * wide - groups * members)  # they starve in every window
+    totals.cycles[index] = max(totals.cycles[index], slowest)
+    totals.busy[index] += busy
+    totals.starved[index] += starved
+    totals.working[index] += groups * members
+
+
+@kernel
+def _take_each(pes: Pes, room: Room, groups: int, first: int, members: int, totals: Totals, index: int) -> None:
+    """Add what the PEs of one tile in a block did, of which some have no output.
+
+    A group without an output scans all windows, and the tile waits for it.
+    """
+    out, slowest = room.out, np.int64(0)
+    for g in range(groups):
+        for m in range(first, first + members):
+            lane = _lane(pes, g, m)
+            ended = np.int64(out[_pointer_lane(pes, g, m)])
+            slowest = max(slowest, ended)
+            if room.wanted[lane]:
+                totals.working[index] += 1
+                totals.busy[index] += ended
+                totals.starved[index] += np.int64(out[pes.starved_at + lane])
+                totals.pairs[index] += np.int64(out[pes.pairs_at + lane])
+    totals.cycles[index] = max(totals.cycles[index], slowest)
+
+
+@kernel
+def scan_gemm(a: Operand, b: Operand, tiling: Tiling, pes: Pes, room: Room, totals: Totals) -> None:
+    """Run all tiles of a GEMM; column tiles outermost here, so that each column tile is laid out once for all rows.
+
+    A block takes `batch` neighbouring tiles: of a row tile, or of a column tile if columns are the groups.
+    """
+    windows, planes, rows = pes.sizes.size, a.true.shape[1] * 8, a.true.shape[0]
+    high, wide = (pes.batch, 1) if pes.by_column else (1, pes.batch)  # tiles of a block
+    tall, broad = high * pes.rows, wide * pes.cols
+    room_a, room_b = _room(pes, tall, not pes.by_column), _room(pes, broad, pes.by_column)
+    row_tiles = tiling.starts.size
+    strips = (row_tiles + high - 1) // high
+    true_a = np.zeros((strips, planes, room_a), np.uint64)
+    seen_a = true_a if a.seen else np.zeros((strips, planes, room_a), np.uint64)
+    present_a = np.ones(windows, np.bool_)
+    present_b = np.ones(windows, np.bool_)
+    kept = np.zeros((strips, windows), np.int64)
+    used, positions, every = np.zeros(strips, np.int64), np.zeros(strips, np.int64), np.arange(windows)
+    wanted = np.zeros((strips, b.true.shape[0] if tiling.masked else 0, (pes.rows + 63) >> 6), np.uint64)
+    for strip in range(strips):
+        low, top = strip * tall, min((strip + 1) * tall, rows)
+        lay_out(a.true, np.arange(low, top), true_a[strip])
         if not a.seen:
-            lay_out(a.shown, rows, seen_a[row_tile])
+            lay_out(a.shown, np.arange(low, top), seen_a[strip])
         if a.drop:
-            find_present(true_a[row_tile], pes.planes, present_a[row_tile])
+            find_present(true_a[strip], pes.planes, present_a)
+        used[strip], positions[strip] = _drop(pes, every, present_a, kept[strip])
         if tiling.masked:
-            bits = column_bits(tiling.needed, low, high - low, b.true.shape[0])
-            wanted[row_tile, :, : bits.shape[1]] = bits
+            bits = column_bits(tiling.needed, low, top - low, b.true.shape[0])
+            wanted[strip, :, : bits.shape[1]] = bits
     true_b = np.zeros((planes, room_b), np.uint64)
     seen_b = true_b if b.seen else np.zeros((planes, room_b), np.uint64)
-    present_b = np.zeros(windows, np.bool_)
-    kept = np.zeros(windows, np.int64)
-    first = _first_tiles(tiling, pes.cols)
-    marked = (0, 0)
-    for column_tile in range((first[1:] - first[:-1]).max() if row_tiles else 0):
-        for row_tile in range(row_tiles):
-            index = first[row_tile] + column_tile
-            if index >= first[row_tile + 1]:
+    tile_kept = np.zeros(windows, np.int64)
+    first = first_tiles(tiling, pes.cols)
+    most = (first[1:] - first[:-1]).max() if row_tiles else 0
+    for column in range((most + wide - 1) // wide):
+        for strip in range(strips):
+            index = first[strip * high] + column * wide
+            if index >= first[strip * high + 1]:
                 continue
-            low = tiling.starts[row_tile] + column_tile * pes.cols
-            taken = tiling.columns[low : min(low + pes.cols, tiling.stops[row_tile])]
-            height = min(pes.rows, row_count - row_tile * pes.rows)
-            if row_tile == 0 or not tiling.shared:
-                if b.seen or b.drop or count_true:
+            low = tiling.starts[strip * high] + column * broad
+            taken = tiling.columns[low : min(low + broad, tiling.stops[strip * high])]
+            if strip == 0 or not tiling.shared:
+                if b.seen or b.drop:
                     lay_out(b.true, taken, true_b)
                 if not b.seen:
                     lay_out(b.shown, taken, seen_b)
                 if b.drop:
                     find_present(true_b, pes.planes, present_b)
-            if tiling.masked or marked != (height, taken.size):
-                set_wanted(tile, pes, height, taken, tiling, wanted[row_tile])
-                marked = (height, taken.size)
-            used, positions = _keep_windows(pes, a.drop, present_a[row_tile], b.drop, present_b, kept)
-            for start in range(0, tile.state.size, BLOCK):
-                clear(tile.state, start)
-            tile.sums[:] = 0
-            outer, inner = (seen_b, seen_a[row_tile]) if pes.by_column else (seen_a[row_tile], seen_b)
-            if pes.mode == TOGETHER or (pes.mode == BY_OUTER and pes.outer_vectors > 1):
-                run_across(outer.view(np.uint8), inner.view(np.uint8), kept[:used], pes, tile)
-            else:
-                run_within(outer.view(np.uint8), inner.view(np.uint8), kept[:used], pes, tile)
-            account_tile(pes, tile, used, totals, index)
-            totals.positions[index] = positions
-            totals.scanned[index] = height * taken.size * used
-            if count_true:
-                outer, inner = (true_b, true_a[row_tile]) if pes.by_column else (true_a[row_tile], true_b)
-                totals.true_pairs[index] = count_true_pairs(outer.view(np.uint8), inner.view(np.uint8), pes, tile)
+            here, streamed = kept[strip, : used[strip]], positions[strip]
+            if b.drop:
+                count, streamed = _drop(pes, here, present_b, tile_kept)
+                here = tile_kept[:count]
+            _run_blocks(
+                pes,
+                room,
+                tiling.masked,
+                wanted[strip],
+                min(tall, rows - strip * tall),
+                taken,
+                seen_a[strip],
+                seen_b,
+                here,
+                totals,
+                first,
+                strip * high,
+                column * wide,
+            )
+            for tile_row in range(strip * high, min((strip + 1) * high, row_tiles)):
+                for tile in range(wide):
+                    across = min(pes.cols, taken.size - tile * pes.cols)
+                    if across > 0:
+                        index = first[tile_row] + column * wide + tile
+                        totals.positions[index] = streamed
+                        totals.scanned[index] = min(pes.rows, rows - tile_row * pes.rows) * across * here.size
+
+
+@kernel
+def _room(pes: Pes, extent: int, as_groups: bool) -> int:
+    """Words of a plane that holds whole blocks."""
+    size = pes.groups if as_groups else pes.members
+    return (((extent + size - 1) // size * size) + 7) >> 3
+
+
+@kernel
+def _run_blocks(
+    pes: Pes,
+    room: Room,
+    masked: bool,
+    wanted: Words,
+    height: int,
+    taken: Integers,
+    planes_a: Words,
+    planes_b: Words,
+    kept: Integers,
+    totals: Totals,
+    first: Integers,
+    row_tile: int,
+    column_tile: int,
+) -> None:
+    """Run the blocks of a tile, or the block of a batch of tiles, and add up what they did.
+
+    Args:
+        wanted: see `_want`; from the tile's first row on.
+        height, taken: rows and columns that are there.
+        planes_a, planes_b: planes of the rows and of the columns.
+        kept: windows.
+        first, row_tile, column_tile: first tile of each row tile; where the tile, or the batch's first one, stands.
+    """
+    outer, inner = (planes_b, planes_a) if pes.by_column else (planes_a, planes_b)
+    groups, members = (taken.size, height) if pes.by_column else (height, taken.size)
+    tile_members = pes.rows if pes.by_column else pes.cols
+    for g in range(0, groups, pes.groups):
+        for m in range(0, members, pes.members):
+            here_groups, here_members = min(pes.groups, groups - g), min(pes.members, members - m)
+            if pes.each:
+                columns, row = (taken[g:], m) if pes.by_column else (taken[m:], g)
+                _want(pes, room, here_groups, here_members, row, columns, wanted, masked)
+            call_code(
+                pes.address,
+                (
+                    outer.ctypes.data + g,
+                    outer.shape[1] * 8,
+                    inner.ctypes.data + m,
+                    inner.shape[1] * 8,
+                    kept.ctypes.data,
+                    kept.size,
+                    room.wanted.ctypes.data,
+                    room.out.ctypes.data,
+                ),
+            )
+            for tile in range(pes.batch):
+                start = tile * tile_members if pes.batch > 1 else 0
+                count = min(tile_members if pes.batch > 1 else pes.members, here_members - start)
+                if count <= 0:
+                    break
+                index = first[row_tile] + column_tile + tile
+                if pes.by_column:
+                    index = first[row_tile + (tile if pes.batch > 1 else 0)] + column_tile
+                if pes.each:
+                    _take_each(pes, room, here_groups, start, count, totals, index)
+                else:
+                    _take(pes, room, here_groups, start, count, kept.size, totals, index)
