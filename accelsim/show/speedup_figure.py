@@ -76,8 +76,9 @@ def draw_speedup(panels: list[Panel], stem: Path) -> list[Path]:
             axis.plot(growth["step"], growth["speedup"], color=colour, marker=marker, ms=5, lw=0, mfc="white")
         axis.axhline(1, color="grey", linewidth=0.8)
         if panel.whole is not None:
-            axis.axhline(panel.whole, color="grey", linewidth=1.4, dashes=(6, 2), label=f"whole training: {panel.whole:.2f}×")
-        axis.set_title(panel.title, fontsize=9)
+            axis.axhline(panel.whole, color="grey", linewidth=1.4, dashes=(6, 2), label="whole training")
+        whole = "" if panel.whole is None else f"\nwhole training {panel.whole:.2f}×"
+        axis.set_title(panel.title + whole, fontsize=9)
         axis.set_xlabel("training step")
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
         axis.spines[["top", "right"]].set_visible(False)
