@@ -13,7 +13,9 @@ class StepPlan:
     """Every Nth step, and beside each the nearest later one of the other kind.
 
     A step that grows weights by gradient computes gradients that the others leave out, so the two kinds are sampled
-    each for itself. A run that never grows weights is recorded at every Nth step and nowhere else.
+    each for itself. An ordinary step that is recorded beside a planned one is not the very next behind a growth step if
+    it can be helped: there the newborn weights are still exactly zero, so it is sparser than its kind. A run that never
+    grows weights is recorded at every Nth step and nowhere else.
 
     Args:
         every, start, stop: the planned steps are `start`, `start + every`, ... before `stop`; None means never.
@@ -29,21 +31,28 @@ class StepPlan:
         self.planned = range(first, last, count("every", every, 1))
         self.both_kinds = growth_steps
         self._grows = False
+        self._passed_over: int | None = None  # the ordinary step right behind a growth step, once
         self._owed: set[bool] = set()  # kinds: True is growth
 
     def begins(self, step: int) -> bool:
-        """Return whether to record a step, of which nothing is known yet."""
-        self._grows = False
+        """Return whether to record a step, of which nothing is known yet but that it follows the one before."""
+        behind_growth, self._grows = self._grows, False
+        if behind_growth and self._passed_over is None and False in self._owed and step not in self.planned:
+            self._passed_over = step
+            return False
         return self._wanted(step)
 
     def grows(self, step: int) -> bool:
         """Return whether to record the running step, which turns out to grow weights."""
         self._grows = True
+        if self._passed_over == step:
+            self._passed_over = None
         return self._wanted(step)
 
     def recorded(self, step: int) -> None:
         """Take note that the running step was recorded to its end."""
         self._owed.discard(self._grows)
+        self._passed_over = None
         if self.both_kinds and step in self.planned:
             self._owed.add(not self._grows)
 
