@@ -46,6 +46,13 @@ def synth(
         str, typer.Option(help="Weights zero together: element, 2:4, transposable-2:4, 1x8, 8x8, channel, ...")
     ] = "element",
     activation_pattern: Annotated[str, typer.Option(help="Of the activations' zeros: element or channel.")] = "element",
+    activation_clustering: Annotated[
+        float | None,
+        typer.Option(
+            help="How much alike the elements of a channel of an image are, 0 to 1; behind a real ReLU 0.4 to 0.8."
+            " Default: 0; with --like, as recorded."
+        ),
+    ] = None,
     gradient_pattern: Annotated[str, typer.Option(help="Of the gradients' zeros: element or channel.")] = "element",
     relu: Annotated[
         bool | None,
@@ -73,8 +80,8 @@ def synth(
 ) -> None:
     """Write a trace of random masks: any network, any densities, no training.
 
-    Zeros fall independently of each other unless a pattern binds them, real ones cluster: docs/synth.md says what that
-    does to a speedup.
+    Zeros fall independently of each other unless told otherwise, real ones cluster: docs/synth.md says what that does
+    to a speedup.
     """
     from accelsim.synth import synthesize
 
@@ -87,6 +94,7 @@ def synth(
         densities=densities,
         pattern=pattern,
         activation_pattern=activation_pattern,
+        activation_clustering=activation_clustering,
         gradient_pattern=gradient_pattern,
         relu=relu,
         sparse_weight_grad=sparse_weight_grad,
@@ -104,6 +112,7 @@ def synth(
         "densities": densities,
         "pattern": pattern,
         "activation-pattern": activation_pattern,
+        "activation-clustering": activation_clustering,
         "gradient-pattern": gradient_pattern,
         "seed": seed,
         "out": out,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelsim.errors import AccelsimError
+from accelsim.synth.clustering import clustered_mask
 from accelsim.synth.densities import TENSORS, Densities, read_densities
 from accelsim.synth.networks import NETWORKS
 from accelsim.synth.plan import Plan, plans_like, plans_of_layers, with_densities
@@ -51,8 +52,7 @@ class SyntheticTrace:
     def draw(self, plan: Plan) -> OpTrace:
         """Draw the masks of one operation; equal plans give equal masks."""
         weight = self._weight(plan)
-        activation = find_tensor_pattern(self.activation_pattern)
-        input_mask = activation(plan.input_shape, plan.activation, self._words(plan, "input"))
+        input_mask = self._input(plan)
         return OpTrace(
             name=plan.name,
             step=plan.step,
@@ -89,6 +89,12 @@ class SyntheticTrace:
         first, second, r, s = plan.weight_shape
         return BitMask.from_array(pattern.draw((second, first, r, s), plan.weight, words).to_array().swapaxes(0, 1))
 
+    def _input(self, plan: Plan) -> BitMask:
+        words = self._words(plan, "input")
+        if self.activation_pattern == "element":
+            return clustered_mask(plan.input_shape, plan.activation, plan.clustering, words)
+        return find_tensor_pattern(self.activation_pattern)(plan.input_shape, plan.activation, words)
+
     def _output(self, plan: Plan, tensor: str, density: float | None, pattern: str) -> BitMask | None:
         if density is None or plan.output_shape is None:
             return None
@@ -110,6 +116,7 @@ def synthesize(
     densities: str | os.PathLike[str] | None = None,
     pattern: str = "element",
     activation_pattern: str = "element",
+    activation_clustering: float | None = None,
     gradient_pattern: str = "element",
     relu: bool | None = None,
     sparse_weight_grad: bool | None = None,
@@ -126,14 +133,16 @@ def synthesize(
         densities: a file with densities by layer, which go before those above; see `read_densities`.
         pattern: of the weights' zeros, see `find_weight_pattern`; a layer's own `weight_pattern` goes before it.
         activation_pattern, gradient_pattern: keys of `TENSOR_PATTERNS`.
+        activation_clustering: how much alike the elements of a plane (a channel of an image) are, from 0 to 1, see
+            `accelsim.synth.clustering`; by default 0, or what was recorded of each input. Real ones have 0.4 to 0.8.
         relu: whether the input's zeros come from a ReLU, so that nobody needs the gradient there; by default what
             the layers or the recorded trace say.
         sparse_weight_grad: whether nobody needs the gradient of a zero weight; by default yes, or what was recorded.
         seed: of the masks.
 
     Raises:
-        AccelsimError: unknown names, a density outside [0, 1] or below what the pattern leaves, a densities file that
-            cannot be used, a batch below 1 or beside a recorded trace, no layer.
+        AccelsimError: unknown names, a density or clustering outside [0, 1], a density below what the pattern leaves, a
+            densities file that cannot be used, a batch below 1 or beside a recorded trace, no layer.
         TraceError: the recorded trace is damaged.
     """
     given = {"weight": weight_density, "activation": activation_density, "gradient": gradient_density}
@@ -144,11 +153,18 @@ def synthesize(
     for name in (activation_pattern, gradient_pattern):
         find_tensor_pattern(name)
     find_weight_pattern(pattern)
+    if activation_clustering is not None and not 0 <= activation_clustering <= 1:
+        raise AccelsimError(f"activation clustering is {activation_clustering}, expected a share from 0 to 1")
+    if activation_clustering and activation_pattern != "element":
+        raise AccelsimError(
+            f"activations cannot cluster by {activation_clustering} and follow {activation_pattern}, too"
+        )
     if isinstance(network, TraceReader):
         if batch is not None:
             raise AccelsimError(f"a batch of {batch} was given, but {network.path} has its own")
         source, images = network.path.name, None
-        plans = list(plans_like(network.entries, pattern))
+        clustered = activation_clustering is None and activation_pattern == "element"
+        plans = list(plans_like(network, pattern, clustered=clustered))
     else:
         images = DEFAULT_BATCH if batch is None else batch
         if images < 1:
@@ -168,12 +184,13 @@ def synthesize(
         "densities": [{"layer": rule.layer, **rule.densities} for rule in wanted.rules],
         "pattern": pattern,
         "activation_pattern": activation_pattern,
+        "activation_clustering": activation_clustering,
         "gradient_pattern": gradient_pattern,
         "relu": relu,
         "sparse_weight_grad": sparse_weight_grad,
         "seed": seed,
     }
-    chosen = tuple(with_densities(plan, wanted, relu, sparse_weight_grad) for plan in plans)
+    chosen = tuple(with_densities(plan, wanted, activation_clustering, relu, sparse_weight_grad) for plan in plans)
     return SyntheticTrace(chosen, seed, activation_pattern, gradient_pattern, meta)
 
 

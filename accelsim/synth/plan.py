@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 from accelsim.errors import AccelsimError
+from accelsim.synth.clustering import clustering_of
 from accelsim.synth.densities import Densities, Tensor
 from accelsim.synth.topology import Layer, Shape
 from accelsim.synth.weight_patterns import find_weight_pattern
-from accelsim.trace.entry import Entry, MaskEntry
+from accelsim.trace.entry import MaskEntry
+from accelsim.trace.reader import TraceReader
 from accelsim.trace.record import Kind, Pair
 
 
@@ -22,6 +25,7 @@ class Plan:
         macs: multiply-accumulates of the dense forward pass, see `OpTrace`.
         reads_data: its input is the data, so that a density for all layers leaves it dense.
         weight, activation, gradient: densities; no gradient where the operation runs forward only.
+        clustering: of the input's zeros, see `accelsim.synth.clustering`.
         output_needed: density, None where all outputs are needed.
         input_grad_extra: share of the input's zeros whose gradient is needed all the same, 0 behind a ReLU; None where
             all input gradients are needed.
@@ -51,6 +55,7 @@ class Plan:
     weight: float = 1.0
     activation: float = 1.0
     gradient: float | None = 1.0
+    clustering: float = 0.0
     output_needed: float | None = None
     input_grad_extra: float | None = None
     weight_grad_extra: float | None = None
@@ -81,12 +86,19 @@ def plans_of_layers(layers: Iterable[Layer], batch: int, pattern: str) -> Iterat
         )
 
 
-def plans_like(entries: Iterable[Entry], pattern: str) -> Iterator[Plan]:
+def plans_like(reader: TraceReader, pattern: str, *, clustered: bool) -> Iterator[Plan]:
     """Plan what was recorded: its shapes, its densities, and which gradients were needed.
 
     An input without a zero (the data, mostly) is one that a density for all layers leaves dense.
+
+    Args:
+        clustered: also how the inputs' zeros cluster, for which their masks are read.
+
+    Raises:
+        TraceError: a record is damaged.
     """
-    for entry in entries:
+    clusterings = (clustering_of(op.masks["input"]) for op in reader) if clustered else repeat(0.0)
+    for entry, clustering in zip(reader.entries, clusterings, strict=False):
         masks = entry.masks
         gradient, output_needed = masks.get("grad_output"), masks.get("output_needed")
         output = gradient or output_needed
@@ -113,6 +125,7 @@ def plans_like(entries: Iterable[Entry], pattern: str) -> Iterator[Plan]:
             weight=masks["weight"].density,
             activation=masks["input"].density,
             gradient=None if gradient is None else gradient.density,
+            clustering=clustering,
             output_needed=None if output_needed is None else output_needed.density,
             input_grad_extra=_extra(masks["input"], masks.get("input_grad_needed")),
             weight_grad_extra=_extra(masks["weight"], masks.get("weight_grad_needed")),
@@ -121,13 +134,18 @@ def plans_like(entries: Iterable[Entry], pattern: str) -> Iterator[Plan]:
 
 
 def with_densities(
-    plan: Plan, densities: Densities, relu: bool | None = None, sparse_weight_grad: bool | None = None
+    plan: Plan,
+    densities: Densities,
+    clustering: float | None = None,
+    relu: bool | None = None,
+    sparse_weight_grad: bool | None = None,
 ) -> Plan:
     """Return the plan with the densities that are given; what is not keeps the plan's own.
 
     A product of two activations, which has no weights, stays as it is.
 
     Args:
+        clustering: of the inputs' zeros.
         relu: whether no gradient is needed where the input is zero; None keeps what the plan says.
         sparse_weight_grad: the same where the weight is.
 
@@ -159,6 +177,7 @@ def with_densities(
         weight=weight,
         activation=given("activation", plan.activation),
         gradient=None if plan.gradient is None else given("gradient", plan.gradient),
+        clustering=plan.clustering if clustering is None else clustering,
         input_grad_extra=input_grad_extra,
         weight_grad_extra=weight_grad_extra,
     )

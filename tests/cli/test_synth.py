@@ -50,6 +50,7 @@ def test_the_command_in_the_metadata_writes_it_again(topology: Path, tmp_path: P
     monkeypatch.chdir(tmp_path)
     Path("d.csv").write_text("layer,weight\nstem,1\n", encoding="utf-8")
     options = ["--no-relu", "--dense-weight-grad", "--no-data-layer", "--densities", "d.csv", "--seed", "3"]
+    options += ["--activation-clustering", "0.5", "--activation-density", "0.5"]
     assert synth("--topology", topology, *options, "--weight-density", 0.5, "--out", "a.pkl").exit_code == 0
     first = open_trace("a.pkl")
     assert first.meta["network"] == "small.csv"

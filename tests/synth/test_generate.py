@@ -164,6 +164,8 @@ def test_no_torch() -> None:
             r"conv1: a weight density of 0\.2 cannot be had, pattern 2:4 leaves",
         ),
         ({"pattern": "blocks"}, "unknown sparsity pattern 'blocks'"),
+        ({"activation_clustering": 1.5}, "activation clustering is 1.5, expected a share from 0 to 1"),
+        ({"activation_clustering": 0.5, "activation_pattern": "channel"}, "cannot cluster by 0.5 and follow channel"),
         ({"activation_pattern": "1x8"}, "unknown pattern '1x8' of activations or gradients"),
     ],
 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from accelsim import OpTrace, TraceWriter, open_trace, synthesize
 from accelsim.errors import AccelsimError
+from accelsim.synth.clustering import clustering_of
 from tests.strategies import operations
 
 
@@ -88,6 +89,21 @@ def test_densities_given_go_before_recorded_ones(recorded: Path) -> None:
     recorded_attention = list(open_trace(recorded))[2]
     for name, mask in attention.masks.items():
         assert mask.nonzeros == recorded_attention.masks[name].nonzeros
+
+
+def test_like_clusters_as_recorded(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(16, 32, 1, 1))
+    path = tmp_path / "clustered.pkl"
+    with TraceWriter(path) as writer:
+        for call, share in enumerate((0.0, 0.5)):
+            seen = share**0.5 * common + (1 - share) ** 0.5 * rng.normal(size=(16, 32, 8, 8))
+            writer.write(OpTrace(name="l", step=0, call=call, weight=np.ones((4, 32)), input=seen > 0.3))
+    reader = open_trace(path)
+    assert [plan.clustering for plan in synthesize(reader).plans] == pytest.approx([0, 0.5], abs=0.06)
+    assert [plan.clustering for plan in synthesize(reader, activation_clustering=0.2).plans] == [0.2, 0.2]
+    made = [clustering_of(op.masks["input"]) for op in synthesize(reader)]
+    assert made == pytest.approx([0, 0.5], abs=0.08)
 
 
 def test_steps_keep_weights_and_change_activations(recorded: Path) -> None:
