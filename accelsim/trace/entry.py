@@ -23,6 +23,9 @@ MAX_MASK_ELEMENTS = 1 << 33
 # Packed masks are nearly noise. ReLU outputs on photographs shrink to 0.46 at 80 MB/s (of packed bits) with level 1, to
 # 0.42 at a third of the speed with level 6, to 0.57 by Huffman coding alone; the training run waits for it.
 _ZLIB_LEVEL = 1
+# Random masks of half density are noise entirely, and large ones cost seconds to find that out: a sample tells.
+_SAMPLE_BYTES = 1 << 16
+_WORTHWHILE = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +233,19 @@ def _store(mask: BitMask, earlier: Mapping[str, BitMask]) -> tuple[str, bytes]:
         if candidate == mask:
             return name, b""
     raw = mask.bits.tobytes()
+    if _is_noise(raw):
+        return "raw", raw
     compressed = zlib.compress(raw, _ZLIB_LEVEL)
     return ("zlib", compressed) if len(compressed) < len(raw) else ("raw", raw)
+
+
+def _is_noise(raw: bytes) -> bool:
+    """Whether a large mask's middle is not worth compressing."""
+    if len(raw) < 16 * _SAMPLE_BYTES:
+        return False
+    middle = len(raw) // 2
+    sample = raw[middle : middle + _SAMPLE_BYTES]
+    return len(zlib.compress(sample, _ZLIB_LEVEL)) > _WORTHWHILE * _SAMPLE_BYTES
 
 
 def decode(entry: Entry, body: bytes) -> OpTrace:

@@ -61,6 +61,17 @@ def test_structured_masks_shrink() -> None:
     assert len(body) < weight.size / 8 / 20
 
 
+def test_large_noise_is_not_compressed_and_the_rest_is() -> None:
+    rng = np.random.default_rng(0)
+    noise = BitMask((1, 1, 4096, 4096), rng.bytes(1 << 21))
+    clustered = BitMask((1, 1, 4096, 4096), np.repeat(np.frombuffer(rng.bytes(1 << 19), np.uint8), 4))
+    op = small_op(weight=np.ones((1, 1, 1, 1)), input=noise, grad_output=clustered)
+    entry, body = encode(op, 0)
+    assert entry.masks["input"].storage == "raw"
+    assert entry.masks["grad_output"].storage == "zlib"
+    assert content(decode(entry, body)) == content(op)
+
+
 @pytest.mark.parametrize(
     ("passes", "changes"),
     [
