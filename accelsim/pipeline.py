@@ -6,7 +6,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import Any, Literal
 
 import pandas as pd
@@ -65,8 +66,9 @@ def simulate(
         return [simulate_pass(hw, table, op, which, with_vector_work=vector_work) for which in ran]
 
     rows: list[PassResult] = []
-    for results in _in_order(run, reader, workers or os.cpu_count() or 1):
-        rows += results
+    files = reader.files if isinstance(reader, TraceChain) else repeat(0)
+    for results, file in zip(_in_order(run, reader, workers or os.cpu_count() or 1), files, strict=False):
+        rows += [replace(result, trace=file) for result in results]
         on_operation()
     if not rows:
         raise AccelsimError(f"the trace holds no operation of {', '.join(wanted) or 'no pass'}; nothing to simulate")

@@ -48,7 +48,8 @@ class Result:
     """What `simulate` returns.
 
     Attributes:
-        layers: a row per operation and pass; cycles are clock cycles, energies pJ, sizes bytes.
+        layers: a row per operation and pass; cycles are clock cycles, energies pJ, sizes bytes. `trace` is which of
+            several trace files (ranks, parts) the row is of, by its position in `trace["path"]`, from 0.
         hardware: the machine.
         trace: where the masks came from: path, metadata, whether the recording was complete.
         vector_work: whether the work between the convolutions was counted.

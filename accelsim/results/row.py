@@ -35,6 +35,7 @@ class PassResult:
     Attributes:
         branch: "online" if the operation's gradients were computed, "forward_only" if not (a momentum encoder, a
             frozen network), "recomputed" for a forward that activation checkpointing ran again.
+        trace: which of several trace files it came from, by its position among them, from 0.
         m, n, k: extents of one group's GEMM, of its largest phase.
         macs: M · N · K summed over groups and phases.
         effectual_macs: those with both operands non-zero.
@@ -58,10 +59,11 @@ class PassResult:
     dense: MachineRun
     vector_cycles: int = 0
     vector_energy_pj: float = 0.0
+    trace: int = 0
 
     def columns(self) -> dict[str, object]:
         """Return the row under the table's column names."""
-        plain = ("step", "layer", "call", "kind", "branch", "groups", "m", "n", "k", "macs", "effectual_macs")
+        plain = ("step", "layer", "call", "trace", "kind", "branch", "groups", "m", "n", "k", "macs", "effectual_macs")
         row: dict[str, object] = {name: getattr(self, name) for name in plain}
         row["pass"] = self.which
         row["cycles"], row["array_cycles"] = self.run.cycles, self.run.array_cycles
@@ -72,7 +74,7 @@ class PassResult:
         row["energy_pj"], row["dense_energy_pj"] = self.run.energy.total_pj, self.dense.energy.total_pj
         row |= {f"energy_{part.name}": getattr(self.run.energy, part.name) for part in fields(EnergyBreakdown)}
         row["vector_cycles"], row["vector_energy_pj"] = self.vector_cycles, self.vector_energy_pj
-        first = ("step", "layer", "call", "pass")
+        first = ("step", "layer", "call", "pass", "trace")
         return {name: row[name] for name in first} | {name: row[name] for name in row if name not in first}
 
 

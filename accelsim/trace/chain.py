@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,12 @@ class TraceChain:
         """
         for reader in self.readers:
             yield from reader
+
+    @property
+    def files(self) -> Iterator[int]:
+        """Each record's file, by its position in `paths`."""
+        for position, reader in enumerate(self.readers):
+            yield from repeat(position, len(reader))
 
     @property
     def steps(self) -> tuple[int, ...]:

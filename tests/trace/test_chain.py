@@ -71,4 +71,8 @@ def test_a_simulation_sums_over_all_files_and_names_them(paths: list[Path]) -> N
     parts = [simulate(machine, path, workers=1) for path in paths]
     assert whole.layers["cycles"].tolist() == [cycles for part in parts for cycles in part.layers["cycles"]]
     assert whole.trace["path"] == [str(path) for path in paths]
+    assert whole.layers["trace"].tolist() == [number for number, part in enumerate(parts) for _ in part.layers.index]
+    assert set(parts[1].layers["trace"]) == {0}
+    some = simulate(machine, open_traces(paths).select(layers=["b", "c"], steps=[1]))
+    assert set(zip(some.layers["layer"], some.layers["trace"], strict=True)) == {("b", 0), ("b", 1), ("c", 1)}
     assert whole.trace["meta"]["rank"] == 0
