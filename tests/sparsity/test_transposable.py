@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import linprog
+from torch import nn
 
-from accelsim.sparsity import find_pattern
+from accelsim.sparsity import CRITERIA, MaskedBranch, find_pattern
 from accelsim.sparsity.transposable import best_masks
 
 SIZES = st.sampled_from([(1, 2), (2, 4), (2, 5), (1, 8), (2, 8), (4, 8), (7, 8), (5, 11), (8, 16), (3, 16), (16, 32)])
@@ -89,3 +90,18 @@ def test_a_layer_s_blocks_hold_n_of_m_both_ways_and_ragged_ones_no_more(n: int, 
     for along, size in ((0, m + 3), (1, 2 * m - 1)):
         padded = torch.nn.functional.pad(mask.movedim(along, -1).float(), (0, -size % m))
         assert padded.reshape(*padded.shape[:-1], -1, m).sum(-1).max() <= n
+
+
+@pytest.mark.parametrize("name", ["transposable-4:8", "transposable-2:8"])
+def test_what_is_pruned_stays_so_while_sparsity_rises_and_weights_move(name: str) -> None:
+    torch.manual_seed(0)
+    layers = {"ragged": nn.Conv2d(20, 27, 3), "even": nn.Linear(40, 48)}
+    branch, pattern = MaskedBranch(layers), find_pattern(name)
+    before = {layer: mask.clone() for layer, mask in branch.masks.items()}
+    for sparsity in (0.1, 0.3, pattern.removed):
+        branch.prune(sparsity, pattern, CRITERIA["magnitude"], 0)
+        assert not any((mask & ~before[layer]).any() for layer, mask in branch.masks.items())
+        before = {layer: mask.clone() for layer, mask in branch.masks.items()}
+        for weight in branch.stored.values():
+            weight.add_(0.05 * torch.randn_like(weight))
+    assert float(before["even"].float().mean()) == 1 - pattern.removed
