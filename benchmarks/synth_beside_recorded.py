@@ -2,7 +2,7 @@
 
     python benchmarks/synth_beside_recorded.py traces/simclr_resnet18w16_photos.pkl --hw hw_configs/pe16x16.yaml
 
-Columns: the recording; shapes, densities and clustering from it; one clustering of 0.5 for all layers; independent zeros.
+Columns: the recording; shapes, densities and clustering from it; a clustering of 0.5 in all layers; independent zeros.
 """
 
 from __future__ import annotations
