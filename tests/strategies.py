@@ -93,3 +93,15 @@ def machines(draw) -> Hardware:
             },
         }
     )
+
+
+@st.composite
+def small_machines(draw) -> Hardware:
+    """Machines with several arrays, compression, and buffers that hold little more than one tile."""
+    hw = draw(machines())
+    array = {"rows": draw(st.integers(1, 5)), "cols": draw(st.integers(1, 5)), "count": draw(st.integers(1, 3))}
+    memory = {
+        "buffers": {"weight_kib": 2, "input_kib": 4, "output_kib": 1},
+        "compression": ("weight", "activation", "gradient"),
+    }
+    return Hardware.model_validate(hw.model_dump() | {"array": hw.array.model_dump() | array, "memory": memory})

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Literal
 
+import numpy as np
+
 from accelsim.hardware.model import Hardware
 from accelsim.memory import Mover
 from accelsim.memory.recurrence import pass_cycles
@@ -39,19 +41,19 @@ class MemoryAccount:
 
 def memory_account(hw: Hardware, mover: Mover) -> MemoryAccount:
     """Account for a pass whose GEMMs have all been added to the mover."""
-    movement, dram = mover.movement(), hw.memory.dram
+    movement, steps, dram = mover.movement(), mover.steps, hw.memory.dram
     without: dict[Bound, int] = {}
     if dram is not None:
-        idle = [replace(step, array_cycles=(0,) * hw.array.count) for step in mover.steps]
+        idle = replace(steps, array_cycles=np.zeros_like(steps.array_cycles))
         without = {
             "array": pass_cycles(dram, idle),
-            "bandwidth": pass_cycles(dram.model_copy(update={"bytes_per_cycle": _UNLIMITED}), mover.steps),
-            "latency": pass_cycles(dram.model_copy(update={"latency_cycles": 0}), mover.steps),
+            "bandwidth": pass_cycles(dram.model_copy(update={"bytes_per_cycle": _UNLIMITED}), steps),
+            "latency": pass_cycles(dram.model_copy(update={"latency_cycles": 0}), steps),
         }
     return MemoryAccount(
         array_cycles=mover.array_cycles,
         cycles=movement.cycles,
-        macro_tiles=len(mover.steps),
+        macro_tiles=len(steps),
         dram_read_bytes=movement.dram_read_bytes,
         dram_write_bytes=movement.dram_write_bytes,
         bound=min(without.items(), key=itemgetter(1))[0] if without else None,

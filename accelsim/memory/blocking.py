@@ -49,12 +49,12 @@ class Lines:
         self._own_lines = last - first
         self._own_nonzeros = nonzeros[last] - nonzeros[first]
 
-    def behind(self, start: int, stop: int) -> tuple[int, int]:
-        """Lines, and non-zeros in them, behind the grid positions [start, stop)."""
+    def behind(self, start: Indices, stop: Indices) -> tuple[Indices, Indices]:
+        """Lines, and non-zeros in them, behind each of several runs [start, stop) of grid positions."""
         low, high = start // self.grid_width, -(-stop // self.grid_width)
         lines = self._own_lines[low] + self._new_lines[high] - self._new_lines[low + 1]
         nonzeros = self._own_nonzeros[low] + self._new_nonzeros[high] - self._new_nonzeros[low + 1]
-        return int(lines), int(nonzeros)
+        return lines, nonzeros
 
     def most_behind(self, positions: int) -> int:
         """The most lines behind any run of this many grid positions."""

@@ -16,7 +16,7 @@ from typing import Any
 import simpy
 
 from accelsim.hardware.model import Dram
-from accelsim.memory.steps import Step
+from accelsim.memory.steps import Steps
 
 AHEAD = 2  # halves of a double buffer
 Process = Generator[simpy.Event, Any, None]
@@ -30,19 +30,15 @@ class _Transfer:
     arrived: simpy.Event | None  # a load's data can be used; None for a store, which nothing waits for
 
 
-def run_events(dram: Dram, steps: list[Step]) -> int:
-    """Return the cycle at which the last transfer has left the channel and the array is done.
-
-    Args:
-        steps: in the order in which the array takes them.
-    """
+def run_events(dram: Dram, steps: Steps) -> int:
+    """Return the cycle at which the last transfer has left the channel and the array is done."""
     env = simpy.Environment()
-    loads = [_Transfer(step.load_bytes, env.event(), env.event(), env.event()) for step in steps]
-    stores = [_Transfer(step.store_bytes, env.event(), env.event(), None) for step in steps]
-    computed = [env.event() for _ in steps]
-    done = [[env.event() for _ in step.array_cycles] for step in steps]
+    loads = [_Transfer(size, env.event(), env.event(), env.event()) for size in steps.load_bytes.tolist()]
+    stores = [_Transfer(size, env.event(), env.event(), None) for size in steps.store_bytes.tolist()]
+    arrays = steps.array_cycles.shape[1]
+    computed = [env.event() for _ in loads]
+    done = [[env.event() for _ in range(arrays)] for _ in loads]
     env.process(_loader(loads, computed))
-    arrays = len(steps[0].array_cycles) if steps else 0
     for array in range(arrays):
         env.process(_array(env, array, steps, loads, stores, done))
     env.process(_meet(env, done, computed))
@@ -85,22 +81,23 @@ def _loader(loads: list[_Transfer], computed: list[simpy.Event]) -> Process:
 def _array(
     env: simpy.Environment,
     array: int,
-    steps: list[Step],
+    steps: Steps,
     loads: list[_Transfer],
     stores: list[_Transfer],
     done: list[list[simpy.Event]],
 ) -> Process:
     """Work through the steps; each waits for its data, and for room where outputs of an earlier macro-tile lie."""
     finished: list[int] = []  # steps that left outputs behind
-    for index, step in enumerate(steps):
+    work = zip(steps.array_cycles[:, array].tolist(), steps.finishes.tolist(), strict=True)
+    for index, (cycles, finishes) in enumerate(work):
         arrived = loads[index].arrived
         assert arrived is not None
         yield arrived
         if len(finished) >= AHEAD:
             yield stores[finished[-AHEAD]].served
-        yield env.timeout(step.array_cycles[array])
+        yield env.timeout(cycles)
         done[index][array].succeed()
-        if step.finishes:
+        if finishes:
             finished.append(index)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import MaskedGemm
 from accelsim.memory.recurrence import pass_cycles
-from accelsim.memory.steps import Step, dealt_cycles, macro_steps
+from accelsim.memory.steps import Steps, macro_steps
 from accelsim.timing.outcome import GemmTiming
 
 
@@ -36,11 +36,11 @@ class Mover:
     """Collects the macro-tile steps of a pass's GEMMs; they run as one pipeline, without a gap between GEMMs."""
 
     hw: Hardware
-    steps: list[Step] = field(default_factory=list)
     tiles: int = 0
 
     def __post_init__(self) -> None:
         self.worked = np.zeros(self.hw.array.count, np.int64)
+        self._parts: list[Steps] = []
 
     def add(self, gemm: MaskedGemm, timing: GemmTiming) -> None:
         """Append one GEMM.
@@ -48,9 +48,15 @@ class Mover:
         Raises:
             HardwareError: a buffer does not hold one tile.
         """
-        self.worked += dealt_cycles(self.hw, timing, self.tiles).sum(axis=1)
-        self.steps.extend(macro_steps(self.hw, gemm, timing, self.tiles))
+        steps = macro_steps(self.hw, gemm, timing, self.tiles)
+        self._parts.append(steps)
+        self.worked += steps.array_cycles.sum(axis=0)
         self.tiles += timing.tile_cycles.size
+
+    @property
+    def steps(self) -> Steps:
+        """The steps so far."""
+        return Steps.join(self._parts) if self._parts else Steps.none(self.hw.array.count)
 
     @property
     def array_cycles(self) -> int:
@@ -64,11 +70,11 @@ class Mover:
 
     def movement(self) -> Movement:
         """Run the pass; ideal memory (`dram: null`) costs no cycle."""
-        dram = self.hw.memory.dram
+        dram, steps = self.hw.memory.dram, self.steps
         return Movement(
-            cycles=self.array_cycles if dram is None else pass_cycles(dram, self.steps),
-            dram_read_bytes=sum(step.load_bytes for step in self.steps),
-            dram_write_bytes=sum(step.store_bytes for step in self.steps),
-            buffered_elements=sum(step.loaded_elements for step in self.steps),
-            partial_sums=sum(step.partial_sums for step in self.steps),
+            cycles=self.array_cycles if dram is None else pass_cycles(dram, steps),
+            dram_read_bytes=int(steps.load_bytes.sum()),
+            dram_write_bytes=int(steps.store_bytes.sum()),
+            buffered_elements=int(steps.loaded_elements.sum()),
+            partial_sums=int(steps.partial_sums.sum()),
         )

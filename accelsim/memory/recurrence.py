@@ -10,28 +10,20 @@ from numpy.typing import NDArray
 
 from accelsim.compile import kernel
 from accelsim.hardware.model import Dram
-from accelsim.memory.steps import Step
+from accelsim.memory.steps import Steps
 
 Cycles = NDArray[np.int64]
 
 
-def pass_cycles(dram: Dram, steps: list[Step]) -> int:
-    """Return what `run_events` returns.
-
-    Args:
-        steps: in the order in which the arrays take them.
-    """
-    if not steps:
-        return 0
-    loads = np.array([step.load_bytes for step in steps])
-    stores = np.array([step.store_bytes for step in steps])
+def pass_cycles(dram: Dram, steps: Steps) -> int:
+    """Return what `run_events` returns."""
     return int(
         _last_cycle(
-            np.ceil(loads / dram.bytes_per_cycle).astype(np.int64),
-            np.where(loads > 0, dram.latency_cycles, 0),
-            np.ceil(stores / dram.bytes_per_cycle).astype(np.int64),
-            np.array([step.array_cycles for step in steps]),
-            np.array([step.finishes for step in steps]),
+            np.ceil(steps.load_bytes / dram.bytes_per_cycle).astype(np.int64),
+            np.where(steps.load_bytes > 0, dram.latency_cycles, 0),
+            np.ceil(steps.store_bytes / dram.bytes_per_cycle).astype(np.int64),
+            steps.array_cycles,
+            steps.finishes,
         )
     )
 

@@ -16,11 +16,39 @@ from accelsim.timing.windows import count_windows, cut_windows
 
 def time_dense(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
     """Time a GEMM on dense PEs: ceil(K / L) cycles a tile, less dropped windows."""
+    masked = gemm.needed is not None and hw.skipping.outputs
+    if masked or {gemm.a_kind, gemm.b_kind} & set(hw.skipping.blocks):
+        return _time_streams(hw, gemm, gemm.needed if masked else None)
+    return _time_whole(hw, gemm)
+
+
+def _time_whole(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
+    """Time a GEMM of which nothing is left out: as many cycles for every tile, whatever the masks."""
+    rows, cols, lanes = hw.array.rows, hw.array.cols, hw.array.lanes
+    row_tiles, column_tiles, windows = -(-gemm.m // rows), -(-gemm.n // cols), count_windows(gemm.k, lanes)
+    tiles, outputs = row_tiles * column_tiles, gemm.m * gemm.n
+    return GemmTiming(
+        tile_cycles=np.full(tiles, windows),
+        tiles_per_row=np.full(row_tiles, column_tiles),
+        slots=Slots(
+            effectual=gemm.effectual_macs,
+            ineffectual=gemm.macs - gemm.effectual_macs,
+            edge=lanes * (rows * cols * tiles - outputs) * windows,
+            starved=outputs * (lanes * windows - gemm.k),
+        ),
+        scan_windows=0,
+        fifo_pushes=0,
+        streamed_a=gemm.m * column_tiles * gemm.k,
+        streamed_b=gemm.n * row_tiles * gemm.k,
+        outputs=outputs,
+    )
+
+
+def _time_streams(hw: Hardware, gemm: MaskedGemm, needed: Words | None) -> GemmTiming:
+    """Time a GEMM of which windows or outputs are left out."""
     rows, cols, lanes = hw.array.rows, hw.array.cols, hw.array.lanes
     plan = schedule(hw, gemm)
-    masked = gemm.needed is not None and hw.skipping.outputs
     heights, widths = plan.extents(hw, gemm)
-    needed = gemm.needed if masked else None
     working = heights * widths if needed is None else _working(hw, plan, needed)
     cycles, positions = _streamed(hw, gemm, plan)
     pairs = int((working * positions).sum())

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compile import kernel, popcount
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import Words
 from accelsim.lowering.gemm import MaskedGemm
@@ -41,6 +42,17 @@ class Schedule:
         widths = np.minimum(hw.array.cols, (self.stops - self.starts)[row_tile] - column_tile * hw.array.cols)
         return heights, widths
 
+    def last_columns(self, cols: int) -> NDArray[np.int64]:
+        """Last column that each tile of `cols` columns uses, row tiles outermost."""
+        if self.shared:
+            ends = np.append(np.arange(cols, self.columns.size, cols), self.columns.size) - 1
+            return np.tile(self.columns[ends], len(self.starts))
+        first_of_row = np.cumsum(self.tiles_per_row) - self.tiles_per_row
+        column_tile = np.arange(self.tiles) - np.repeat(first_of_row, self.tiles_per_row)
+        ends = np.repeat(self.starts, self.tiles_per_row) + (column_tile + 1) * cols
+        last: NDArray[np.int64] = self.columns[np.minimum(ends, np.repeat(self.stops, self.tiles_per_row)) - 1]
+        return last
+
     @property
     def tiles(self) -> int:
         """All tiles of the GEMM."""
@@ -62,20 +74,45 @@ def schedule(hw: Hardware, gemm: MaskedGemm) -> Schedule:
     """Schedule every column, or with `skipping.outputs` those with an output that a row tile must compute."""
     rows, cols = hw.array.rows, hw.array.cols
     row_tiles = -(-gemm.m // rows)
-    if gemm.needed is None or not hw.skipping.outputs:
+    shared = gemm.needed is None or not hw.skipping.outputs
+    if gemm.needed is None or shared:
         columns = np.arange(gemm.n)
         starts, stops = np.zeros(row_tiles, np.int64), np.full(row_tiles, gemm.n)
     else:
-        lists = []
-        for tile in range(row_tiles):
-            wanted = np.bitwise_or.reduce(gemm.needed[tile * rows : (tile + 1) * rows], axis=0)
-            bits = np.unpackbits(wanted.view(np.uint8), count=gemm.n, bitorder="little")
-            lists.append(np.flatnonzero(bits))
-        columns = np.concatenate(lists) if lists else np.zeros(0, np.int64)
-        stops = np.cumsum([len(part) for part in lists], dtype=np.int64)
+        wanted = np.zeros((row_tiles, gemm.needed.shape[1]), np.uint64)
+        stops = np.cumsum(_want_columns(gemm.needed, rows, wanted))
+        columns = np.empty(int(stops[-1]) if row_tiles else 0, np.int64)
+        _list_columns(wanted, columns)
         starts = np.append(np.int64(0), stops[:-1])
-    shared = gemm.needed is None or not hw.skipping.outputs
     return Schedule(columns, starts, stops, shared, -(-(stops - starts) // cols))
+
+
+@kernel
+def _want_columns(needed: Words, rows: int, wanted: Words) -> NDArray[np.int64]:
+    """Join the rows of each row tile, into wanted [row tiles, words]; returns how many columns each one wants."""
+    counts = np.zeros(wanted.shape[0], np.int64)
+    for row in range(needed.shape[0]):
+        tile = row // rows
+        for word in range(needed.shape[1]):
+            wanted[tile, word] |= needed[row, word]
+    for tile in range(wanted.shape[0]):
+        for word in range(wanted.shape[1]):
+            counts[tile] += np.int64(popcount(wanted[tile, word]))
+    return counts
+
+
+@kernel
+def _list_columns(wanted: Words, columns: NDArray[np.int64]) -> None:
+    """Write down the set bits of each row tile, one list after another."""
+    at = 0
+    for tile in range(wanted.shape[0]):
+        for word in range(wanted.shape[1]):
+            left = wanted[tile, word]
+            while left:
+                rest = left & (left - np.uint64(1))  # without its lowest bit
+                columns[at] = word * 64 + np.int64(popcount((left ^ rest) - np.uint64(1)))
+                at += 1
+                left = rest
 
 
 def distinct_tiles(rows: Words, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,12 +10,28 @@ from hypothesis import strategies as st
 from accelsim.hardware.model import Dram
 from accelsim.memory.events import run_events
 from accelsim.memory.recurrence import pass_cycles
-from accelsim.memory.steps import Step
+from accelsim.memory.steps import Steps
+
+Row = tuple[int, tuple[int, ...], int, bool]  # load bytes, cycles of each array, store bytes, finishes
 
 
-def step(load_bytes: int, array_cycles: int, store_bytes: int = 0) -> Step:
-    """A step that finishes its outputs."""
-    return Step(load_bytes, load_bytes, (array_cycles,), store_bytes, finishes=True, partial_sums=1)
+def sequence_of(rows: list[Row], arrays: int = 1) -> Steps:
+    """Steps one behind another."""
+    load, work, store, finishes = zip(*rows, strict=True) if rows else ((), (), (), ())
+    loads = np.array(load, np.int64)
+    return Steps(
+        load_bytes=loads,
+        loaded_elements=loads,
+        array_cycles=np.array(work, np.int64).reshape(-1, arrays),
+        store_bytes=np.array(store, np.int64),
+        finishes=np.array(finishes, bool),
+        partial_sums=np.ones(len(rows), np.int64),
+    )
+
+
+def alike(count: int, load_bytes: int, array_cycles: int, store_bytes: int = 0) -> Steps:
+    """Equal steps that each finish their outputs."""
+    return sequence_of([(load_bytes, (array_cycles,), store_bytes, True)] * count)
 
 
 def dram(bytes_per_cycle: float, latency_cycles: int = 0) -> Dram:
@@ -23,13 +40,13 @@ def dram(bytes_per_cycle: float, latency_cycles: int = 0) -> Dram:
 
 @pytest.mark.closed_form
 def test_one_step_is_load_latency_compute_store() -> None:
-    assert run_events(dram(10, latency_cycles=7), [step(95, 40, 21)]) == 10 + 7 + 40 + 3
+    assert run_events(dram(10, latency_cycles=7), alike(1, 95, 40, 21)) == 10 + 7 + 40 + 3
 
 
 @pytest.mark.closed_form
 def test_bound_by_the_array() -> None:
     """Loads of 10 cycles hide behind 100 cycles of work: first load, four times work, last store."""
-    assert run_events(dram(1), [step(10, 100, 10)] * 4) == 10 + 4 * 100 + 10
+    assert run_events(dram(1), alike(4, 10, 100, 10)) == 10 + 4 * 100 + 10
 
 
 @pytest.mark.closed_form
@@ -41,7 +58,7 @@ def test_bound_by_bandwidth() -> None:
     """
     ends = 100 + 100 + 100 + 50 + 100 + 50
     last_array = max(450, 400) + 10  # load 3 ends at 450
-    assert run_events(dram(1), [step(100, 10, 50)] * 4) == max(ends + 50, last_array) + 50
+    assert run_events(dram(1), alike(4, 100, 10, 50)) == max(ends + 50, last_array) + 50
 
 
 @pytest.mark.closed_form
@@ -49,47 +66,41 @@ def test_bound_by_latency() -> None:
     """Two loads are in flight at most: steps 2 and 3 wait for their halves, each a latency after the work on them."""
     first = 1 + 1000  # loads 0 and 1 leave the channel in cycles 1 and 2
     second = 1 + 1000 + 1  # step 1 ends at 1002 + 1; step 2's load started at 1002, when step 0 had ended
-    assert run_events(dram(1, latency_cycles=1000), [step(1, 1)] * 4) == first + second + 1 + 1
+    assert run_events(dram(1, latency_cycles=1000), alike(4, 1, 1)) == first + second + 1 + 1
 
 
 @pytest.mark.closed_form
 def test_outputs_wait_for_room() -> None:
     """Stores of 100 cycles and no work: the array may be two outputs ahead of the channel, not more."""
-    assert run_events(dram(1), [step(0, 1, 100)] * 5) == 1 + 500
+    assert run_events(dram(1), alike(5, 0, 1, 100)) == 1 + 500
 
 
 steps = st.lists(
-    st.builds(
-        Step,
-        load_bytes=st.integers(0, 300),
-        loaded_elements=st.just(0),
-        array_cycles=st.tuples(st.integers(0, 200), st.integers(0, 200)),
-        store_bytes=st.integers(0, 300),
-        finishes=st.booleans(),
-        partial_sums=st.just(0),
+    st.tuples(
+        st.integers(0, 300), st.tuples(st.integers(0, 200), st.integers(0, 200)), st.integers(0, 300), st.booleans()
     ),
     max_size=20,
-)
+).map(lambda rows: sequence_of(rows, arrays=2))
 
 
 @pytest.mark.closed_form
 def test_arrays_do_not_wait_for_each_other_between_steps() -> None:
     """Two arrays with 10 and 1, then 1 and 10 cycles: 11 each, not 10 + 10."""
-    sequence = [Step(0, 0, work, 0, finishes=False, partial_sums=1) for work in ((10, 1), (1, 10))]
+    sequence = sequence_of([(0, work, 0, False) for work in ((10, 1), (1, 10))], arrays=2)
     assert run_events(dram(1), sequence) == 11
 
 
 @pytest.mark.relations
 @given(steps, st.floats(0.5, 50), st.floats(1, 4), st.integers(0, 200))
-def test_relations(sequence: list[Step], bandwidth: float, factor: float, latency: int) -> None:
+def test_relations(sequence: Steps, bandwidth: float, factor: float, latency: int) -> None:
     cycles = run_events(dram(bandwidth, latency), sequence)
-    moved = sum(part.load_bytes + part.store_bytes for part in sequence)
-    assert cycles >= max(sum(part.array_cycles[array] for part in sequence) for array in range(2))
+    moved = sequence.load_bytes.sum() + sequence.store_bytes.sum()
+    assert cycles >= sequence.array_cycles.sum(axis=0).max()
     assert cycles >= moved / bandwidth
     assert run_events(dram(bandwidth * factor, latency), sequence) <= cycles
     assert run_events(dram(bandwidth, latency // 2), sequence) <= cycles
 
 
 @given(steps, st.floats(0.5, 50), st.integers(0, 200))
-def test_closed_steps_equal_the_events(sequence: list[Step], bandwidth: float, latency: int) -> None:
+def test_closed_steps_equal_the_events(sequence: Steps, bandwidth: float, latency: int) -> None:
     assert pass_cycles(dram(bandwidth, latency), sequence) == run_events(dram(bandwidth, latency), sequence)

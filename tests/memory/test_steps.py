@@ -13,10 +13,11 @@ from accelsim.errors import HardwareError
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, lower
 from accelsim.memory.blocking import Problem, choose_blocking, lines_behind
+from accelsim.memory.parts import Parts
 from accelsim.memory.steps import macro_steps
 from accelsim.timing import order_rows, time_gemm
 from accelsim.trace.record import OpTrace
-from tests.strategies import machines, operations
+from tests.strategies import machines, operations, small_machines
 
 
 def machine(weight_kib: int = 128, input_kib: int = 128, output_kib: int = 64, **changes: object) -> Hardware:
@@ -52,12 +53,12 @@ def test_what_fits_is_moved_once() -> None:
     """All in one macro-tile's reach: weights and images are loaded once, outputs stored once, 2 bytes each."""
     op, hw = layer(batch=1), machine(weight_kib=1024, input_kib=1024, output_kib=1024)
     (gemm,) = lower(op, "forward")
-    steps = list(macro_steps(hw, gemm, time_gemm(hw, gemm)))
-    halo = sum(step.load_bytes for step in steps) - 2 * (40 * 24 * 9 + 24 * 12 * 12)
+    steps = macro_steps(hw, gemm, time_gemm(hw, gemm))
+    halo = steps.load_bytes.sum() - 2 * (40 * 24 * 9 + 24 * 12 * 12)
     assert halo >= 0
     assert halo % (2 * 24 * 12) == 0  # whole lines that two neighbouring blocks of columns both read
     assert halo <= (len(steps) - 1) * 2 * 2 * 24 * 12
-    assert sum(step.store_bytes for step in steps) == 2 * 40 * 12 * 12
+    assert steps.store_bytes.sum() == 2 * 40 * 12 * 12
 
 
 @pytest.mark.closed_form
@@ -65,8 +66,8 @@ def test_compressed_tensors_carry_their_non_zeros_and_a_bit_an_element() -> None
     op = OpTrace(name="fc", step=0, weight=np.eye(8, 64), input=np.ones((4, 64)))
     hw = machine(compression=["weight"])
     (gemm,) = lower(op, "forward")
-    steps = list(macro_steps(hw, gemm, time_gemm(hw, gemm)))
-    assert sum(step.load_bytes for step in steps) == (8 * 64 // 8 + 8 * 2) + 4 * 64 * 2
+    steps = macro_steps(hw, gemm, time_gemm(hw, gemm))
+    assert steps.load_bytes.sum() == (8 * 64 // 8 + 8 * 2) + 4 * 64 * 2
 
 
 @pytest.mark.relations
@@ -77,12 +78,12 @@ def test_nothing_is_lost(op: OpTrace, hw: Hardware, which: str) -> None:
     for lowered in lower(op, which):
         gemm = order_rows(hw, lowered)
         timing = time_gemm(hw, gemm)
-        steps = list(macro_steps(hw, gemm, timing))
-        assert sum(sum(step.array_cycles) for step in steps) == timing.cycles
-        assert sum(step.partial_sums for step in steps if step.finishes) == timing.outputs
-        assert min((step.load_bytes for step in steps), default=0) >= 0
+        steps = macro_steps(hw, gemm, timing)
+        assert steps.array_cycles.sum() == timing.cycles
+        assert steps.partial_sums[steps.finishes].sum() == timing.outputs
+        assert steps.load_bytes.min(initial=0) >= 0
         if timing.outputs == gemm.m * gemm.n:  # every output is computed: all of A is needed
-            assert sum(step.loaded_elements for step in steps) >= gemm.m * gemm.k
+            assert steps.loaded_elements.sum() >= gemm.m * gemm.k
 
 
 @pytest.mark.relations
@@ -103,16 +104,16 @@ def test_a_buffer_too_small_for_one_tile_names_the_size_that_would_do(key: str) 
     large = {"name": "large", "array": {"rows": 32, "cols": 32}, "memory": machine(**sizes).memory.model_dump()}
     hw = Hardware.model_validate(large)
     with pytest.raises(HardwareError, match=rf"{key} is 1, too small for one tile .* at least \d+") as caught:
-        list(macro_steps(hw, gemm, time_gemm(hw, gemm)))
+        macro_steps(hw, gemm, time_gemm(hw, gemm))
     least = int(re.findall(r"at least (\d+)", str(caught.value))[0])
     for size, fits in ((least, True), (least - 1, False)):
         large["memory"]["buffers"][key] = size
         hw = Hardware.model_validate(large)
         if fits:
-            list(macro_steps(hw, gemm, time_gemm(hw, gemm)))
+            macro_steps(hw, gemm, time_gemm(hw, gemm))
         else:
             with pytest.raises(HardwareError):
-                list(macro_steps(hw, gemm, time_gemm(hw, gemm)))
+                macro_steps(hw, gemm, time_gemm(hw, gemm))
 
 
 @pytest.mark.reference
@@ -137,3 +138,39 @@ def test_lines_are_counted_once_in_a_union() -> None:
                 reached = {line for g in range(low, high) for line in range(footprint.first[g], footprint.last[g])}
                 got = lines.behind(low * footprint.grid_width, high * footprint.grid_width)
                 assert got == (len(reached), sum(int(footprint.line_nonzeros[line]) for line in reached))
+
+
+@pytest.mark.reference
+@settings(deadline=None)
+@given(operations(largest=12), small_machines(), st.sampled_from(PASSES), st.integers(0, 5))
+def test_steps_equal_a_plain_walk(op: OpTrace, hw: Hardware, which: str, first_tile: int) -> None:
+    """Block by block and chunk by chunk: an operand's block is loaded unless it is the one that was used last."""
+    for gemm in lower(op, which):
+        timing, parts = time_gemm(hw, gemm), Parts(hw, gemm)
+        a, b, (outputs, stored) = parts.operand_a(), parts.operand_b(), parts.outputs()
+        worked, ends = parts.cycles(timing, first_tile), parts.stops.tolist()
+        blocks = [(i, j) for i in range(outputs.shape[0]) for j in range(outputs.shape[1])]
+        if parts.blocking.order == "columns":
+            blocks.sort(key=lambda block: block[::-1])
+        rows: list[tuple[object, ...]] = []
+        held_a = held_b = None
+        for i, j in blocks:
+            for c, (start, stop) in enumerate(zip([0, *ends], ends, strict=False)):
+                if not outputs[i, j]:
+                    continue
+                loads_a, loads_b = held_a != (i, c), held_b != (j, c)
+                held_a, held_b = (i, c), (j, c)
+                work = [int(part) * stop // gemm.k - int(part) * start // gemm.k for part in worked[i, j]]
+                rows.append(
+                    (
+                        loads_a * a.size_bytes[i, c] + loads_b * b.size_bytes[j, c],
+                        loads_a * a.elements[i, c] + loads_b * b.elements[j, c],
+                        work,
+                        stored[i, j] if stop == gemm.k else 0,
+                        stop == gemm.k,
+                        outputs[i, j],
+                    )
+                )
+        steps = macro_steps(hw, gemm, timing, first_tile)
+        columns = (steps.load_bytes, steps.loaded_elements, steps.array_cycles, steps.store_bytes, steps.finishes)
+        assert list(zip(*(part.tolist() for part in (*columns, steps.partial_sums)), strict=True)) == rows
