@@ -17,6 +17,7 @@ from accelsim.lowering.gemm import MaskedGemm
 from accelsim.timing.block_code import LANES, Block, Sync, compile_block
 from accelsim.timing.dense import effectual_where_needed
 from accelsim.timing.outcome import GemmTiming, Slots
+from accelsim.timing.scan_alike import find_kinds, scan_alike
 from accelsim.timing.scan_kernels import Operand, Pes, Room, Totals, scan_gemm
 from accelsim.timing.tiles import Schedule, Tiling, distinct_tiles, schedule
 from accelsim.timing.windows import PLANE, cut_planes, full_planes, window_sizes
@@ -30,7 +31,9 @@ def time_scanning(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
     plan = schedule(hw, gemm)
     needed = gemm.needed if hw.skipping.outputs else None
     if needed is not None:
-        totals = _run(hw, gemm, gemm.a, gemm.b, plan, needed)
+        totals = _run_alike(hw, gemm, plan, needed)
+        if totals is None:
+            totals = _run(hw, gemm, gemm.a, gemm.b, plan, needed)
         pairs = int(totals.pairs.sum())
         seen = all(kind in hw.skipping.tensors for kind in (gemm.a_kind, gemm.b_kind))
         effectual = pairs if seen else int(effectual_where_needed(gemm.a, gemm.b, needed))
@@ -57,29 +60,53 @@ def _all_columns(hw: Hardware, m: int, n: int) -> Schedule:
 
 def _run(hw: Hardware, gemm: MaskedGemm, a: Words, b: Words, plan: Schedule, needed: Words | None) -> Totals:
     """Run the tiles of some rows and columns of a GEMM."""
-    skipping, width = hw.skipping, hw.skipping.scan_width
-    full = full_planes(gemm.k, width)
-    a, b = cut_planes(a, gemm.k, width), cut_planes(b, gemm.k, width)
-    sees_a, sees_b = gemm.a_kind in skipping.tensors, gemm.b_kind in skipping.tensors
-    drops_a, drops_b = gemm.a_kind in skipping.blocks, gemm.b_kind in skipping.blocks
-    pes, room = _array(hw, gemm, needed is not None or not _pairs_are_known(hw, gemm))
-    totals = Totals(*(np.zeros(plan.tiles, np.int64) for _ in Totals._fields))
-    scan_gemm(
-        Operand(a, a if sees_a else full, sees_a, drops_a),
-        Operand(b, b if sees_b else full, sees_b, drops_b),
-        Tiling(
-            plan.columns,
-            plan.starts,
-            plan.stops,
-            plan.shared,
-            np.zeros((1, 1), np.uint64) if needed is None else needed,
-            needed is not None,
-        ),
-        pes,
-        room,
-        totals,
-    )
+    by_column = hw.skipping.sync == "column"
+    each = needed is not None or not _pairs_are_known(hw, gemm)
+    # Tiles of one block stream the same windows; row tiles have the same columns if nothing is masked.
+    drops = (gemm.a_kind if by_column else gemm.b_kind) in hw.skipping.blocks
+    may_batch = not drops and not (by_column and needed is not None)
+    members = hw.array.rows if by_column else hw.array.cols
+    pes, room = _array(hw, gemm.k, by_column, members, each, may_batch)
+    totals = _no_totals(plan)
+    ours, theirs = _operand(hw, gemm.a_kind, a, gemm.k), _operand(hw, gemm.b_kind, b, gemm.k)
+    scan_gemm(ours, theirs, _tiling(plan, needed), pes, room, totals)
     return totals
+
+
+def _run_alike(hw: Hardware, gemm: MaskedGemm, plan: Schedule, needed: Words) -> Totals | None:
+    """Run a masked GEMM one operand of which has few different rows; None if this does not help.
+
+    They must play the members: under `row` sync columns may be alike, under `column` sync rows, else either.
+    """
+    for by_column in (False, True):
+        kind, rows = (gemm.a_kind, gemm.a) if by_column else (gemm.b_kind, gemm.b)
+        if hw.skipping.sync == ("row" if by_column else "column") or kind in hw.skipping.blocks:
+            continue
+        kinds = find_kinds(_as_seen(hw, kind, rows))
+        if kinds is None:
+            continue
+        pes, room = _array(hw, gemm.k, by_column, len(kinds.first), each=True, may_batch=False)
+        a, b = (gemm.a[kinds.first], gemm.b) if by_column else (gemm.a, gemm.b[kinds.first])
+        totals = _no_totals(plan)
+        ours, theirs = _operand(hw, gemm.a_kind, a, gemm.k), _operand(hw, gemm.b_kind, b, gemm.k)
+        scan_alike(ours, theirs, kinds, _tiling(plan, needed), pes, room, totals)
+        return totals
+    return None
+
+
+def _operand(hw: Hardware, kind: str, rows: Words, k: int) -> Operand:
+    width, seen = hw.skipping.scan_width, kind in hw.skipping.tensors
+    planes = cut_planes(rows, k, width)
+    return Operand(planes, planes if seen else full_planes(k, width), seen, kind in hw.skipping.blocks)
+
+
+def _tiling(plan: Schedule, needed: Words | None) -> Tiling:
+    outputs = np.zeros((1, 1), np.uint64) if needed is None else needed
+    return Tiling(plan.columns, plan.starts, plan.stops, plan.shared, outputs, needed is not None)
+
+
+def _no_totals(plan: Schedule) -> Totals:
+    return Totals(*(np.zeros(plan.tiles, np.int64) for _ in Totals._fields))
 
 
 def _pairs_are_known(hw: Hardware, gemm: MaskedGemm) -> bool:
@@ -99,11 +126,11 @@ def _known_pairs(hw: Hardware, gemm: MaskedGemm) -> int:
     return gemm.macs
 
 
-def _block(hw: Hardware, k: int, each: bool, may_batch: bool) -> tuple[Block, int]:
+def _block(hw: Hardware, k: int, by_column: bool, members: int, each: bool, may_batch: bool) -> tuple[Block, int]:
     """Choose the block that covers the array, and how many tiles it holds."""
     array, skipping = hw.array, hw.skipping
-    by_column, sync = skipping.sync == "column", _SYNC[skipping.sync]
-    extent, members = (array.cols, array.rows) if by_column else (array.rows, array.cols)
+    sync = _SYNC[skipping.sync]
+    extent = array.cols if by_column else array.rows
     groups = min(LANES, _power_of_two(extent))
     while sync == "group" and groups > 1 and _VECTORS * LANES // groups < members:
         groups //= 2
@@ -137,21 +164,18 @@ def _power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-def _array(hw: Hardware, gemm: MaskedGemm, each: bool) -> tuple[Pes, Room]:
+def _array(hw: Hardware, k: int, by_column: bool, members: int, each: bool, may_batch: bool) -> tuple[Pes, Room]:
     """Cover the array by blocks and make room for one."""
-    by_column = hw.skipping.sync == "column"
-    masked = gemm.needed is not None and hw.skipping.outputs
-    # Tiles of one block stream the same windows; row tiles have the same columns if nothing is masked.
-    drops = (gemm.a_kind if by_column else gemm.b_kind) in hw.skipping.blocks
-    block, batch = _block(hw, gemm.k, each, may_batch=not drops and not (by_column and masked))
+    block, batch = _block(hw, k, by_column, members, each, may_batch)
     pes = Pes(
         rows=hw.array.rows,
         cols=hw.array.cols,
         lanes=hw.array.lanes,
         planes=block.planes,
-        sizes=np.array(window_sizes(gemm.k, hw.skipping.scan_width)),
+        sizes=np.array(window_sizes(k, hw.skipping.scan_width)),
         by_column=by_column,
         alone=block.sync == "alone",
+        together=block.sync == "together",
         groups=block.groups * block.stacks,
         members=block.members,
         stack_groups=block.groups,

@@ -46,7 +46,7 @@ class Pes(NamedTuple):
         rows, cols, lanes: of the array.
         planes, sizes: planes of a window; K positions of each window.
         by_column: whether columns are the groups.
-        alone: whether each PE has its own scan pointer.
+        alone, together: whether each PE has its own scan pointer, or all of a tile share one.
         groups, members: of a block, the groups of all stacks together.
         stack_groups, stack_lanes: groups of one stack; lanes of one stack.
         pointer_lanes: lanes from one pointer vector's tiles to the next one's.
@@ -62,6 +62,7 @@ class Pes(NamedTuple):
     sizes: Integers
     by_column: bool
     alone: bool
+    together: bool
     groups: int
     members: int
     stack_groups: int
@@ -173,7 +174,7 @@ def column_bits(needed: Words, first_row: int, height: int, cols: int) -> Words:
 
 
 @kernel
-def _drop(pes: Pes, windows: Integers, present: NDArray[np.bool_], kept: Integers) -> tuple[int, int]:
+def drop_windows(pes: Pes, windows: Integers, present: NDArray[np.bool_], kept: Integers) -> tuple[int, int]:
     """List those of some windows that are present; return how many, and their K positions."""
     used, positions = 0, 0
     for window in windows:
@@ -210,19 +211,19 @@ def _want(
             r, c = (row + m, g) if pes.by_column else (row + g, m)
             if masked and not (wanted[columns[c], r >> 6] >> np.uint64(r & 63)) & np.uint64(1):
                 continue
-            room.wanted[_lane(pes, g, m)] = every
+            room.wanted[lane_of(pes, g, m)] = every
 
 
 @kernel
-def _lane(pes: Pes, g: int, m: int) -> int:
+def lane_of(pes: Pes, g: int, m: int) -> int:
     """Place of a PE among all vectors' lanes."""
     return g // pes.stack_groups * pes.stack_lanes + m * pes.stack_groups + g % pes.stack_groups
 
 
 @kernel
-def _pointer_lane(pes: Pes, g: int, m: int) -> int:
+def pointer_lane_of(pes: Pes, g: int, m: int) -> int:
     """Place of the end of a PE's group in the output."""
-    lane = _lane(pes, g, m)
+    lane = lane_of(pes, g, m)
     if pes.alone:
         return lane
     return lane % LANES + lane % pes.stack_lanes // pes.pointer_lanes * LANES
@@ -241,11 +242,11 @@ def _take(
     for g in range(groups):
         if pes.alone:
             for m in range(first, first + members):
-                ended = np.int64(out[_pointer_lane(pes, g, m)])
+                ended = np.int64(out[pointer_lane_of(pes, g, m)])
                 slowest = max(slowest, ended)
                 busy += ended
         else:
-            ended = np.int64(out[_pointer_lane(pes, g, first)])
+            ended = np.int64(out[pointer_lane_of(pes, g, first)])
             slowest = max(slowest, ended)
             busy += ended * members
     wide = pes.members if pes.batch == 1 else pes.members // pes.batch  # with lanes of PEs that are not there
@@ -269,8 +270,8 @@ def _take_each(pes: Pes, room: Room, groups: int, first: int, members: int, tota
     out, slowest = room.out, np.int64(0)
     for g in range(groups):
         for m in range(first, first + members):
-            lane = _lane(pes, g, m)
-            ended = np.int64(out[_pointer_lane(pes, g, m)])
+            lane = lane_of(pes, g, m)
+            ended = np.int64(out[pointer_lane_of(pes, g, m)])
             slowest = max(slowest, ended)
             if room.wanted[lane]:
                 totals.working[index] += 1
@@ -306,7 +307,7 @@ def scan_gemm(a: Operand, b: Operand, tiling: Tiling, pes: Pes, room: Room, tota
             lay_out(a.shown, np.arange(low, top), seen_a[strip])
         if a.drop:
             find_present(true_a[strip], pes.planes, present_a)
-        used[strip], positions[strip] = _drop(pes, every, present_a, kept[strip])
+        used[strip], positions[strip] = drop_windows(pes, every, present_a, kept[strip])
         if tiling.masked:
             bits = column_bits(tiling.needed, low, top - low, b.true.shape[0])
             wanted[strip, :, : bits.shape[1]] = bits
@@ -331,7 +332,7 @@ def scan_gemm(a: Operand, b: Operand, tiling: Tiling, pes: Pes, room: Room, tota
                     find_present(true_b, pes.planes, present_b)
             here, streamed = kept[strip, : used[strip]], positions[strip]
             if b.drop:
-                count, streamed = _drop(pes, here, present_b, tile_kept)
+                count, streamed = drop_windows(pes, here, present_b, tile_kept)
                 here = tile_kept[:count]
             _run_blocks(
                 pes,

@@ -1,0 +1,428 @@
+"""Tiles of a GEMM whose outputs are masked, where one operand has few different rows: gradients without a zero, say.
+
+PEs of a group that see equal rows of both operands do the same, if both have an output. So a tile is timed by one PE
+for each group and each *kind* of the other operand's rows; which outputs are needed then only says how often each of
+them counts. What a group does depends on which kinds take part in it, but not all matter: a kind whose bits are among
+another's never offers more pairs in a window, so its queue is never the fuller one, and beside the other it changes
+nothing. Gradients have some nine kinds, around an image's border, and all are among that of the interior.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from accelsim.compile import kernel, popcount
+from accelsim.lowering.bits import Words
+from accelsim.timing.scan_kernels import (
+    Integers,
+    Operand,
+    Pes,
+    Room,
+    Totals,
+    call_code,
+    column_bits,
+    drop_windows,
+    find_present,
+    first_tiles,
+    lane_of,
+    lay_out,
+    pointer_lane_of,
+)
+from accelsim.timing.tiles import Tiling
+
+MOST_KINDS = 10
+_MEMORY = 64  # outcomes kept of a row tile
+
+
+class Kinds(NamedTuple):
+    """The different rows of an operand.
+
+    Attributes:
+        first: int64 [kinds], a row of each kind.
+        of: int64 [rows], each row's kind.
+        beside: int64 [2^kinds], for each set of kinds all that change nothing beside them, themselves included.
+    """
+
+    first: Integers
+    of: Integers
+    beside: Integers
+
+
+class _Memo(NamedTuple):
+    """What groups did, by the set of kinds that took part.
+
+    Attributes:
+        place: int64 [2^kinds], where a set's outcome is kept; -1 if it is not.
+        used: int64 [1].
+        ended, starved, pairs: int64 [places, groups, kinds].
+        sums: int64 [places, kinds, bytes, 256, 4], for each byte of a column's needed rows what they did together:
+            outputs, busy cycles, starved lanes, pairs.
+        slowest: int64 [places, kinds, bytes, 256], the last end among the rows of a byte.
+        summed: int64 [places], whether the two are filled.
+    """
+
+    place: Integers
+    used: Integers
+    ended: Integers
+    starved: Integers
+    pairs: Integers
+    sums: Integers
+    slowest: Integers
+    summed: Integers
+
+
+class _Tile(NamedTuple):
+    """A tile's planes, one row a group and one a kind, and the windows that it streams.
+
+    Attributes:
+        outer, inner: words [planes, groups / 8] and [planes, kinds / 8].
+        kept: int64, the windows.
+        memo: of all tiles with these planes.
+        takes_part: int64 [groups], scratch.
+    """
+
+    outer: Words
+    inner: Words
+    kept: Integers
+    memo: _Memo
+    takes_part: Integers
+
+
+def find_kinds(rows: Words) -> Kinds | None:
+    """Tell the different rows apart; None if there are more than `MOST_KINDS`."""
+    of, first = np.zeros(len(rows), np.int64), np.zeros(MOST_KINDS, np.int64)
+    count = int(_tell_apart(rows, of, first))
+    if not 0 < count <= MOST_KINDS:
+        return None
+    chosen = rows[first[:count]]
+    among = [sum(1 << j for j in range(count) if not (chosen[j] & ~chosen[k]).any()) for k in range(count)]
+    beside = np.zeros(1 << count, np.int64)
+    for k in range(count):
+        beside[1 << k : 2 << k] = beside[: 1 << k] | among[k]
+    return Kinds(first[:count], of, beside)
+
+
+@kernel
+def _tell_apart(rows: Words, of: Integers, first: Integers) -> int:
+    count, last = 0, 0
+    for row in range(rows.shape[0]):
+        found = -1
+        for turn in range(count):
+            kind = (last + turn) % count
+            same = True
+            for word in range(rows.shape[1]):
+                if rows[row, word] != rows[first[kind], word]:
+                    same = False
+                    break
+            if same:
+                found = kind
+                break
+        if found < 0:
+            if count == first.size:
+                return -1
+            first[count] = row
+            found = count
+            count += 1
+        of[row] = last = found
+    return count
+
+
+@kernel
+def scan_alike(a: Operand, b: Operand, kinds: Kinds, tiling: Tiling, pes: Pes, room: Room, totals: Totals) -> None:
+    """Run all tiles of a masked GEMM.
+
+    Args:
+        a, b: the operands; of the one that plays the members, a row for each kind.
+        pes: blocks whose members are kinds, with `each`.
+    """
+    windows, planes = pes.sizes.size, a.true.shape[1] * 8
+    extent = pes.cols if pes.by_column else pes.rows
+    room_groups = ((extent + pes.groups - 1) // pes.groups * pes.groups + 7) >> 3
+    groups, members = (b, a) if pes.by_column else (a, b)
+    count = kinds.first.size
+    inner = np.zeros((planes, ((count + pes.members - 1) // pes.members * pes.members + 7) >> 3), np.uint64)
+    lay_out(members.shown, np.arange(count), inner)
+    true_outer = np.zeros((planes, room_groups), np.uint64)
+    outer = true_outer if groups.seen else np.zeros((planes, room_groups), np.uint64)
+    every, kept, present = np.arange(windows), np.arange(windows), np.ones(windows, np.bool_)
+    used, positions = windows, pes.sizes.sum()
+    memo = _remember(count, extent, (pes.rows + 7) >> 3)
+    first = first_tiles(tiling, pes.cols)
+    rows, cols = tiling.needed.shape[0], kinds.of.size if not pes.by_column else b.true.shape[0]
+    takes_part = np.zeros(extent, np.int64)
+    for row_tile in range(tiling.starts.size):
+        low = row_tile * pes.rows
+        height = min(pes.rows, rows - low)
+        bits = column_bits(tiling.needed, low, height, cols)
+        here = np.arange(low, low + height)
+        for index in range(first[row_tile], first[row_tile + 1]):
+            start = tiling.starts[row_tile] + (index - first[row_tile]) * pes.cols
+            taken = tiling.columns[start : min(start + pes.cols, tiling.stops[row_tile])]
+            if pes.by_column or index == first[row_tile]:
+                ours = taken if pes.by_column else here
+                if groups.seen or groups.drop:
+                    lay_out(groups.true, ours, true_outer)
+                if not groups.seen:
+                    lay_out(groups.shown, ours, outer)
+                if groups.drop:
+                    find_present(true_outer, pes.planes, present)
+                    used, positions = drop_windows(pes, every, present, kept)
+                memo.place[:] = -1
+                memo.used[0] = 0
+            tile = _Tile(outer, inner, kept[:used], memo, takes_part)
+            if pes.by_column:
+                _time_columns(pes, room, kinds, tile, bits, low, taken, totals, index)
+            else:
+                _time_rows(pes, room, kinds, tile, bits, height, taken, totals, index)
+            totals.positions[index] = positions
+            totals.scanned[index] = height * taken.size * used
+
+
+@kernel
+def _remember(kinds: int, groups: int, row_bytes: int) -> _Memo:
+    places = _MEMORY + 1  # the last one for what is used once
+    return _Memo(
+        np.full(1 << kinds, -1),
+        np.zeros(1, np.int64),
+        np.zeros((places, groups, kinds), np.int64),
+        np.zeros((places, groups, kinds), np.int64),
+        np.zeros((places, groups, kinds), np.int64),
+        np.zeros((_MEMORY, kinds, row_bytes, 256, 4), np.int64),
+        np.zeros((_MEMORY, kinds, row_bytes, 256), np.int64),
+        np.zeros(places, np.int64),
+    )
+
+
+@kernel
+def _run(pes: Pes, room: Room, tile: _Tile, takes_part: Integers, place: int) -> None:
+    """Run one PE for each group and each kind that takes part in it, and keep what they did.
+
+    Args:
+        takes_part: int64 [groups], the set of kinds.
+    """
+    memo, outer, inner = tile.memo, tile.outer, tile.inner
+    groups, kinds = takes_part.size, memo.ended.shape[2]
+    every = ~room.wanted.dtype.type(0)
+    for first_group in range(0, groups, pes.groups):
+        for first_kind in range(0, kinds, pes.members):
+            some_groups, some_kinds = min(pes.groups, groups - first_group), min(pes.members, kinds - first_kind)
+            room.wanted[:] = 0
+            for g in range(some_groups):
+                for k in range(some_kinds):
+                    if takes_part[first_group + g] >> (first_kind + k) & 1:
+                        room.wanted[lane_of(pes, g, k)] = every
+            call_code(
+                pes.address,
+                (
+                    outer.ctypes.data + first_group,
+                    outer.shape[1] * 8,
+                    inner.ctypes.data + first_kind,
+                    inner.shape[1] * 8,
+                    tile.kept.ctypes.data,
+                    tile.kept.size,
+                    room.wanted.ctypes.data,
+                    room.out.ctypes.data,
+                ),
+            )
+            for g in range(some_groups):
+                for k in range(some_kinds):
+                    lane = lane_of(pes, g, k)
+                    to = (place, first_group + g, first_kind + k)
+                    memo.ended[to] = np.int64(room.out[pointer_lane_of(pes, g, k)])
+                    memo.starved[to] = np.int64(room.out[pes.starved_at + lane])
+                    memo.pairs[to] = np.int64(room.out[pes.pairs_at + lane])
+    memo.summed[place] = 0
+
+
+@kernel
+def _recall(pes: Pes, room: Room, kinds: Kinds, tile: _Tile, part: int) -> int:
+    """Return where the outcome of groups in which these kinds take part is kept; run them if it is not."""
+    memo = tile.memo
+    part = (1 << kinds.first.size) - 1 if pes.alone else kinds.beside[part]
+    if memo.place[part] < 0:
+        if memo.used[0] == _MEMORY:
+            memo.place[:] = -1
+            memo.used[0] = 0
+        memo.place[part] = memo.used[0]
+        memo.used[0] += 1
+        tile.takes_part[:] = part
+        _run(pes, room, tile, tile.takes_part, memo.place[part])
+    return memo.place[part]  # type: ignore[no-any-return]
+
+
+@kernel
+def _time_columns(
+    pes: Pes,
+    room: Room,
+    kinds: Kinds,
+    tile: _Tile,
+    bits: Words,
+    low: int,
+    taken: Integers,
+    totals: Totals,
+    index: int,
+) -> None:
+    """Time a tile whose groups are columns; rows from `low` on are of few kinds."""
+    outputs = np.zeros((taken.size, kinds.first.size), np.int64)
+    sets = np.zeros(tile.takes_part.size, np.int64)
+    for c in range(taken.size):
+        for word in range(bits.shape[1]):
+            left = bits[taken[c], word]
+            row = low + word * 64
+            while left:
+                if left & np.uint64(1):
+                    kind = kinds.of[row]
+                    outputs[c, kind] += 1
+                    sets[c] |= 1 << kind
+                left >>= np.uint64(1)
+                row += 1
+    _add_groups(pes, room, kinds, tile, sets, outputs, taken.size, totals, index)
+
+
+@kernel
+def _add_groups(
+    pes: Pes,
+    room: Room,
+    kinds: Kinds,
+    tile: _Tile,
+    sets: Integers,
+    outputs: Integers,
+    count: int,
+    totals: Totals,
+    index: int,
+) -> None:
+    """Add what a tile's groups did, each with its own set of kinds.
+
+    Args:
+        sets: int64 [groups], kinds that take part.
+        outputs: int64 [groups, kinds], needed ones.
+        count: groups that are there.
+    """
+    slowest, place, memo = tile.kept.size, -1, tile.memo
+    if pes.together:  # one pointer for all: what any group does depends on the kinds in every other
+        alike = True
+        for g in range(sets.size):
+            sets[g] = kinds.beside[sets[g]]
+            alike = alike and (g >= count or sets[g] == sets[0])
+        if alike and sets[0]:  # PEs behind the edge see nothing, so they may take part or not
+            place = _recall(pes, room, kinds, tile, sets[0])
+        else:
+            place = _MEMORY  # used once
+            _run(pes, room, tile, sets, place)
+    for g in range(count):
+        if not sets[g]:
+            continue
+        if not pes.together:
+            place = _recall(pes, room, kinds, tile, sets[g])
+        for kind in range(kinds.first.size):
+            number = outputs[g, kind]
+            if number:
+                ended = memo.ended[place, g, kind]
+                slowest = max(slowest, ended)
+                totals.working[index] += number
+                totals.busy[index] += number * ended
+                totals.starved[index] += number * memo.starved[place, g, kind]
+                totals.pairs[index] += number * memo.pairs[place, g, kind]
+    totals.cycles[index] = slowest
+
+
+@kernel
+def _time_rows(
+    pes: Pes,
+    room: Room,
+    kinds: Kinds,
+    tile: _Tile,
+    bits: Words,
+    height: int,
+    taken: Integers,
+    totals: Totals,
+    index: int,
+) -> None:
+    """Time a tile whose groups are rows; its columns are of few kinds.
+
+    Mostly one kind takes part in every row, and all others change nothing beside it: then the rows' sums are at hand.
+    """
+    some = 0
+    for column in taken:
+        some |= 1 << kinds.of[column]
+    chief = -1
+    for kind in range(kinds.first.size):
+        if some >> kind & 1 and some & ~kinds.beside[1 << kind] == 0:
+            chief = kind
+    wanted, everywhere = 0, chief >= 0
+    for word in range(bits.shape[1]):
+        any_kind, of_chief = np.uint64(0), np.uint64(0)
+        for column in taken:
+            any_kind |= bits[column, word]
+            if kinds.of[column] == chief:
+                of_chief |= bits[column, word]
+        everywhere = everywhere and any_kind == of_chief
+        wanted += np.int64(popcount(any_kind))
+    if everywhere and (wanted == height or not pes.together):
+        place = _recall(pes, room, kinds, tile, 1 << chief)
+        if not tile.memo.summed[place]:
+            _sum_up(tile.memo, place)
+        _add_bytes(kinds, bits, taken, tile.memo, place, tile.kept.size, totals, index)
+        return
+    sets = np.zeros(tile.takes_part.size, np.int64)
+    outputs = np.zeros((sets.size, kinds.first.size), np.int64)
+    for column in taken:
+        kind = kinds.of[column]
+        for word in range(bits.shape[1]):
+            left = bits[column, word]
+            row = word * 64
+            while left:
+                if left & np.uint64(1):
+                    outputs[row, kind] += 1
+                    sets[row] |= 1 << kind
+                left >>= np.uint64(1)
+                row += 1
+    _add_groups(pes, room, kinds, tile, sets, outputs, height, totals, index)
+
+
+@kernel
+def _sum_up(memo: _Memo, place: int) -> None:
+    """Fill what the rows of a byte did together, for each byte of a column's needed rows."""
+    groups = memo.ended.shape[1]
+    for byte in range(memo.sums.shape[2]):
+        for value in range(1, 256):
+            row, rest = 0, value & (value - 1)
+            while not value >> row & 1:
+                row += 1
+            row += byte * 8
+            for kind in range(memo.sums.shape[1]):
+                memo.sums[place, kind, byte, value] = memo.sums[place, kind, byte, rest]
+                if row < groups:
+                    ended = memo.ended[place, row, kind]
+                    memo.slowest[place, kind, byte, value] = max(memo.slowest[place, kind, byte, rest], ended)
+                    memo.sums[place, kind, byte, value, 0] += 1
+                    memo.sums[place, kind, byte, value, 1] += ended
+                    memo.sums[place, kind, byte, value, 2] += memo.starved[place, row, kind]
+                    memo.sums[place, kind, byte, value, 3] += memo.pairs[place, row, kind]
+    memo.summed[place] = 1
+
+
+@kernel
+def _add_bytes(
+    kinds: Kinds, bits: Words, taken: Integers, memo: _Memo, place: int, windows: int, totals: Totals, index: int
+) -> None:
+    """Add what a tile's rows did, byte by byte of each column's needed rows."""
+    slowest = windows
+    working, busy, starved, pairs = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for byte in range(min(memo.sums.shape[2], 8 * bits.shape[1])):
+        word, shift = byte >> 3, np.uint64(8 * (byte & 7))
+        for column in taken:
+            value = np.int64((bits[column, word] >> shift) & np.uint64(255))
+            slowest = max(slowest, memo.slowest[place, kinds.of[column], byte, value])
+            sums = memo.sums[place, kinds.of[column], byte, value]
+            working += sums[0]
+            busy += sums[1]
+            starved += sums[2]
+            pairs += sums[3]
+    totals.working[index] = working
+    totals.busy[index] = busy
+    totals.starved[index] = starved
+    totals.pairs[index] = pairs
+    totals.cycles[index] = slowest
