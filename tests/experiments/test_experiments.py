@@ -97,6 +97,15 @@ def test_zeros_by_layer_time_and_format(tmp_path: Path) -> None:
     assert gradients["int8"].sum() < 0.8 * gradients["exact"].sum()
 
 
+def test_speedup_over_training(tmp_path: Path) -> None:
+    ran = run("speedup_over_training", "--quick", "--out", str(tmp_path))
+    assert ran.returncode == 0, ran.stderr
+    table = pd.read_csv(tmp_path / "speedup.csv").set_index("pass")
+    assert list(table.index) == ["forward", "input_grad", "weight_grad", "all passes"]
+    assert table.loc["all passes", "cycles"] == table["cycles"].iloc[:3].sum()
+    assert (tmp_path / "speedup.png").stat().st_size > 10_000
+
+
 def test_gates_save_operations_and_fewer_cycles(tmp_path: Path) -> None:
     ran = run("dual_gating", "--quick", "--out", str(tmp_path))
     assert ran.returncode == 0, ran.stderr
