@@ -80,7 +80,8 @@ class _Tile(NamedTuple):
         outer, inner: words [planes, groups / 8] and [planes, kinds / 8].
         kept: int64, the windows.
         memo: of all tiles with these planes.
-        takes_part: int64 [groups], scratch.
+        takes_part, sets: int64 [groups], scratch.
+        outputs: int64 [groups, kinds], scratch: needed ones.
     """
 
     outer: Words
@@ -88,6 +89,8 @@ class _Tile(NamedTuple):
     kept: Integers
     memo: _Memo
     takes_part: Integers
+    sets: Integers
+    outputs: Integers
 
 
 def find_kinds(rows: Words) -> Kinds | None:
@@ -151,33 +154,56 @@ def scan_alike(a: Operand, b: Operand, kinds: Kinds, tiling: Tiling, pes: Pes, r
     memo = _remember(count, extent, (pes.rows + 7) >> 3)
     first = first_tiles(tiling, pes.cols)
     rows, cols = tiling.needed.shape[0], kinds.of.size if not pes.by_column else b.true.shape[0]
-    takes_part = np.zeros(extent, np.int64)
+    every_row = column_bits(tiling.needed, 0, rows, cols)
+    bits = np.zeros((cols, (pes.rows + 63) >> 6), np.uint64)
+    scratch = np.zeros(extent, np.int64), np.zeros(extent, np.int64), np.zeros((extent, count), np.int64)
     for row_tile in range(tiling.starts.size):
         low = row_tile * pes.rows
         height = min(pes.rows, rows - low)
-        bits = column_bits(tiling.needed, low, height, cols)
-        here = np.arange(low, low + height)
-        for index in range(first[row_tile], first[row_tile + 1]):
-            start = tiling.starts[row_tile] + (index - first[row_tile]) * pes.cols
+        _cut_rows(every_row, low, height, bits)
+        begin, end = first[row_tile], first[row_tile + 1]
+        for index in range(begin, end):
+            if not pes.by_column and index > begin:
+                break
+            start = tiling.starts[row_tile] + (index - begin) * pes.cols
             taken = tiling.columns[start : min(start + pes.cols, tiling.stops[row_tile])]
-            if pes.by_column or index == first[row_tile]:
-                ours = taken if pes.by_column else here
-                if groups.seen or groups.drop:
-                    lay_out(groups.true, ours, true_outer)
-                if not groups.seen:
-                    lay_out(groups.shown, ours, outer)
-                if groups.drop:
-                    find_present(true_outer, pes.planes, present)
-                    used, positions = drop_windows(pes, every, present, kept)
-                memo.place[:] = -1
-                memo.used[0] = 0
-            tile = _Tile(outer, inner, kept[:used], memo, takes_part)
+            ours = taken if pes.by_column else np.arange(low, low + height)
+            if groups.seen or groups.drop:
+                lay_out(groups.true, ours, true_outer)
+            if not groups.seen:
+                lay_out(groups.shown, ours, outer)
+            if groups.drop:
+                find_present(true_outer, pes.planes, present)
+                used, positions = drop_windows(pes, every, present, kept)
+            memo.place[:] = -1
+            memo.used[0] = 0
+            tile = _Tile(outer, inner, kept[:used], memo, *scratch)
             if pes.by_column:
-                _time_columns(pes, room, kinds, tile, bits, low, taken, totals, index)
+                _time_columns(pes, room, kinds, tile, bits, low, height, taken, totals, index)
             else:
-                _time_rows(pes, room, kinds, tile, bits, height, taken, totals, index)
-            totals.positions[index] = positions
-            totals.scanned[index] = height * taken.size * used
+                columns = tiling.columns[tiling.starts[row_tile] : tiling.stops[row_tile]]
+                _time_rows(pes, room, kinds, tile, bits, height, columns, totals, begin)
+        for index in range(begin, end):
+            across = min(pes.cols, tiling.stops[row_tile] - tiling.starts[row_tile] - (index - begin) * pes.cols)
+            if not pes.by_column:
+                totals.positions[index] = positions
+                totals.scanned[index] = height * across * used
+
+
+@kernel
+def _cut_rows(every_row: Words, low: int, height: int, bits: Words) -> None:
+    """Take a row tile's bits out of those of all rows: words [cols, rows / 64]."""
+    for word in range(bits.shape[1]):
+        at, shift = (low >> 6) + word, np.uint64(low & 63)
+        left = height - 64 * word
+        mask = np.uint64(0) if left <= 0 else ~np.uint64(0) >> np.uint64(64 - min(left, 64))
+        for column in range(bits.shape[0]):
+            value = np.uint64(0)
+            if at < every_row.shape[1]:
+                value = every_row[column, at] >> shift
+            if shift and at + 1 < every_row.shape[1]:
+                value |= every_row[column, at + 1] << (np.uint64(64) - shift)
+            bits[column, word] = value & mask
 
 
 @kernel
@@ -260,46 +286,31 @@ def _time_columns(
     tile: _Tile,
     bits: Words,
     low: int,
+    height: int,
     taken: Integers,
     totals: Totals,
     index: int,
 ) -> None:
     """Time a tile whose groups are columns; rows from `low` on are of few kinds."""
-    outputs = np.zeros((taken.size, kinds.first.size), np.int64)
-    sets = np.zeros(tile.takes_part.size, np.int64)
+    tile.sets[:] = 0
+    tile.outputs[:] = 0
     for c in range(taken.size):
         for word in range(bits.shape[1]):
             left = bits[taken[c], word]
-            row = low + word * 64
             while left:
-                if left & np.uint64(1):
-                    kind = kinds.of[row]
-                    outputs[c, kind] += 1
-                    sets[c] |= 1 << kind
-                left >>= np.uint64(1)
-                row += 1
-    _add_groups(pes, room, kinds, tile, sets, outputs, taken.size, totals, index)
+                row = low + word * 64 + _lowest(left)
+                tile.outputs[c, kinds.of[row]] += 1
+                tile.sets[c] |= 1 << kinds.of[row]
+                left &= left - np.uint64(1)
+    _add_groups(pes, room, kinds, tile, taken.size, totals, index)
+    totals.positions[index] = pes.sizes[tile.kept].sum()
+    totals.scanned[index] = height * taken.size * tile.kept.size
 
 
 @kernel
-def _add_groups(
-    pes: Pes,
-    room: Room,
-    kinds: Kinds,
-    tile: _Tile,
-    sets: Integers,
-    outputs: Integers,
-    count: int,
-    totals: Totals,
-    index: int,
-) -> None:
-    """Add what a tile's groups did, each with its own set of kinds.
-
-    Args:
-        sets: int64 [groups], kinds that take part.
-        outputs: int64 [groups, kinds], needed ones.
-        count: groups that are there.
-    """
+def _add_groups(pes: Pes, room: Room, kinds: Kinds, tile: _Tile, count: int, totals: Totals, index: int) -> None:
+    """Add what a tile's first groups did, each with its own set of kinds (`sets`, `outputs`)."""
+    sets = tile.sets
     slowest, place, memo = tile.kept.size, -1, tile.memo
     if pes.together:  # one pointer for all: what any group does depends on the kinds in every other
         alike = True
@@ -317,7 +328,7 @@ def _add_groups(
         if not pes.together:
             place = _recall(pes, room, kinds, tile, sets[g])
         for kind in range(kinds.first.size):
-            number = outputs[g, kind]
+            number = tile.outputs[g, kind]
             if number:
                 ended = memo.ended[place, g, kind]
                 slowest = max(slowest, ended)
@@ -325,7 +336,7 @@ def _add_groups(
                 totals.busy[index] += number * ended
                 totals.starved[index] += number * memo.starved[place, g, kind]
                 totals.pairs[index] += number * memo.pairs[place, g, kind]
-    totals.cycles[index] = slowest
+    totals.cycles[index] = max(totals.cycles[index], slowest)
 
 
 @kernel
@@ -336,50 +347,79 @@ def _time_rows(
     tile: _Tile,
     bits: Words,
     height: int,
-    taken: Integers,
+    columns: Integers,
     totals: Totals,
-    index: int,
+    first: int,
 ) -> None:
-    """Time a tile whose groups are rows; its columns are of few kinds.
+    """Time the tiles of a row tile, whose groups are rows; the columns are of few kinds.
 
-    Mostly one kind takes part in every row, and all others change nothing beside it: then the rows' sums are at hand.
+    Mostly one kind takes part in nearly every row, and all others change nothing beside it: then the rows' sums are at
+    hand, and only the rows apart, without it, are looked at one by one.
     """
+    memo, of = tile.memo, kinds.of
+    apart = np.zeros(bits.shape[1], np.uint64)
+    for start in range(0, columns.size, pes.cols):
+        stop, index = min(start + pes.cols, columns.size), first + start // pes.cols
+        chief = _find_chief(kinds, columns, start, stop)
+        wanted, others = np.int64(0), np.int64(0)
+        for word in range(bits.shape[1]):
+            any_kind, of_chief = np.uint64(0), np.uint64(0)
+            for at in range(start, stop):
+                any_kind |= bits[columns[at], word]
+                if of[columns[at]] == chief or pes.alone:  # alone, no kind changes anything beside another
+                    of_chief |= bits[columns[at], word]
+            apart[word] = any_kind & ~of_chief
+            others += np.int64(popcount(apart[word]))
+            wanted += np.int64(popcount(any_kind))
+        slowest = tile.kept.size
+        if chief >= 0 and (not pes.together or (others == 0 and wanted == height)):
+            place = _recall(pes, room, kinds, tile, 1 << chief)
+            if not memo.summed[place]:
+                _sum_up(memo, place)
+            for byte in range(min(memo.sums.shape[2], 8 * bits.shape[1])):
+                word, shift = byte >> 3, np.uint64(8 * (byte & 7))
+                for at in range(start, stop):
+                    kind = of[columns[at]]
+                    value = np.int64(((bits[columns[at], word] & ~apart[word]) >> shift) & np.uint64(255))
+                    slowest = max(slowest, memo.slowest[place, kind, byte, value])
+                    totals.working[index] += memo.sums[place, kind, byte, value, 0]
+                    totals.busy[index] += memo.sums[place, kind, byte, value, 1]
+                    totals.starved[index] += memo.sums[place, kind, byte, value, 2]
+                    totals.pairs[index] += memo.sums[place, kind, byte, value, 3]
+        else:
+            others = wanted
+            apart[:] = ~np.uint64(0)
+        totals.cycles[index] = slowest
+        if others:
+            tile.sets[:] = 0
+            tile.outputs[:] = 0
+            for at in range(start, stop):
+                for word in range(bits.shape[1]):
+                    left = bits[columns[at], word] & apart[word]
+                    while left:
+                        row = word * 64 + _lowest(left)
+                        tile.outputs[row, of[columns[at]]] += 1
+                        tile.sets[row] |= 1 << of[columns[at]]
+                        left &= left - np.uint64(1)
+            _add_groups(pes, room, kinds, tile, height, totals, index)
+
+
+@kernel
+def _find_chief(kinds: Kinds, columns: Integers, start: int, stop: int) -> int:
+    """Return the kind beside which no other of some columns changes anything; -1 if there is none."""
     some = 0
-    for column in taken:
-        some |= 1 << kinds.of[column]
-    chief = -1
+    for at in range(start, stop):
+        some |= 1 << kinds.of[columns[at]]
     for kind in range(kinds.first.size):
         if some >> kind & 1 and some & ~kinds.beside[1 << kind] == 0:
-            chief = kind
-    wanted, everywhere = 0, chief >= 0
-    for word in range(bits.shape[1]):
-        any_kind, of_chief = np.uint64(0), np.uint64(0)
-        for column in taken:
-            any_kind |= bits[column, word]
-            if kinds.of[column] == chief:
-                of_chief |= bits[column, word]
-        everywhere = everywhere and any_kind == of_chief
-        wanted += np.int64(popcount(any_kind))
-    if everywhere and (wanted == height or not pes.together):
-        place = _recall(pes, room, kinds, tile, 1 << chief)
-        if not tile.memo.summed[place]:
-            _sum_up(tile.memo, place)
-        _add_bytes(kinds, bits, taken, tile.memo, place, tile.kept.size, totals, index)
-        return
-    sets = np.zeros(tile.takes_part.size, np.int64)
-    outputs = np.zeros((sets.size, kinds.first.size), np.int64)
-    for column in taken:
-        kind = kinds.of[column]
-        for word in range(bits.shape[1]):
-            left = bits[column, word]
-            row = word * 64
-            while left:
-                if left & np.uint64(1):
-                    outputs[row, kind] += 1
-                    sets[row] |= 1 << kind
-                left >>= np.uint64(1)
-                row += 1
-    _add_groups(pes, room, kinds, tile, sets, outputs, height, totals, index)
+            return kind
+    return -1
+
+
+@kernel
+def _lowest(bits: np.uint64) -> int:
+    """Return the place of the lowest set bit."""
+    return np.int64(popcount((bits & (~bits + np.uint64(1))) - np.uint64(1)))  # type: ignore[return-value]
 
 
 @kernel
@@ -393,36 +433,11 @@ def _sum_up(memo: _Memo, place: int) -> None:
                 row += 1
             row += byte * 8
             for kind in range(memo.sums.shape[1]):
-                memo.sums[place, kind, byte, value] = memo.sums[place, kind, byte, rest]
-                if row < groups:
-                    ended = memo.ended[place, row, kind]
-                    memo.slowest[place, kind, byte, value] = max(memo.slowest[place, kind, byte, rest], ended)
-                    memo.sums[place, kind, byte, value, 0] += 1
-                    memo.sums[place, kind, byte, value, 1] += ended
-                    memo.sums[place, kind, byte, value, 2] += memo.starved[place, row, kind]
-                    memo.sums[place, kind, byte, value, 3] += memo.pairs[place, row, kind]
+                there = row < groups  # the last byte may hold fewer rows
+                ended = memo.ended[place, row, kind] if there else 0
+                starved = memo.starved[place, row, kind] if there else 0
+                pairs = memo.pairs[place, row, kind] if there else 0
+                for part, more in enumerate((np.int64(there), ended, starved, pairs)):
+                    memo.sums[place, kind, byte, value, part] = memo.sums[place, kind, byte, rest, part] + more
+                memo.slowest[place, kind, byte, value] = max(memo.slowest[place, kind, byte, rest], ended)
     memo.summed[place] = 1
-
-
-@kernel
-def _add_bytes(
-    kinds: Kinds, bits: Words, taken: Integers, memo: _Memo, place: int, windows: int, totals: Totals, index: int
-) -> None:
-    """Add what a tile's rows did, byte by byte of each column's needed rows."""
-    slowest = windows
-    working, busy, starved, pairs = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-    for byte in range(min(memo.sums.shape[2], 8 * bits.shape[1])):
-        word, shift = byte >> 3, np.uint64(8 * (byte & 7))
-        for column in taken:
-            value = np.int64((bits[column, word] >> shift) & np.uint64(255))
-            slowest = max(slowest, memo.slowest[place, kinds.of[column], byte, value])
-            sums = memo.sums[place, kinds.of[column], byte, value]
-            working += sums[0]
-            busy += sums[1]
-            starved += sums[2]
-            pairs += sums[3]
-    totals.working[index] = working
-    totals.busy[index] = busy
-    totals.starved[index] = starved
-    totals.pairs[index] = pairs
-    totals.cycles[index] = slowest
