@@ -87,7 +87,7 @@ class ShapeCollector:
         heights, widths = plan.extents(self.hw, gemm)
         part.count += 1
         part.a_nonzeros += int(np.bitwise_count(gemm.a).sum(dtype=np.int64))
-        part.b_nonzeros += int(np.bitwise_count(gemm.b).sum(dtype=np.int64))
+        part.b_nonzeros += int(np.bitwise_count(gemm.columns).sum(dtype=np.int64))
         part.tiles += plan.tiles
         part.edge_tiles += int(((heights < self.hw.array.rows) | (widths < self.hw.array.cols)).sum())
         part.scheduled += int((plan.stops - plan.starts).sum())

@@ -80,7 +80,7 @@ def cut_tile(hw: Hardware, gemm: MaskedGemm, index: int) -> Tile:
     wanted = np.ones((rows.stop - rows.start, columns.size), bool)
     if gemm.needed is not None and hw.skipping.outputs:
         wanted = _unpacked(gemm.needed[rows], gemm.n)[:, columns]
-    a, b = _unpacked(gemm.a[rows], gemm.k), _unpacked(gemm.b[columns], gemm.k)
+    a, b = _unpacked(gemm.a[rows], gemm.k), _unpacked(gemm.columns[columns], gemm.k)
     return Tile(a, b, wanted, row_tile, rows.start, columns)
 
 

@@ -1,7 +1,7 @@
-"""Kernels on packed bits: copying runs of bits, transposing, and the two gathers that im2col is made of.
+"""Kernels on packed bits: copying runs of bits, transposing, counting.
 
-A bit string is a uint64 array in which bit `i` is bit `i % 64` of word `i // 64`. Sources carry one spare word behind
-their last bit, so that a read of 64 bits at any position stays inside. Nothing here unpacks a bit to a byte.
+A bit string is a uint64 array in which bit `i` is bit `i % 64` of word `i // 64`; in a bit matrix each row starts at a
+word and its spare bits are zero. Nothing here unpacks a bit to a byte.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compile import kernel, popcount
+from accelsim.compile import kernel
 
 Words = NDArray[np.uint64]
 WORD = 64
+_WIDE = 128  # words of a row that are counted side by side: they fill vectors and stay in the nearest cache
 
 
 def words_for(bits: int) -> int:
@@ -20,9 +21,17 @@ def words_for(bits: int) -> int:
     return -(-bits // WORD)
 
 
+def full_rows(rows: int, bits: int) -> Words:
+    """Return a bit matrix [rows, bits] whose every bit is set."""
+    words = np.full((rows, words_for(bits)), ~np.uint64(0))
+    if bits % WORD:
+        words[:, -1] = (1 << bits % WORD) - 1
+    return words
+
+
 def as_words(packed: NDArray[np.uint8]) -> Words:
-    """Copy packed bytes into 64-bit words with a spare word behind them."""
-    words = np.zeros(words_for(packed.size * 8) + 1, np.uint64)
+    """Copy packed bytes into 64-bit words."""
+    words = np.zeros(words_for(packed.size * 8), np.uint64)
     words.view(np.uint8)[: packed.size] = packed
     return words
 
@@ -30,10 +39,10 @@ def as_words(packed: NDArray[np.uint8]) -> Words:
 @kernel
 def read_bits(source: Words, position: int, count: int) -> np.uint64:
     """Read 1 to 64 bits."""
-    word, shift = position >> 6, np.uint64(position & 63)
-    value: np.uint64 = source[word] >> shift
-    if shift:
-        value |= source[word + 1] << (np.uint64(64) - shift)
+    word, shift = position >> 6, position & 63
+    value: np.uint64 = source[word] >> np.uint64(shift)
+    if shift + count > 64:
+        value |= source[word + 1] << np.uint64(64 - shift)
     if count < 64:
         value &= (np.uint64(1) << np.uint64(count)) - np.uint64(1)
     return value
@@ -59,6 +68,31 @@ def copy_bits(target: Words, target_position: int, source: Words, source_positio
 
 
 @kernel
+def pack_runs(target: Words, position: int, source: Words, start: int, pitch: int, runs: int, size: int) -> None:
+    """Copy runs of `size` bits, one every `pitch` bits of the source, close behind one another.
+
+    What lies behind `position` in the target must be zero. Words are put together before they are written, which is
+    several times faster than `copy_bits` where runs are short.
+    """
+    word, filled = position >> 6, position & 63
+    value = target[word] if filled else np.uint64(0)
+    for run in range(runs):
+        for done in range(0, size, 64):
+            count = min(64, size - done)
+            bits = read_bits(source, start + run * pitch + done, count)
+            value |= bits << np.uint64(filled)
+            if filled + count < 64:
+                filled += count
+            else:
+                target[word] = value
+                word += 1
+                value = bits >> np.uint64(64 - filled) if filled else np.uint64(0)
+                filled += count - 64
+    if filled:
+        target[word] = value
+
+
+@kernel
 def transpose_block(block: Words) -> None:
     """Transpose 64 x 64 bits in place: swap ever smaller off-diagonal squares (Warren, Hacker's Delight, 7-3)."""
     width = 32
@@ -76,179 +110,162 @@ def transpose_block(block: Words) -> None:
 
 
 @kernel
-def transpose_bits(source: Words, matrices: int, rows: int, cols: int) -> Words:
-    """Transpose each of several bit matrices that lie one after another: [rows, cols] to [cols, rows]."""
-    target = np.zeros(((matrices * rows * cols + 63) >> 6) + 1, np.uint64)
-    block = np.empty(64, np.uint64)
-    for matrix in range(matrices):
-        base = matrix * rows * cols
-        for row in range(0, rows, 64):
-            height = min(64, rows - row)
-            for col in range(0, cols, 64):
-                width = min(64, cols - col)
-                for i in range(height):
-                    block[i] = read_bits(source, base + (row + i) * cols + col, width)
-                block[height:] = 0
-                transpose_block(block)
-                for j in range(width):
-                    or_bits(target, base + (col + j) * rows + row, block[j], height)
-    return target
+def all_set(source: Words, bits: int) -> bool:
+    """Whether the first `bits` bits are all set; found out at the first that is not."""
+    for word in range(bits >> 6):
+        if ~source[word]:
+            return False
+    rest = bits & 63
+    return rest == 0 or read_bits(source, bits - rest, rest) == (np.uint64(1) << np.uint64(rest)) - np.uint64(1)
 
 
 @kernel
-def gather_channels(
-    source: Words,
-    shape: tuple[int, int, int, int],
-    channels: tuple[int, int],
-    grid: tuple[int, int],
-    step: tuple[int, int],
-    offset_y: NDArray[np.int64],
-    offset_x: NDArray[np.int64],
-) -> Words:
-    """im2col with channels fastest: row (n, y, x) holds, for each tap (r, s), the channels of one source pixel.
-
-    Args:
-        source: bits of a tensor laid out [N, H, W, C] = `shape`.
-        channels: first channel and number of channels to take.
-        grid: Y and X, the positions in each image that make a row.
-        step: source rows and columns from one grid position to the next.
-        offset_y, offset_x: each tap's source position at grid position 0; outside the image lie zeros.
-
-    Returns:
-        Words [N * Y * X, words], row bits ordered r, s, channel.
-    """
-    images, height, width, depth = shape
-    first, count = channels
-    taps_y, taps_x = offset_y.size, offset_x.size
-    row_words = (taps_y * taps_x * count + 63) >> 6
-    rows = np.zeros((images * grid[0] * grid[1], row_words), np.uint64)
-    adjacent = count == depth  # then neighbouring taps are one run of bits
-    for s in range(1, taps_x):
-        adjacent = adjacent and offset_x[s] == offset_x[s - 1] + 1
-    index = 0
-    for n in range(images):
-        for y in range(grid[0]):
-            for x in range(grid[1]):
-                row = rows[index]
-                index += 1
-                for r in range(taps_y):
-                    h = y * step[0] + offset_y[r]
-                    if h < 0 or h >= height:
-                        continue
-                    line = (n * height + h) * width
-                    if adjacent:
-                        w = x * step[1] + offset_x[0]
-                        low, high = max(0, -w), min(taps_x, width - w)
-                        if high > low:
-                            at = (line + w + low) * depth
-                            copy_bits(row, (r * taps_x + low) * count, source, at, (high - low) * count)
-                        continue
-                    for s in range(taps_x):
-                        w = x * step[1] + offset_x[s]
-                        if 0 <= w < width:
-                            at = (line + w) * depth + first
-                            copy_bits(row, (r * taps_x + s) * count, source, at, count)
+def fill_runs(flags: NDArray[np.bool_], size: int) -> Words:
+    """Make each flag a run of `size` equal bits: booleans [rows, flags] to words [rows, words]."""
+    rows = np.zeros((flags.shape[0], (flags.shape[1] * size + 63) >> 6), np.uint64)
+    ones = np.full((size + 63) >> 6, ~np.uint64(0))
+    for row in range(flags.shape[0]):
+        for flag in range(flags.shape[1]):
+            if flags[row, flag]:
+                copy_bits(rows[row], flag * size, ones, 0, size)
     return rows
 
 
 @kernel
-def split_columns(source: Words, lines: int, width: int, step: int) -> Words:
-    """Deal each line's bits to shorter lines, column x to line x % step: [lines, width] to [step, lines, part]."""
-    part = (width + step - 1) // step
-    target = np.zeros(((step * lines * part + 63) >> 6) + 1, np.uint64)
-    for line in range(lines):
-        for x in range(width):
-            position = line * width + x
-            bit = (source[position >> 6] >> np.uint64(position & 63)) & np.uint64(1)
-            to = ((x % step) * lines + line) * part + x // step
-            target[to >> 6] |= bit << np.uint64(to & 63)
-    return target
-
-
-@kernel
-def gather_pixels(
-    source: Words,
-    shape: tuple[int, int, int, int],
-    channels: tuple[int, int],
-    grid: tuple[int, int],
-    step: tuple[int, int],
-    offset_y: NDArray[np.int64],
-    offset_x: NDArray[np.int64],
-) -> Words:
-    """im2col with pixels fastest: row (r, s, channel) holds one bit for each grid position (n, y, x) of a tap.
-
-    Args:
-        source: bits of a tensor laid out [N, C, H, W] = `shape`; other arguments as for `gather_channels`.
-
-    Returns:
-        Words [taps * channels, words], row bits ordered n, y, x.
-    """
-    images, depth, height, width = shape
-    first, count = channels
-    taps_y, taps_x = offset_y.size, offset_x.size
-    row_words = (images * grid[0] * grid[1] + 63) >> 6
-    rows = np.zeros((taps_y * taps_x * count, row_words), np.uint64)
-    lines = images * depth * height
-    part = (width + step[1] - 1) // step[1]
-    plane = split_columns(source, lines, width, step[1]) if step[1] > 1 else source
-    index = 0
-    for r in range(taps_y):
-        for s in range(taps_x):
-            start = offset_x[s] // step[1]  # floor: position of column offset_x in its plane
-            base = (offset_x[s] - start * step[1]) * lines
-            extent = (width - (offset_x[s] - start * step[1]) + step[1] - 1) // step[1]
-            low, high = max(0, -start), min(grid[1], extent - start)
-            whole = low == 0 and high == grid[1] == part == width and start == 0 and step[0] == 1
-            for c in range(count):
-                row = rows[index]
-                index += 1
-                for n in range(images):
-                    image = base + (n * depth + first + c) * height
-                    if whole and offset_y[r] == 0 and grid[0] <= height:
-                        copy_bits(row, n * grid[0] * grid[1], plane, image * part, grid[0] * grid[1])
-                        continue
-                    for y in range(grid[0]):
-                        h = y * step[0] + offset_y[r]
-                        if 0 <= h < height and high > low:
-                            to = (n * grid[0] + y) * grid[1] + low
-                            copy_bits(row, to, plane, (image + h) * part + start + low, high - low)
+def join_runs(pieces: NDArray[np.uint64], size: int) -> Words:
+    """Join each row's pieces of `size` bits: words [rows, pieces, words] to [rows, words]."""
+    count, parts, _ = pieces.shape
+    rows = np.zeros((count, (parts * size + 63) >> 6), np.uint64)
+    for row in range(count):
+        for part in range(parts):
+            copy_bits(rows[row], part * size, pieces[row, part], 0, size)
     return rows
 
 
 @kernel
-def count_runs(source: Words, runs: int, size: int) -> NDArray[np.int64]:
-    """Count the set bits of runs of `size` bits that lie one after another: int64 [runs]."""
-    counts = np.zeros(runs, np.int64)
-    for run in range(runs):
-        for done in range(0, size, 64):
-            counts[run] += np.int64(popcount(read_bits(source, run * size + done, min(64, size - done))))
+def _swap_squares(low: Words, high: Words, shift: np.uint64, mask: np.uint64) -> None:
+    for i in range(low.size):
+        swapped = ((low[i] >> shift) ^ high[i]) & mask
+        low[i] ^= swapped << shift
+        high[i] ^= swapped
+
+
+@kernel
+def _transpose_blocks(blocks: Words) -> None:
+    """Transpose eight blocks of 64 x 64 bits that lie side by side, as `transpose_block` does; words [64 x 8]."""
+    width = 32
+    mask = np.uint64(0x00000000FFFFFFFF)
+    while width:
+        for row in range(0, 64, 2 * width):
+            low, high = blocks[row * 8 : (row + width) * 8], blocks[(row + width) * 8 : (row + 2 * width) * 8]
+            _swap_squares(low, high, np.uint64(width), mask)
+        width >>= 1
+        mask ^= mask << np.uint64(width)
+
+
+@kernel
+def transpose_rows(rows: Words, cols: int) -> Words:
+    """Transpose a bit matrix: words [rows, words] to [cols, words]."""
+    count, width = rows.shape
+    words = (count + 63) >> 6
+    target = np.empty((cols, words), np.uint64)
+    blocks = np.zeros(512, np.uint64)
+    for first in range(0, width, 8):
+        side = min(8, width - first)
+        for word in range(words):
+            height = min(64, count - word * 64)
+            for row in range(height):
+                for block in range(side):
+                    blocks[row * 8 + block] = rows[word * 64 + row, first + block]
+            blocks[height * 8 :] = 0
+            _transpose_blocks(blocks)
+            for block in range(side):
+                start = (first + block) * 64
+                for col in range(min(64, cols - start)):
+                    target[start + col, word] = blocks[col * 8 + block]
+    return target
+
+
+def column_counts(rows: Words, cols: int) -> NDArray[np.int64]:
+    """Count the set bits of each column of a bit matrix: words [rows, words] to int64 [cols]."""
+    count, words = rows.shape
+    folds = max(1, min(_WIDE // max(words, 1), count))  # short rows are counted side by side
+    whole = count - count % folds
+    folded = _count_columns(rows[:whole].reshape(whole // folds, folds * words))
+    counts = folded.reshape(folds, words * WORD).sum(axis=0)
+    if whole < count:
+        counts += _count_columns(rows[whole:])
+    return np.asarray(counts[:cols])
+
+
+@kernel
+def _count_columns(rows: Words) -> NDArray[np.int64]:
+    """Count 255 rows at a time in eight words a column word: word `p` holds bit `p` of each count."""
+    count, words = rows.shape
+    counts = np.zeros(words * 64, np.int64)
+    digits = np.zeros((8, min(words, _WIDE)), np.uint64)
+    for first in range(0, words, _WIDE):
+        side = min(_WIDE, words - first)
+        for start in range(0, count, 255):
+            digits[:] = 0
+            stop = min(start + 255, count)
+            fours = start + ((stop - start) & ~3)
+            for row in range(start, fours, 4):
+                _add_four(
+                    digits,
+                    rows[row, first : first + side],
+                    rows[row + 1, first : first + side],
+                    rows[row + 2, first : first + side],
+                    rows[row + 3, first : first + side],
+                )
+            for row in range(fours, stop):
+                _add_one(digits, rows[row, first : first + side])
+            _read_counts(digits, side, counts[first * 64 : (first + side) * 64])
     return counts
 
 
 @kernel
-def column_counts(rows: Words, cols: int) -> NDArray[np.int64]:
-    """Count the set bits of each column of a bit matrix: words [rows, words] to int64 [cols].
+def _read_counts(digits: Words, words: int, counts: NDArray[np.int64]) -> None:
+    for word in range(words):
+        for bit in range(64):
+            number = np.uint64(0)
+            for digit in range(8):
+                number += ((digits[digit, word] >> np.uint64(bit)) & np.uint64(1)) << np.uint64(digit)
+            counts[word * 64 + bit] += np.int64(number)
 
-    Eight columns are counted at a time in the bytes of one word, for at most 255 rows.
-    """
-    spread = np.zeros(256, np.uint64)
-    for value in range(256):
-        for bit in range(8):
-            if value >> bit & 1:
-                spread[value] |= np.uint64(1) << np.uint64(8 * bit)
-    counts = np.zeros(((cols + 63) >> 6) << 6, np.int64)
-    lanes = np.zeros((rows.shape[1], 8), np.uint64)
-    for start in range(0, rows.shape[0], 255):
-        lanes[:] = 0
-        for i in range(start, min(start + 255, rows.shape[0])):
-            for word in range(rows.shape[1]):
-                value = rows[i, word]
-                if value:
-                    for byte in range(8):
-                        lanes[word, byte] += spread[np.int64(value >> np.uint64(8 * byte)) & 255]
-        for word in range(rows.shape[1]):
-            for byte in range(8):
-                for bit in range(8):
-                    lane = (lanes[word, byte] >> np.uint64(8 * bit)) & np.uint64(255)
-                    counts[word * 64 + byte * 8 + bit] += np.int64(lane)
-    return counts[:cols]
+
+@kernel
+def _add_one(digits: Words, row: Words) -> None:
+    for word in range(row.size):
+        carry = row[word]
+        for digit in range(8):
+            old = digits[digit, word]
+            digits[digit, word] = old ^ carry
+            carry &= old
+
+
+@kernel
+def _add_four(digits: Words, first: Words, second: Words, third: Words, fourth: Words) -> None:
+    """Add four rows: two full adders for the ones, one for the twos, half adders above."""
+    d0, d1, d2, d3 = digits[0], digits[1], digits[2], digits[3]
+    d4, d5, d6, d7 = digits[4], digits[5], digits[6], digits[7]
+    for word in range(first.size):
+        half = d0[word] ^ first[word]
+        two_a = (d0[word] & first[word]) | (half & second[word])
+        one = half ^ second[word]
+        half = one ^ third[word]
+        two_b = (one & third[word]) | (half & fourth[word])
+        d0[word] = half ^ fourth[word]
+        half = d1[word] ^ two_a
+        four = (d1[word] & two_a) | (half & two_b)
+        d1[word] = half ^ two_b
+        eight = d2[word] & four
+        d2[word] ^= four
+        sixteen = d3[word] & eight
+        d3[word] ^= eight
+        carry = d4[word] & sixteen
+        d4[word] ^= sixteen
+        last = d5[word] & carry
+        d5[word] ^= carry
+        d7[word] ^= d6[word] & last
+        d6[word] ^= last

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.lowering.bits import Words, column_counts
 
@@ -48,8 +49,9 @@ class MaskedGemm:
     Attributes:
         m, n, k: extents.
         a: words [M, ceil(K / 64)], row m's non-zeros along K; spare bits are zero.
-        b: words [N, ceil(K / 64)], column n's non-zeros along K.
+        b: words [N, ceil(K / 64)], column n's non-zeros along K; of a dense tensor only the few columns that differ.
         a_kind, b_kind, output_kind: which tensor each one is, for `skipping.tensors` and `memory.compression`.
+        b_of: int32 [N], the row of `b` that holds column n; None means row n.
         needed: words [M, ceil(N / 64)], outputs that must be computed; None means all.
         footprint: where B comes from in its tensor.
         group, phase: group of the convolution, and (row, column) phase of its stride in input_grad.
@@ -64,6 +66,7 @@ class MaskedGemm:
     b_kind: TensorKind
     output_kind: TensorKind
     footprint: Footprint
+    b_of: NDArray[np.int32] | None = None
     needed: Words | None = None
     group: int = 0
     phase: tuple[int, int] = field(default=(0, 0))
@@ -74,6 +77,16 @@ class MaskedGemm:
         return self.m * self.n * self.k
 
     @cached_property
+    def columns(self) -> Words:
+        """All of B: words [N, ceil(K / 64)]."""
+        return self.b if self.b_of is None else self.b[self.b_of]
+
+    @cached_property
     def effectual_macs(self) -> int:
         """Pairs with both operands non-zero, over all outputs: sum over k of (non-zeros of A at k) x (of B at k)."""
-        return int(np.dot(column_counts(self.a, self.k), column_counts(self.b, self.k)))
+        of_a = column_counts(self.a, self.k)
+        if self.b_of is None:
+            return int(np.dot(of_a, column_counts(self.b, self.k)))
+        times = np.bincount(self.b_of, minlength=len(self.b))
+        alone = (int(np.dot(of_a, column_counts(row[None], self.k))) for row in self.b)
+        return sum(pairs * int(count) for pairs, count in zip(alone, times, strict=True))

@@ -11,21 +11,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from accelsim.lowering.bits import (
-    Words,
-    as_words,
-    count_runs,
-    gather_channels,
-    gather_pixels,
-    transpose_bits,
-    words_for,
-)
-from accelsim.lowering.gemm import PASSES, Footprint, MaskedGemm, Pass, TensorKind
+from accelsim.lowering.bits import Words, full_rows
+from accelsim.lowering.channels import stride_phase
+from accelsim.lowering.footprint import footprint
+from accelsim.lowering.gemm import PASSES, MaskedGemm, Pass
+from accelsim.lowering.im2col import pixel_rows
+from accelsim.lowering.inside import Offsets, Taps, dense_columns, tap_rows
+from accelsim.lowering.tensor import Tensor
+from accelsim.lowering.weights import Weights
 from accelsim.trace.bitmask import BitMask
 from accelsim.trace.record import OpTrace
 
-Offsets = np.ndarray[tuple[int], np.dtype[np.int64]]
+_Columns = tuple[Words, NDArray[np.int32]]
 
 
 def passes_of(op: OpTrace) -> tuple[Pass, ...]:
@@ -40,140 +39,145 @@ def lower(op: OpTrace, which: Pass) -> Iterator[MaskedGemm]:
     Raises:
         ValueError: the operation did not run this pass.
     """
-    if which not in passes_of(op):
-        raise ValueError(f"{op.name}, step {op.step}, call {op.call} did not run {which}")
-    convolution = _Convolution(op)
-    direct = op.kind != "conv_transpose"
-    match which:
-        case "forward":
-            return convolution.response(which) if direct else convolution.image(which)
-        case "input_grad":
-            return convolution.image(which) if direct else convolution.response(which)
-        case "weight_grad":
-            return convolution.kernel(which)
+    return Lowering(op).gemms(which)
 
 
-@dataclass(frozen=True)
-class _Tensor:
-    mask: BitMask
-    kind: TensorKind
-
-
-class _Convolution:
-    """The triple (w, x, y) of one operation, whatever the roles its tensors play."""
+class Lowering:
+    """The GEMMs of one operation; what its passes share is made once and kept: up to two copies of its packed masks."""
 
     def __init__(self, op: OpTrace) -> None:
         self.op = op
-        second: TensorKind = "activation" if op.kind == "matmul" else "weight"
-        self.w = _Tensor(op.masks["weight"], second)
-        given = _Tensor(op.masks["input"], "activation")
-        made = _Tensor(op.masks.get("grad_output", BitMask(op.output_shape, _none(op.output_shape))), "gradient")
-        self.x, self.y = (given, made) if op.kind != "conv_transpose" else (made, given)
         self.groups = op.groups
-        self.out_per_group = self.w.mask.shape[0] // op.groups
-        self.in_per_group, self.taps_r, self.taps_s = self.w.mask.shape[1:]
+        self.w = Weights(op.masks["weight"], "activation" if op.kind == "matmul" else "weight", op.groups)
+        given = Tensor(op.masks["input"], "activation")
+        made = Tensor(op.masks.get("grad_output", BitMask(op.output_shape, _none(op.output_shape))), "gradient")
+        self.x, self.y = (given, made) if op.kind != "conv_transpose" else (made, given)
 
-    def response(self, which: Pass) -> Iterator[MaskedGemm]:
+    def gemms(self, which: Pass) -> Iterator[MaskedGemm]:
+        """Yield the GEMMs of one pass, as `lower` does.
+
+        Raises:
+            ValueError: the operation did not run this pass.
+        """
+        op = self.op
+        if which not in passes_of(op):
+            raise ValueError(f"{op.name}, step {op.step}, call {op.call} did not run {which}")
+        direct = op.kind != "conv_transpose"
+        match which:
+            case "forward":
+                return self._response(which) if direct else self._image(which)
+            case "input_grad":
+                return self._image(which) if direct else self._response(which)
+            case "weight_grad":
+                return self._kernel(which)
+
+    def _response(self, which: Pass) -> Iterator[MaskedGemm]:
         """Make y from w and x: rows O, columns (n, p, q), reduction (r, s, i)."""
-        n, _, height, width = self.x.mask.shape
-        _, _, p, q = self.y.mask.shape
-        taps_y, taps_x = self._tap_offsets(0), self._tap_offsets(1)
-        x = transpose_bits(as_words(self.x.mask.bits), n, self.x.mask.shape[1], height * width)
-        weights = self._weights_by_tap(self.w.mask)
-        needed = self._needed(which)
+        x, taps, count = self.x, self._taps(), self.w.inputs
+        pixels = x.pixels() if not x.dense and x.in_words(count, taps) else None
+        dense = dense_columns(taps, x.images, count) if x.dense else None
+        needed = self._needed(which, self.y)
         for group in range(self.groups):
-            rows = slice(group * self.out_per_group, (group + 1) * self.out_per_group)
-            channels = (group * self.in_per_group, self.in_per_group)
+            first, row = group * count, group * self.w.out
+            b, b_of = dense or (x.columns(pixels, first, count, taps), None)
             yield MaskedGemm(
-                m=self.out_per_group,
-                n=n * p * q,
-                k=self.in_per_group * self.taps_r * self.taps_s,
-                a=weights[rows],
-                b=gather_channels(
-                    x, (n, height, width, self.x.mask.shape[1]), channels, (p, q), self.op.stride, taps_y, taps_x
-                ),
+                m=self.w.out,
+                n=x.images * taps.grid[0] * taps.grid[1],
+                k=count * taps.count,
+                a=self.w.by_tap(group),
+                b=b,
+                b_of=b_of,
                 a_kind=self.w.kind,
-                b_kind=self.x.kind,
+                b_kind=x.kind,
                 output_kind=self.y.kind if which == "input_grad" else "activation",
-                footprint=_footprint(self.x.mask, channels, (p, q), self.op.stride[0], taps_y, "n"),
-                needed=None if needed is None else _channel_rows(needed, rows.start, self.out_per_group),
+                footprint=footprint(x.line_nonzeros(first, count), x.images, count, taps, "n"),
+                needed=None if needed is None else needed.rows[row : row + self.w.out],
                 group=group,
             )
 
-    def image(self, which: Pass) -> Iterator[MaskedGemm]:
+    def _image(self, which: Pass) -> Iterator[MaskedGemm]:
         """Make x from w and y, per stride phase: rows I, columns (n, h, w) of the phase, reduction (r, s, o)."""
-        n, depth, height, width = self.x.mask.shape
-        _, o, p, q = self.y.mask.shape
-        y = transpose_bits(as_words(self.y.mask.bits), n, o, p * q)
-        weights = self._weights_by_input()
-        needed = self._needed(which)
+        y, count = self.y, self.w.out
+        phases = list(self._phases())
+        pixels = y.pixels() if not y.dense and any(y.in_words(count, part.taps) for part in phases) else None
+        dense = [dense_columns(part.taps, y.images, count) if y.dense else None for part in phases]
+        needed = self._needed(which, self.x)
         for group in range(self.groups):
-            for a in range(self.op.stride[0]):
-                for b in range(self.op.stride[1]):
-                    taps_r, offset_y = self._phase_taps(0, a)
-                    taps_s, offset_x = self._phase_taps(1, b)
-                    grid = (len(range(a, height, self.op.stride[0])), len(range(b, width, self.op.stride[1])))
-                    if not (taps_r.size and taps_s.size and min(grid) and n):
-                        continue
-                    taps = (taps_r[:, None] * self.taps_s + taps_s).ravel()
-                    channels = (group * self.out_per_group, self.out_per_group)
-                    start = group * self.in_per_group
-                    yield MaskedGemm(
-                        m=self.in_per_group,
-                        n=n * grid[0] * grid[1],
-                        k=self.out_per_group * taps.size,
-                        a=_concatenate(weights[group][:, taps], self.out_per_group),
-                        b=gather_channels(y, (n, p, q, o), channels, grid, (1, 1), offset_y, offset_x),
-                        a_kind=self.w.kind,
-                        b_kind=self.y.kind,
-                        output_kind="gradient" if which == "input_grad" else "activation",
-                        footprint=_footprint(self.y.mask, channels, grid, 1, offset_y, "n"),
-                        needed=None
-                        if needed is None
-                        else gather_pixels(
-                            as_words(needed.bits),
-                            (n, depth, height, width),
-                            (start, self.in_per_group),
-                            grid,
-                            self.op.stride,
-                            np.array([a]),
-                            np.array([b]),
-                        ),
-                        group=group,
-                        phase=(a, b),
-                    )
+            first, row = group * count, group * self.w.inputs
+            for part, columns in zip(phases, dense, strict=True):
+                taps = part.taps
+                whole = pixels if y.in_words(count, taps) else None
+                b, b_of = columns or (y.columns(whole, first, count, taps), None)
+                yield MaskedGemm(
+                    m=self.w.inputs,
+                    n=y.images * taps.grid[0] * taps.grid[1],
+                    k=count * taps.count,
+                    a=self.w.by_input(group, part.tap_indices),
+                    b=b,
+                    b_of=b_of,
+                    a_kind=self.w.kind,
+                    b_kind=y.kind,
+                    output_kind="gradient" if which == "input_grad" else "activation",
+                    footprint=footprint(y.line_nonzeros(first, count), y.images, count, taps, "n"),
+                    needed=None if needed is None else self._phase_rows(needed, row, part.phase),
+                    group=group,
+                    phase=part.phase,
+                )
 
-    def kernel(self, which: Pass) -> Iterator[MaskedGemm]:
+    def _kernel(self, which: Pass) -> Iterator[MaskedGemm]:
         """Make w from y and x: rows O, columns (r, s, i), reduction (n, p, q)."""
-        n, _, p, q = self.y.mask.shape
-        taps_y, taps_x = self._tap_offsets(0), self._tap_offsets(1)
-        x = as_words(self.x.mask.bits)
-        needed = self._needed(which)
-        needed_rows = None if needed is None else self._weights_by_tap(needed)
+        x, y, taps, count = self.x, self.y, self._taps(), self.w.inputs
+        k = x.images * taps.grid[0] * taps.grid[1]
+        dense: _Columns | None = None
+        if x.dense:
+            dense = tap_rows(taps, x.images), np.repeat(np.arange(taps.count, dtype=np.int32), count)
+        mask = self.op.masks.get("weight_grad_needed")
+        needed = None if mask is None else self.w if mask == self.w.mask else Weights(mask, self.w.kind, self.groups)
         for group in range(self.groups):
-            rows = slice(group * self.out_per_group, (group + 1) * self.out_per_group)
-            channels = (group * self.in_per_group, self.in_per_group)
+            first, row = group * count, group * self.w.out
+            b, b_of = dense or (pixel_rows(x.rows[first : first + count], x.images, taps), None)
             yield MaskedGemm(
-                m=self.out_per_group,
-                n=self.in_per_group * self.taps_r * self.taps_s,
-                k=n * p * q,
-                a=_channel_rows(self.y.mask, rows.start, self.out_per_group),
-                b=gather_pixels(x, self.x.mask.shape, channels, (p, q), self.op.stride, taps_y, taps_x),  # type: ignore[arg-type]
-                a_kind=self.y.kind,
-                b_kind=self.x.kind,
+                m=self.w.out,
+                n=count * taps.count,
+                k=k,
+                a=full_rows(self.w.out, k) if y.dense else y.rows[row : row + self.w.out],
+                b=b,
+                b_of=b_of,
+                a_kind=y.kind,
+                b_kind=x.kind,
                 output_kind=self.w.kind,
-                footprint=_footprint(self.x.mask, channels, (p, q), self.op.stride[0], taps_y, "k"),
-                needed=None if needed_rows is None else needed_rows[rows],
+                footprint=footprint(x.line_nonzeros(first, count), x.images, count, taps, "k"),
+                needed=None if needed is None else needed.by_tap(group),
                 group=group,
             )
 
-    def _needed(self, which: Pass) -> BitMask | None:
-        name = {"forward": "output_needed", "input_grad": "input_grad_needed", "weight_grad": "weight_grad_needed"}
-        return self.op.masks.get(name[which])
+    def _needed(self, which: Pass, made: Tensor) -> Tensor | None:
+        """What must be computed of the tensor that a pass makes; behind a ReLU it is that tensor's own non-zeros."""
+        mask = self.op.masks.get("output_needed" if which == "forward" else "input_grad_needed")
+        if mask is None or mask == made.mask:
+            return None if mask is None else made
+        return Tensor(mask, made.kind)
+
+    def _taps(self) -> Taps:
+        """Where each response position reads the image."""
+        return Taps(self.x.image, self.y.image, self.op.stride, self._tap_offsets(0), self._tap_offsets(1))
 
     def _tap_offsets(self, axis: int) -> Offsets:
         """Source position of each tap at output position 0."""
-        return np.arange((self.taps_r, self.taps_s)[axis]) * self.op.dilation[axis] - self.op.padding[axis]
+        taps = (self.w.taps_r, self.w.taps_s)[axis]
+        return np.arange(taps) * self.op.dilation[axis] - self.op.padding[axis]
+
+    def _phases(self) -> Iterator[_Phase]:
+        """Yield the stride phases that some tap reaches."""
+        (height, width), stride = self.x.image, self.op.stride
+        for a in range(stride[0]):
+            for b in range(stride[1]):
+                taps_r, offset_y = self._phase_taps(0, a)
+                taps_s, offset_x = self._phase_taps(1, b)
+                grid = (len(range(a, height, stride[0])), len(range(b, width, stride[1])))
+                if taps_r.size and taps_s.size and min(grid) and self.y.images:
+                    taps = (taps_r[:, None] * self.w.taps_s + taps_s).ravel()
+                    yield _Phase((a, b), taps, Taps(self.y.image, grid, (1, 1), offset_y, offset_x))
 
     def _phase_taps(self, axis: int, phase: int) -> tuple[Offsets, Offsets]:
         """Taps that reach image positions congruent to `phase`, and the response position each reads first."""
@@ -181,64 +185,22 @@ class _Convolution:
         taps = np.flatnonzero(reach % self.op.stride[axis] == 0)
         return taps, reach[taps] // self.op.stride[axis]
 
-    def _weights_by_tap(self, mask: BitMask) -> Words:
-        """Rows O, bits ordered (r, s, i)."""
-        o, i, r, s = mask.shape
-        return _rows(transpose_bits(as_words(mask.bits), o, i, r * s), o, i * r * s)
+    def _phase_rows(self, needed: Tensor, first: int, phase: tuple[int, int]) -> Words:
+        """A row a channel of the group, the pixels of one stride phase."""
+        rows = needed.rows[first : first + self.w.inputs]
+        if self.op.stride == (1, 1):
+            return rows
+        return stride_phase(rows, needed.images, needed.image, self.op.stride, phase)
 
-    def _weights_by_input(self) -> Words:
-        """Words [groups, I / g, R·S, words]: for each input channel and tap, the group's output channels."""
-        taps = self.taps_r * self.taps_s
-        rows = self.in_per_group * taps
-        turned = transpose_bits(as_words(self.w.mask.bits), self.groups, self.out_per_group, rows)
-        return _rows(turned, self.groups * rows, self.out_per_group).reshape(self.groups, self.in_per_group, taps, -1)
+
+@dataclass(frozen=True)
+class _Phase:
+    """Image positions congruent to `phase` modulo the stride, the taps that reach them, and what these read of y."""
+
+    phase: tuple[int, int]
+    tap_indices: NDArray[np.int64]
+    taps: Taps
 
 
 def _none(shape: tuple[int, ...]) -> bytes:
     return bytes(-(-int(np.prod(shape)) // 8))
-
-
-def _rows(bits: Words, rows: int, cols: int) -> Words:
-    """Cut a bit string into rows that each start at a word."""
-    return gather_pixels(bits, (1, rows, 1, cols), (0, rows), (1, cols), (1, 1), np.zeros(1, int), np.zeros(1, int))
-
-
-def _concatenate(pieces: Words, bits: int) -> Words:
-    """Join each row's pieces of `bits` bits: words [rows, pieces, words] to [rows, words]."""
-    rows, count, words = pieces.shape
-    flat = np.append(np.ascontiguousarray(pieces).ravel(), np.uint64(0))
-    joined = gather_channels(
-        flat, (rows, 1, count, words * 64), (0, bits), (1, 1), (1, 1), np.zeros(1, int), np.arange(count)
-    )
-    return joined.reshape(rows, words_for(count * bits))
-
-
-def _channel_rows(mask: BitMask, first: int, count: int) -> Words:
-    """Rows of channels, bits ordered (n, h, w)."""
-    shape: tuple[int, int, int, int] = mask.shape  # type: ignore[assignment]
-    zero = np.zeros(1, int)
-    return gather_pixels(as_words(mask.bits), shape, (first, count), shape[2:], (1, 1), zero, zero)  # type: ignore[arg-type]
-
-
-def _footprint(
-    mask: BitMask, channels: tuple[int, int], grid: tuple[int, int], step: int, offset_y: Offsets, along: str
-) -> Footprint:
-    """Find the source lines behind each grid line, and how many non-zeros each holds."""
-    n, depth, height, width = mask.shape
-    counts = count_runs(as_words(mask.bits), n * depth * height, width).reshape(n, depth, height)
-    per_line = counts[:, channels[0] : channels[0] + channels[1]].sum(axis=1).ravel()
-    y = np.arange(grid[0]) * step
-    first = np.clip(y + offset_y.min(), 0, height)
-    last = np.clip(y + offset_y.max() + 1, 0, height)
-    image = np.arange(n)[:, None] * height
-    return Footprint(
-        lines=n * height,
-        channels=channels[1],
-        line_elements=width * channels[1],
-        line_nonzeros=per_line,
-        grid_lines=n * grid[0],
-        grid_width=grid[1],
-        first=(image + first).ravel(),
-        last=(image + np.maximum(first, last)).ravel(),
-        along="n" if along == "n" else "k",
-    )

@@ -52,7 +52,7 @@ def _time_streams(hw: Hardware, gemm: MaskedGemm, needed: Words | None) -> GemmT
     working = heights * widths if needed is None else _working(hw, plan, needed)
     cycles, positions = _streamed(hw, gemm, plan)
     pairs = int((working * positions).sum())
-    effectual = gemm.effectual_macs if needed is None else int(effectual_where_needed(gemm.a, gemm.b, needed))
+    effectual = gemm.effectual_macs if needed is None else int(effectual_where_needed(gemm.a, gemm.columns, needed))
     return GemmTiming(
         tile_cycles=cycles,
         tiles_per_row=plan.tiles_per_row,
@@ -97,7 +97,7 @@ def _streamed(hw: Hardware, gemm: MaskedGemm, plan: Schedule) -> tuple[NDArray[n
     any_a = np.ones((len(plan.starts), windows), bool)
     if drop_a:
         any_a = np.logical_or.reduceat(present(gemm.a), np.arange(0, gemm.m, hw.array.rows), axis=0)
-    any_b = present(gemm.b) if drop_b else np.ones((1, windows), bool)
+    any_b = present(gemm.columns) if drop_b else np.ones((1, windows), bool)
     _count_kept(any_a, any_b, drop_b, plan.columns, plan.starts, plan.stops, hw.array.cols, sizes, cycles, positions)
     return cycles, positions
 

@@ -33,14 +33,14 @@ def time_scanning(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
     if needed is not None:
         totals = _run_alike(hw, gemm, plan, needed)
         if totals is None:
-            totals = _run(hw, gemm, gemm.a, gemm.b, plan, needed)
+            totals = _run(hw, gemm, gemm.a, gemm.columns, plan, needed)
         pairs = int(totals.pairs.sum())
         seen = all(kind in hw.skipping.tensors for kind in (gemm.a_kind, gemm.b_kind))
-        effectual = pairs if seen else int(effectual_where_needed(gemm.a, gemm.b, needed))
+        effectual = pairs if seen else int(effectual_where_needed(gemm.a, gemm.columns, needed))
         return _timing(hw, gemm, plan, totals, pairs, effectual)
     rows, row_of = distinct_tiles(_as_seen(hw, gemm.a_kind, gemm.a), hw.array.rows)
-    columns, column_of = distinct_tiles(_as_seen(hw, gemm.b_kind, gemm.b), hw.array.cols)
-    distinct = _run(hw, gemm, gemm.a[rows], gemm.b[columns], _all_columns(hw, len(rows), len(columns)), None)
+    columns, column_of = distinct_tiles(_as_seen(hw, gemm.b_kind, gemm.columns), hw.array.cols)
+    distinct = _run(hw, gemm, gemm.a[rows], gemm.columns[columns], _all_columns(hw, len(rows), len(columns)), None)
     each = (row_of[:, None] * (column_of.max(initial=-1) + 1) + column_of).ravel()
     totals = Totals(*(part[each] for part in distinct))
     pairs = _known_pairs(hw, gemm) if _pairs_are_known(hw, gemm) else int(totals.pairs.sum())
@@ -79,14 +79,14 @@ def _run_alike(hw: Hardware, gemm: MaskedGemm, plan: Schedule, needed: Words) ->
     They must play the members: under `row` sync columns may be alike, under `column` sync rows, else either.
     """
     for by_column in (False, True):
-        kind, rows = (gemm.a_kind, gemm.a) if by_column else (gemm.b_kind, gemm.b)
+        kind, rows = (gemm.a_kind, gemm.a) if by_column else (gemm.b_kind, gemm.columns)
         if hw.skipping.sync == ("row" if by_column else "column") or kind in hw.skipping.blocks:
             continue
         kinds = find_kinds(_as_seen(hw, kind, rows))
         if kinds is None:
             continue
         pes, room = _array(hw, gemm.k, by_column, len(kinds.first), each=True, may_batch=False)
-        a, b = (gemm.a[kinds.first], gemm.b) if by_column else (gemm.a, gemm.b[kinds.first])
+        a, b = (gemm.a[kinds.first], gemm.columns) if by_column else (gemm.a, gemm.columns[kinds.first])
         totals = _no_totals(plan)
         ours, theirs = _operand(hw, gemm.a_kind, a, gemm.k), _operand(hw, gemm.b_kind, b, gemm.k)
         scan_alike(ours, theirs, kinds, _tiling(plan, needed), pes, room, totals)
@@ -121,7 +121,7 @@ def _known_pairs(hw: Hardware, gemm: MaskedGemm) -> int:
     if sees_a and sees_b:
         return gemm.effectual_macs
     if sees_a or sees_b:
-        seen, others = (gemm.a, gemm.n) if sees_a else (gemm.b, gemm.m)
+        seen, others = (gemm.a, gemm.n) if sees_a else (gemm.columns, gemm.m)
         return others * int(np.bitwise_count(seen).sum(dtype=np.int64))
     return gemm.macs
 

@@ -32,7 +32,7 @@ def scheduled_operand(hw: Hardware, gemm: MaskedGemm) -> Literal["a", "b"] | Non
     listed_a, listed_b = gemm.a_kind in hw.skipping.tensors, gemm.b_kind in hw.skipping.tensors
     if not (listed_a and listed_b):
         return "a" if listed_a else "b" if listed_b else None
-    return "a" if _nonzeros(gemm.a) * gemm.n <= _nonzeros(gemm.b) * gemm.m else "b"
+    return "a" if _nonzeros(gemm.a) * gemm.n <= _nonzeros(gemm.columns) * gemm.m else "b"
 
 
 def time_tensordash(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
@@ -42,7 +42,7 @@ def time_tensordash(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
         return time_dense(hw, gemm)
     skipping, array, plan = hw.skipping, hw.array, schedule(hw, gemm)
     needed = gemm.needed if skipping.outputs else None
-    windows = cut_windows(gemm.a if operand == "a" else gemm.b, gemm.k, LANES)
+    windows = cut_windows(gemm.a if operand == "a" else gemm.columns, gemm.k, LANES)
     tile_cycles, tile_positions = np.zeros(plan.tiles, np.int64), np.zeros(plan.tiles, np.int64)
     totals = Totals(*(np.zeros(1, np.int64) for _ in Totals._fields))
     run_gemm(
@@ -66,7 +66,7 @@ def time_tensordash(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
     )
     heights, widths = plan.extents(hw, gemm)
     streamed_a, streamed_b = int((heights * tile_positions).sum()), int((widths * tile_positions).sum())
-    effectual = gemm.effectual_macs if needed is None else int(effectual_where_needed(gemm.a, gemm.b, needed))
+    effectual = gemm.effectual_macs if needed is None else int(effectual_where_needed(gemm.a, gemm.columns, needed))
     every_slot = array.rows * array.cols * LANES * int(tile_cycles.sum())
     return GemmTiming(
         tile_cycles=tile_cycles,
@@ -97,7 +97,7 @@ def _blocks(hw: Hardware, gemm: MaskedGemm) -> Blocks:
     if drop_a:
         some: Windows = cut_windows(gemm.a, gemm.k, LANES)
         present_a = np.bitwise_or.reduceat(some, np.arange(0, gemm.m, hw.array.rows), axis=0) != 0
-    return Blocks(drop_a, drop_b, present_a, cut_windows(gemm.b, gemm.k, LANES) if drop_b else _NO_WINDOWS)
+    return Blocks(drop_a, drop_b, present_a, cut_windows(gemm.columns, gemm.k, LANES) if drop_b else _NO_WINDOWS)
 
 
 def _nonzeros(words: Words) -> int:
