@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from accelsim.errors import AccelsimError, AccelsimWarning, HardwareError, TraceError, TracingError
     from accelsim.hardware.load import load_hardware
     from accelsim.hardware.model import Hardware
-    from accelsim.pipeline import simulate
+    from accelsim.pipeline import simulate, simulate_many
     from accelsim.results.result import Result
     from accelsim.synth.generate import synthesize
     from accelsim.trace.bitmask import BitMask
@@ -39,6 +39,7 @@ _WHERE = {
     "Tracer": "tracing",
     "Result": "results.result",
     "simulate": "pipeline",
+    "simulate_many": "pipeline",
     "synthesize": "synth.generate",
 }
 
@@ -58,6 +59,7 @@ __all__ = [
     "load_hardware",
     "open_trace",
     "simulate",
+    "simulate_many",
     "synthesize",
 ]
 

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import repeat
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
-from accelsim.energy.account import Actions, account
 from accelsim.energy.load import load_table
 from accelsim.energy.mask_update import mask_update, mask_update_energy
 from accelsim.energy.table import EnergyTable
 from accelsim.energy.vector_work import vector_energy
 from accelsim.energy.vector_work import vector_work as estimate_vector_work
 from accelsim.errors import AccelsimError
+from accelsim.fleet import Fleet, PassOfFleet
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, MaskedGemm, Pass, lower, passes_of
-from accelsim.memory import Mover
-from accelsim.results import MachineRun, PassResult, Result, WholeRun, find_run, mask_update_table
-from accelsim.timing import GemmTiming, Slots, order_rows, time_gemm
+from accelsim.results import PassResult, Result, WholeRun, find_run, mask_update_table
 from accelsim.trace import OpTrace, TraceChain, TraceReader, open_trace
 
+T = TypeVar("T")
 Trace = str | os.PathLike[str] | TraceReader | Iterable[OpTrace]
 
 
@@ -56,113 +55,111 @@ def simulate(
         AccelsimError: the trace cannot be read, holds no operation of these passes or more than `run_steps` steps, or
             does not fit the machine.
     """
+    (result,) = simulate_many(
+        [hw],
+        trace,
+        passes=passes,
+        vector_work=vector_work,
+        run_steps=run_steps,
+        workers=workers,
+        on_operation=on_operation,
+    )
+    return result
+
+
+def simulate_many(
+    hardware: Sequence[Hardware],
+    trace: Trace,
+    *,
+    passes: Iterable[Pass] = PASSES,
+    vector_work: bool = False,
+    run_steps: int | None = None,
+    workers: int | None = None,
+    on_operation: Callable[[], None] = lambda: None,
+) -> list[Result]:
+    """Replay a trace on several machines: the results of `simulate` on each, in their order.
+
+    The trace is read once and every pass of an operation lowered once. Machines that agree in array and skipping share
+    the array's cycles, those that agree in memory too share all but energy; so do their dense baselines.
+
+    Args:
+        hardware: the machines; the other arguments are those of `simulate`.
+
+    Raises:
+        AccelsimError: as `simulate`; what does not fit one machine stops all.
+    """
+    if not hardware:
+        return []
     reader = open_trace(trace) if isinstance(trace, str | os.PathLike) else trace
     wanted = tuple(which for which in PASSES if which in set(passes))
     whole_run = _whole_run(reader, run_steps, wanted == PASSES)
-    table = load_table(hw.energy)
+    fleet, tables = Fleet(hardware), [load_table(hw.energy) for hw in hardware]
 
-    def run(op: OpTrace) -> list[PassResult]:
+    def run(op: OpTrace) -> list[list[PassResult]]:
         ran = [which for which in passes_of(op) if which in wanted]
-        return [simulate_pass(hw, table, op, which, with_vector_work=vector_work) for which in ran]
+        return [_run_pass(fleet, tables, op, which, vector_work) for which in ran]
 
-    rows: list[PassResult] = []
+    rows: list[list[PassResult]] = [[] for _ in hardware]
     files = reader.files if isinstance(reader, TraceChain) else repeat(0)
-    for results, file in zip(_in_order(run, reader, workers or os.cpu_count() or 1), files, strict=False):
-        rows += [replace(result, trace=file) for result in results]
+    for op_results, file in zip(_in_order(run, reader, workers or os.cpu_count() or 1), files, strict=False):
+        for pass_results in op_results:
+            for own, result in zip(rows, pass_results, strict=True):
+                own.append(replace(result, trace=file))
         on_operation()
-    if not rows:
+    if not rows[0]:
         raise AccelsimError(f"the trace holds no operation of {', '.join(wanted) or 'no pass'}; nothing to simulate")
-    updates = _mask_updates(hw, table, whole_run)
-    return Result.from_rows(rows, hw, _provenance(reader), vector_work, whole_run, updates)
+    provenance = _provenance(reader)
+    return [
+        Result.from_rows(own, hw, provenance, vector_work, whole_run, _mask_updates(hw, table, whole_run))
+        for hw, table, own in zip(hardware, tables, rows, strict=True)
+    ]
 
 
 def simulate_pass(
     hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass, *, with_vector_work: bool = False
 ) -> PassResult:
     """Run one pass of one operation on a machine and on its dense baseline."""
-    machine, dense = _Machine(hw), _Machine(hw.dense())
+    (result,) = _run_pass(Fleet([hw]), [table], op, which, with_vector_work)
+    return result
+
+
+def _run_pass(
+    fleet: Fleet, tables: Sequence[EnergyTable], op: OpTrace, which: Pass, with_vector_work: bool
+) -> list[PassResult]:
+    """Run one pass of one operation; a result a machine."""
+    running = PassOfFleet(fleet)
     largest: MaskedGemm | None = None
     macs = effectual_macs = 0
     for gemm in lower(op, which):
-        machine.run(gemm)
-        if dense.hw != hw:
-            dense.run(gemm)
+        running.add(gemm)
         macs += gemm.macs
         effectual_macs += gemm.effectual_macs
         largest = gemm if largest is None or gemm.macs > largest.macs else largest
-    run = machine.account(table)
-    vector_cycles, vector_energy_pj = _vector(hw, table, op, which) if with_vector_work else (0, 0.0)
-    return PassResult(
-        step=op.step,
-        layer=op.name,
-        call=op.call,
-        which=which,
-        kind=op.kind,
-        branch="recomputed" if op.recomputed else "online" if len(passes_of(op)) > 1 else "forward_only",
-        groups=op.groups,
-        m=largest.m if largest else 0,
-        n=largest.n if largest else 0,
-        k=largest.k if largest else 0,
-        macs=macs,
-        effectual_macs=effectual_macs,
-        run=run,
-        dense=dense.account(table) if dense.hw != hw else run,
-        vector_cycles=vector_cycles,
-        vector_energy_pj=vector_energy_pj,
-    )
-
-
-@dataclass
-class _Machine:
-    """One machine working through the GEMMs of one pass."""
-
-    hw: Hardware
-    slots: Slots = field(default_factory=Slots)
-    scan_windows: int = 0
-    fifo_pushes: int = 0
-    streamed_a: int = 0
-    streamed_b: int = 0
-
-    def __post_init__(self) -> None:
-        self.mover = Mover(self.hw)
-
-    def run(self, gemm: MaskedGemm) -> None:
-        gemm = order_rows(self.hw, gemm)
-        timing: GemmTiming = time_gemm(self.hw, gemm)
-        self.mover.add(gemm, timing)
-        self.slots += timing.slots
-        self.scan_windows += timing.scan_windows
-        self.fifo_pushes += timing.fifo_pushes
-        self.streamed_a += timing.streamed_a
-        self.streamed_b += timing.streamed_b
-
-    def account(self, table: EnergyTable) -> MachineRun:
-        array, bits = self.hw.array, self.hw.precision.operand_bits
-        movement = self.mover.movement()
-        waiting = movement.cycles - self.mover.array_cycles
-        lanes = array.rows * array.cols * array.lanes
-        slots = self.slots + Slots(barrier=lanes * self.mover.unshared_cycles, memory=lanes * array.count * waiting)
-        actions = Actions(
-            cycles=movement.cycles,
-            macs_effectual=slots.effectual,
-            macs_ineffectual=slots.ineffectual,
-            idle_slots=slots.idle,
-            scan_windows=self.scan_windows,
-            fifo_pushes=self.fifo_pushes,
-            buffer_a_read_bits=self.streamed_a * bits,
-            buffer_b_read_bits=self.streamed_b * bits,
-            buffer_write_bits=movement.buffered_elements * bits,
-            output_buffer_bits=2 * movement.partial_sums * self.hw.precision.accumulator_bits,
-            dram_read_bytes=movement.dram_read_bytes,
-            dram_write_bytes=movement.dram_write_bytes,
+    results = []
+    for machine, ((hw, _), table) in enumerate(zip(fleet.pairs, tables, strict=True)):
+        run, dense = running.account(machine, table)
+        vector_cycles, vector_energy_pj = _vector(hw, table, op, which) if with_vector_work else (0, 0.0)
+        results.append(
+            PassResult(
+                step=op.step,
+                layer=op.name,
+                call=op.call,
+                which=which,
+                kind=op.kind,
+                branch="recomputed" if op.recomputed else "online" if len(passes_of(op)) > 1 else "forward_only",
+                groups=op.groups,
+                m=largest.m if largest else 0,
+                n=largest.n if largest else 0,
+                k=largest.k if largest else 0,
+                macs=macs,
+                effectual_macs=effectual_macs,
+                run=run,
+                dense=dense,
+                vector_cycles=vector_cycles,
+                vector_energy_pj=vector_energy_pj,
+            )
         )
-        return MachineRun(
-            cycles=movement.cycles,
-            array_cycles=self.mover.array_cycles,
-            slots=slots,
-            dram_bytes=movement.dram_read_bytes + movement.dram_write_bytes,
-            energy=account(table, self.hw, actions),
-        )
+    return results
 
 
 def _vector(hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass) -> tuple[int, float]:
@@ -183,15 +180,13 @@ def _vector(hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass) -> tuple
     return sum(part.cycles for part in work), sum(vector_energy(table, hw, part).total_pj for part in work)
 
 
-def _in_order(
-    run: Callable[[OpTrace], list[PassResult]], operations: Iterable[OpTrace], workers: int
-) -> Iterator[list[PassResult]]:
+def _in_order(run: Callable[[OpTrace], T], operations: Iterable[OpTrace], workers: int) -> Iterator[T]:
     """Run operations side by side, results in their order; the kernels release the interpreter's lock."""
     if workers == 1:
         yield from map(run, operations)
         return
     with ThreadPoolExecutor(workers) as pool:
-        pending: deque[Future[list[PassResult]]] = deque()
+        pending: deque[Future[T]] = deque()
         try:
             for op in operations:
                 pending.append(pool.submit(run, op))

@@ -1,0 +1,130 @@
+"""Machines and their dense baselines working through the GEMMs of a pass; what several have in common is done once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+
+from accelsim.energy.account import Actions, account
+from accelsim.energy.table import EnergyTable
+from accelsim.hardware.model import Hardware
+from accelsim.lowering import MaskedGemm
+from accelsim.memory import Movement, Mover
+from accelsim.results import MachineRun
+from accelsim.timing import GemmTiming, Slots, order_rows, time_gemm, timing_key
+
+
+class Fleet:
+    """Machines, each with its dense baseline, sorted by what they share.
+
+    Those that agree in array and skipping share the timing of a GEMM; those that agree in memory too share all but
+    energy.
+
+    Attributes:
+        pairs: each machine and its baseline.
+        distinct: machines and baselines that differ in more than energy.
+        numbers: each pair's place in `distinct`.
+        alike: places in `distinct` that share the timing of a GEMM.
+    """
+
+    def __init__(self, hardware: Sequence[Hardware]) -> None:
+        self.pairs = [(hw, hw.dense()) for hw in hardware]
+        known: dict[Hashable, int] = {}
+        for hw in chain.from_iterable(self.pairs):
+            known.setdefault(_movement_key(hw), len(known))
+        self.numbers = [(known[_movement_key(hw)], known[_movement_key(dense)]) for hw, dense in self.pairs]
+        found = dict(zip(chain.from_iterable(self.numbers), chain.from_iterable(self.pairs), strict=True))
+        self.distinct = [found[number] for number in range(len(known))]
+        by_timing: dict[Hashable, list[int]] = {}
+        for number, hw in enumerate(self.distinct):
+            by_timing.setdefault(timing_key(hw), []).append(number)
+        self.alike = list(by_timing.values())
+
+
+class PassOfFleet:
+    """One pass on all machines of a fleet."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._works = [_Work(hw) for hw in fleet.distinct]
+
+    def add(self, gemm: MaskedGemm) -> None:
+        """Run one GEMM.
+
+        Raises:
+            HardwareError: a buffer of a machine does not hold one tile.
+        """
+        for numbers in self._fleet.alike:
+            hw = self._fleet.distinct[numbers[0]]
+            ordered = order_rows(hw, gemm)
+            timing = time_gemm(hw, ordered)
+            for number in numbers:
+                self._works[number].add(ordered, timing)
+
+    def account(self, machine: int, table: EnergyTable) -> tuple[MachineRun, MachineRun]:
+        """Return what a machine and its baseline did, when all GEMMs are in; machines are counted from 0."""
+        (hw, dense), (number, dense_number) = self._fleet.pairs[machine], self._fleet.numbers[machine]
+        return self._works[number].account(table, hw), self._works[dense_number].account(table, dense)
+
+
+@dataclass
+class _Work:
+    """What machines that agree in timing and movement do in one pass; `hw` is any of them."""
+
+    hw: Hardware
+    slots: Slots = field(default_factory=Slots)
+    scan_windows: int = 0
+    fifo_pushes: int = 0
+    streamed_a: int = 0
+    streamed_b: int = 0
+
+    def __post_init__(self) -> None:
+        self.mover = Mover(self.hw)
+
+    def add(self, gemm: MaskedGemm, timing: GemmTiming) -> None:
+        self.mover.add(gemm, timing)
+        self.slots += timing.slots
+        self.scan_windows += timing.scan_windows
+        self.fifo_pushes += timing.fifo_pushes
+        self.streamed_a += timing.streamed_a
+        self.streamed_b += timing.streamed_b
+
+    @cached_property
+    def movement(self) -> Movement:
+        """What memory did, once all GEMMs are in."""
+        return self.mover.movement()
+
+    def account(self, table: EnergyTable, hw: Hardware) -> MachineRun:
+        array, bits, movement = hw.array, hw.precision.operand_bits, self.movement
+        waiting = movement.cycles - self.mover.array_cycles
+        lanes = array.rows * array.cols * array.lanes
+        slots = self.slots + Slots(barrier=lanes * self.mover.unshared_cycles, memory=lanes * array.count * waiting)
+        actions = Actions(
+            cycles=movement.cycles,
+            macs_effectual=slots.effectual,
+            macs_ineffectual=slots.ineffectual,
+            idle_slots=slots.idle,
+            scan_windows=self.scan_windows,
+            fifo_pushes=self.fifo_pushes,
+            buffer_a_read_bits=self.streamed_a * bits,
+            buffer_b_read_bits=self.streamed_b * bits,
+            buffer_write_bits=movement.buffered_elements * bits,
+            output_buffer_bits=2 * movement.partial_sums * hw.precision.accumulator_bits,
+            dram_read_bytes=movement.dram_read_bytes,
+            dram_write_bytes=movement.dram_write_bytes,
+        )
+        return MachineRun(
+            cycles=movement.cycles,
+            array_cycles=self.mover.array_cycles,
+            slots=slots,
+            dram_bytes=movement.dram_read_bytes + movement.dram_write_bytes,
+            energy=account(table, hw, actions),
+        )
+
+
+def _movement_key(hw: Hardware) -> Hashable:
+    """All that a pass's cycles, bytes and slots depend on."""
+    precision = hw.precision
+    return timing_key(hw), hw.array.count, precision.operand_bits, precision.accumulator_bits, hw.memory
