@@ -44,6 +44,8 @@ class Block:
         limit: windows after which narrow sums must be emptied.
         each: whether pairs and starved lanes are counted for each PE, and only some PEs have an output.
         bits: of a queue's counter, 8 or 32.
+        gathered: whether all groups see the same, and each lane says by a number which of 64 members it stands for;
+            only with `each`, 8 bits, and where `can_gather`.
     """
 
     groups: int
@@ -57,6 +59,7 @@ class Block:
     limit: int
     each: bool
     bits: int
+    gathered: bool = False
 
     @property
     def vector_members(self) -> int:
@@ -102,7 +105,8 @@ def compile_block(block: Block) -> int:
 
     It is a C function of eight 64-bit integers: addresses of the groups' planes, bytes from plane to plane, the same of
     the members, address and number of the windows to scan (int64, indices), address of the wanted PEs' masks (`each`:
-    `bits` a lane, all set where the PE has an output), address of the output (uint32, see `Block`).
+    `bits` a lane, all set where the PE has an output; behind them, `gathered`, a byte a lane with its member's number),
+    address of the output (uint32, see `Block`). If gathered, a plane holds one byte for all groups, and 64 members'.
     """
     with _COMPILING:
         module = binding.parse_assembly(str(_Writer(block).module))
@@ -111,6 +115,11 @@ def compile_block(block: Block) -> int:
         engine.finalize_object()
         _ENGINES.append(engine)  # the code lives as long as its engine
         return int(engine.get_function_address(_NAME))
+
+
+def can_gather() -> bool:
+    """Whether the processor has an instruction that picks bytes of a vector by number."""
+    return bool(binding.get_host_cpu_features().get("avx512vbmi", False))
 
 
 _NAME = "scan_block"
@@ -212,6 +221,8 @@ class _Writer:
     def _pairs(self, plane: Any) -> list[Any]:
         """Count the pairs of a window for each PE."""
         b, block = self.b, self.block
+        if block.gathered:
+            return self._gathered_pairs(plane)
         groups, members = (b.inttoptr(self.arguments[at], _I8.as_pointer()) for at in (0, 2))
         totals: list[Any] = [None] * block.all_vectors
         each = block.vector_members
@@ -236,6 +247,22 @@ class _Writer:
         if block.each:
             totals = [b.and_(total, self._wanted(v)) for v, total in enumerate(totals)]
         return totals
+
+    def _gathered_pairs(self, plane: Any) -> list[Any]:
+        """Count the pairs of a window for each member, and deal them to the PEs that stand for it."""
+        b, block = self.b, self.block
+        groups, members = (b.inttoptr(self.arguments[at], _I8.as_pointer()) for at in (0, 2))
+        total = self.zero
+        for i in range(block.planes):
+            at = b.add(plane, _I64(i))
+            ours = self._repeat(b.gep(groups, [b.mul(at, self.arguments[1])]), 1)
+            theirs = self._repeat(b.gep(members, [b.mul(at, self.arguments[3])]), LANES)
+            total = b.add(total, self._call("llvm.ctpop", b.and_(ours, theirs)))
+        name, kind = "llvm.x86.avx512.permvar.qi.512", ir.FunctionType(self.vector, [self.vector] * 2)
+        pick = self.module.globals.get(name) or ir.Function(self.module, kind, name)
+        vectors = range(block.all_vectors)
+        numbers = [self._wanted(block.all_vectors + v) for v in vectors]
+        return [b.and_(b.call(pick, [total, numbers[v]]), self._wanted(v)) for v in vectors]
 
     def _wanted(self, v: int) -> Any:
         masks = self.b.inttoptr(self.arguments[6], self.vector.as_pointer())

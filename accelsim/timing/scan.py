@@ -9,21 +9,25 @@ Equal tiles take equal time: where an operand is dense its rows are alike, so fe
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import Words
 from accelsim.lowering.gemm import MaskedGemm
-from accelsim.timing.block_code import LANES, Block, Sync, compile_block
+from accelsim.timing.block_code import LANES, Block, Sync, can_gather, compile_block
 from accelsim.timing.dense import effectual_where_needed
 from accelsim.timing.outcome import GemmTiming, Slots
 from accelsim.timing.scan_alike import find_kinds, scan_alike
+from accelsim.timing.scan_gathered import scan_gathered
 from accelsim.timing.scan_kernels import Operand, Pes, Room, Totals, scan_gemm
 from accelsim.timing.tiles import Schedule, Tiling, distinct_tiles, schedule
 from accelsim.timing.windows import PLANE, cut_planes, full_planes, window_sizes
 
 _SYNC: dict[str, Sync] = {"pe": "alone", "row": "group", "column": "group", "array": "together"}
 _VECTORS = 4  # that a block has if it may choose: see `Block.vectors`
+_MOST_GATHERED = 16  # rows of a block that holds needed outputs only: more would wait for the row that needs most
 
 
 def time_scanning(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
@@ -32,6 +36,8 @@ def time_scanning(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
     needed = gemm.needed if hw.skipping.outputs else None
     if needed is not None:
         totals = _run_alike(hw, gemm, plan, needed)
+        if totals is None:
+            totals = _run_gathered(hw, gemm, plan, needed)
         if totals is None:
             totals = _run(hw, gemm, gemm.a, gemm.columns, plan, needed)
         pairs = int(totals.pairs.sum())
@@ -66,7 +72,7 @@ def _run(hw: Hardware, gemm: MaskedGemm, a: Words, b: Words, plan: Schedule, nee
     drops = (gemm.a_kind if by_column else gemm.b_kind) in hw.skipping.blocks
     may_batch = not drops and not (by_column and needed is not None)
     members = hw.array.rows if by_column else hw.array.cols
-    pes, room = _array(hw, gemm.k, by_column, members, each, may_batch)
+    pes, room = _array(hw, gemm.k, by_column, *_cover(hw, gemm.k, by_column, members, each, may_batch))
     totals = _no_totals(plan)
     ours, theirs = _operand(hw, gemm.a_kind, a, gemm.k), _operand(hw, gemm.b_kind, b, gemm.k)
     scan_gemm(ours, theirs, _tiling(plan, needed), pes, room, totals)
@@ -79,19 +85,45 @@ def _run_alike(hw: Hardware, gemm: MaskedGemm, plan: Schedule, needed: Words) ->
     They must play the members: under `row` sync columns may be alike, under `column` sync rows, else either.
     """
     for by_column in (False, True):
-        kind, rows = (gemm.a_kind, gemm.a) if by_column else (gemm.b_kind, gemm.columns)
+        kind, rows, of = (gemm.a_kind, gemm.a, None) if by_column else (gemm.b_kind, gemm.b, gemm.b_of)
         if hw.skipping.sync == ("row" if by_column else "column") or kind in hw.skipping.blocks:
             continue
         kinds = find_kinds(_as_seen(hw, kind, rows))
         if kinds is None:
             continue
-        pes, room = _array(hw, gemm.k, by_column, len(kinds.first), each=True, may_batch=False)
-        a, b = (gemm.a[kinds.first], gemm.columns) if by_column else (gemm.a, gemm.columns[kinds.first])
+        cover = _cover(hw, gemm.k, by_column, len(kinds.first), each=True, may_batch=False)
+        pes, room = _array(hw, gemm.k, by_column, *cover)
+        a, b = (rows[kinds.first], gemm.columns) if by_column else (gemm.a, rows[kinds.first])
+        kinds = kinds if of is None else kinds._replace(of=kinds.of[of])
         totals = _no_totals(plan)
         ours, theirs = _operand(hw, gemm.a_kind, a, gemm.k), _operand(hw, gemm.b_kind, b, gemm.k)
         scan_alike(ours, theirs, kinds, _tiling(plan, needed), pes, room, totals)
         return totals
     return None
+
+
+def _run_gathered(hw: Hardware, gemm: MaskedGemm, plan: Schedule, needed: Words) -> Totals | None:
+    """Run a masked GEMM whose groups are rows that are all alike; None if it is another or the processor can't."""
+    if hw.skipping.sync != "row" or gemm.b_kind in hw.skipping.blocks or hw.array.cols > LANES or not can_gather():
+        return None
+    kinds = find_kinds(_as_seen(hw, gemm.a_kind, gemm.a))
+    if kinds is None or len(kinds.first) > 1:
+        return None
+    rows = min(_MOST_GATHERED, _power_of_two(hw.array.rows))
+    blocks = []
+    for vectors in range(1, -(-hw.array.cols * rows // LANES) + 1):
+        block = _block(hw, gemm.k, vectors * LANES // rows, "group", rows, each=True)
+        blocks.append(replace(block, gathered=True))
+    if blocks[-1].bits != 8:
+        return None
+    pes, room = _array(hw, gemm.k, by_column=False, block=blocks[-1], batch=1)
+    room = Room(np.zeros(2 * blocks[-1].vectors * LANES, np.uint8), room.out)
+    addresses = np.array([compile_block(block) for block in blocks])
+    totals = _no_totals(plan)
+    ours = _operand(hw, gemm.a_kind, gemm.a[:1], gemm.k)
+    theirs = _operand(hw, gemm.b_kind, gemm.columns, gemm.k)
+    scan_gathered(ours, theirs, _tiling(plan, needed), pes, addresses, room, totals)
+    return totals
 
 
 def _operand(hw: Hardware, kind: str, rows: Words, k: int) -> Operand:
@@ -126,37 +158,41 @@ def _known_pairs(hw: Hardware, gemm: MaskedGemm) -> int:
     return gemm.macs
 
 
-def _block(hw: Hardware, k: int, by_column: bool, members: int, each: bool, may_batch: bool) -> tuple[Block, int]:
+def _cover(hw: Hardware, k: int, by_column: bool, members: int, each: bool, may_batch: bool) -> tuple[Block, int]:
     """Choose the block that covers the array, and how many tiles it holds."""
-    array, skipping = hw.array, hw.skipping
-    sync = _SYNC[skipping.sync]
+    array, sync = hw.array, _SYNC[hw.skipping.sync]
     extent = array.cols if by_column else array.rows
     groups = min(LANES, _power_of_two(extent))
     while sync == "group" and groups > 1 and _VECTORS * LANES // groups < members:
         groups //= 2
     stacks = -(-extent // groups) if sync == "together" else 1
-    vectors = -(-members // (LANES // groups))
-    if sync == "alone":
-        vectors = min(vectors, _VECTORS)
-    most, batch = _VECTORS * LANES // groups, 1
+    most = _VECTORS * LANES // groups
     if may_batch and stacks == 1 and members == _power_of_two(members) < most and members * groups >= 8:
-        vectors, batch = _VECTORS, most // members
+        return _block(hw, k, most, sync, groups, each, span=members), most // members
+    return _block(hw, k, min(members, most) if sync == "alone" else members, sync, groups, each, stacks=stacks), 1
+
+
+def _block(
+    hw: Hardware, k: int, members: int, sync: Sync, groups: int, each: bool, *, stacks: int = 1, span: int = 0
+) -> Block:
+    """Make a block that holds some members; `span` is all of them if not given."""
+    skipping, lanes = hw.skipping, hw.array.lanes
+    vectors = -(-members // (LANES // groups))
     depth = min(skipping.fifo_depth, max(k, skipping.scan_width))  # a queue never holds more than K pairs
-    bits = 8 if max(depth, array.lanes) + skipping.scan_width <= 255 else 32
-    block = Block(
+    bits = 8 if max(depth, lanes) + skipping.scan_width <= 255 else 32
+    return Block(
         groups=groups,
         stacks=stacks,
         vectors=vectors,
-        span=members if batch > 1 else vectors * LANES // groups,
+        span=span or vectors * LANES // groups,
         sync=sync,
         planes=-(-skipping.scan_width // PLANE),
         depth=depth,
-        lanes=array.lanes,
-        limit=(2**bits - 1) // max(skipping.scan_width, array.lanes),
+        lanes=lanes,
+        limit=(2**bits - 1) // max(skipping.scan_width, lanes),
         each=each,
         bits=bits,
     )
-    return block, batch
 
 
 def _power_of_two(number: int) -> int:
@@ -164,9 +200,8 @@ def _power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-def _array(hw: Hardware, k: int, by_column: bool, members: int, each: bool, may_batch: bool) -> tuple[Pes, Room]:
-    """Cover the array by blocks and make room for one."""
-    block, batch = _block(hw, k, by_column, members, each, may_batch)
+def _array(hw: Hardware, k: int, by_column: bool, block: Block, batch: int) -> tuple[Pes, Room]:
+    """Describe to the kernels how blocks cover the array, and make room for one."""
     pes = Pes(
         rows=hw.array.rows,
         cols=hw.array.cols,
@@ -182,7 +217,7 @@ def _array(hw: Hardware, k: int, by_column: bool, members: int, each: bool, may_
         stack_lanes=block.vectors * LANES,
         pointer_lanes=block.all_vectors // block.pointer_vectors * LANES,
         batch=batch,
-        each=each,
+        each=block.each,
         address=compile_block(block),
         starved_at=block.starved_at,
         pairs_at=block.pairs_at,
