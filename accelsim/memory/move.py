@@ -9,7 +9,7 @@ import numpy as np
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import MaskedGemm
 from accelsim.memory.recurrence import pass_cycles
-from accelsim.memory.steps import Steps, macro_steps
+from accelsim.memory.steps import Cut, Steps
 from accelsim.timing.outcome import GemmTiming
 
 
@@ -42,16 +42,18 @@ class Mover:
         self.worked = np.zeros(self.hw.array.count, np.int64)
         self._parts: list[Steps] = []
 
-    def add(self, gemm: MaskedGemm, timing: GemmTiming) -> None:
-        """Append one GEMM.
+    def add(self, gemm: MaskedGemm, timing: GemmTiming) -> Cut:
+        """Append one GEMM; returns how it was cut.
 
         Raises:
             HardwareError: a buffer does not hold one tile.
         """
-        steps = macro_steps(self.hw, gemm, timing, self.tiles)
+        cut = Cut(self.hw, gemm, self.tiles)
+        steps = cut.steps(timing.tile_cycles)
         self._parts.append(steps)
         self.worked += steps.array_cycles.sum(axis=0)
         self.tiles += timing.tile_cycles.size
+        return cut
 
     @property
     def steps(self) -> Steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,6 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import Words
 from accelsim.lowering.gemm import MaskedGemm, TensorKind
 from accelsim.memory.blocking import CHUNK, choose_blocking, lines_behind
-from accelsim.timing.outcome import GemmTiming
 from accelsim.timing.tiles import schedule
 
 Integers = NDArray[np.int64]
@@ -84,18 +84,25 @@ class Parts:
         _count_needed(self.gemm.needed, self.row_edges, self.column_edges, needed)
         return needed, self._bytes(self.gemm.output_kind, elements, needed)
 
-    def cycles(self, timing: GemmTiming, first_tile: int) -> Integers:
+    @cached_property
+    def _tiles(self) -> tuple[Integers, Integers]:
+        """Tiles of each row tile, and the last column of each tile."""
+        plan = schedule(self.hw, self.gemm)
+        return plan.tiles_per_row, plan.last_columns(self.hw.array.cols)
+
+    def cycles(self, tile_cycles: Integers, first_tile: int) -> Integers:
         """Each array's cycles on the tiles that end in each block: [row blocks, column blocks, arrays].
 
         Args:
+            tile_cycles: cycles of each tile.
             first_tile: the GEMM's first tile's number in the pass; tiles are dealt to the arrays in turn.
         """
         worked = np.zeros((self.row_edges.size - 1, self.column_edges.size - 1, self.hw.array.count), np.int64)
-        plan = schedule(self.hw, self.gemm)
+        tiles_per_row, last_columns = self._tiles
         _deal_tiles(
-            timing.tile_cycles,
-            plan.tiles_per_row,
-            plan.last_columns(self.hw.array.cols),
+            tile_cycles,
+            tiles_per_row,
+            last_columns,
             self.blocking.row_tiles,
             self.blocking.columns,
             first_tile,

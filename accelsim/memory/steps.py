@@ -51,8 +51,8 @@ class Steps:
         return cls(nothing, nothing, np.zeros((0, arrays), np.int64), nothing, np.zeros(0, bool), nothing)
 
 
-def macro_steps(hw: Hardware, gemm: MaskedGemm, timing: GemmTiming, first_tile: int = 0) -> Steps:
-    """Return the steps of one GEMM in the order in which the arrays take them.
+class Cut:
+    """A GEMM cut into steps; how long the arrays work on each is given afterwards.
 
     Macro-tiles without an output that must be computed are left out. An operand's block that the step before has used
     is still on chip.
@@ -63,28 +63,51 @@ def macro_steps(hw: Hardware, gemm: MaskedGemm, timing: GemmTiming, first_tile: 
     Raises:
         HardwareError: a buffer does not hold one tile.
     """
-    parts = Parts(hw, gemm)
-    outputs, stored = parts.outputs()
-    if parts.blocking.order == "rows":
-        row, column = np.nonzero(outputs)
-    else:
-        column, row = np.nonzero(outputs.T)
-    a, b = parts.operand_a(), parts.operand_b()
-    chunks = parts.starts.size
-    # step by step: chunks are innermost
-    row, column, chunk = np.repeat(row, chunks), np.repeat(column, chunks), np.tile(np.arange(chunks), row.size)
-    loads_a, loads_b = _changes(row * chunks + chunk), _changes(column * chunks + chunk)
-    last = chunk == chunks - 1
-    work = parts.cycles(timing, first_tile)[row, column]
-    starts, stops = parts.starts[chunk, None], parts.stops[chunk, None]
-    return Steps(
-        load_bytes=loads_a * a.size_bytes[row, chunk] + loads_b * b.size_bytes[column, chunk],
-        loaded_elements=loads_a * a.elements[row, chunk] + loads_b * b.elements[column, chunk],
-        array_cycles=work * stops // gemm.k - work * starts // gemm.k if chunks > 1 else work,
-        store_bytes=last * stored[row, column],
-        finishes=last,
-        partial_sums=outputs[row, column],
-    )
+
+    def __init__(self, hw: Hardware, gemm: MaskedGemm, first_tile: int = 0) -> None:
+        self._parts, self._first_tile = Parts(hw, gemm), first_tile
+        self._outputs, self._stored = self._parts.outputs()
+        if self._parts.blocking.order == "rows":
+            row, column = np.nonzero(self._outputs)
+        else:
+            column, row = np.nonzero(self._outputs.T)
+        chunks = self._parts.starts.size
+        # step by step: chunks are innermost
+        self._row, self._column = np.repeat(row, chunks), np.repeat(column, chunks)
+        self._chunk = np.tile(np.arange(chunks), row.size)
+
+    def work(self, tile_cycles: Integers) -> Integers:
+        """Share tiles' cycles out among steps: int64 [tiles] to [steps, arrays]."""
+        parts = self._parts
+        work = parts.cycles(tile_cycles, self._first_tile)[self._row, self._column]
+        if parts.starts.size == 1:
+            return work
+        starts, stops = parts.starts[self._chunk, None], parts.stops[self._chunk, None]
+        return work * stops // parts.gemm.k - work * starts // parts.gemm.k
+
+    def steps(self, tile_cycles: Integers) -> Steps:
+        """Return the steps in the order in which the arrays take them, given each tile's cycles."""
+        a, b = self._parts.operand_a(), self._parts.operand_b()
+        row, column, chunk, chunks = self._row, self._column, self._chunk, self._parts.starts.size
+        loads_a, loads_b = _changes(row * chunks + chunk), _changes(column * chunks + chunk)
+        last = chunk == chunks - 1
+        return Steps(
+            load_bytes=loads_a * a.size_bytes[row, chunk] + loads_b * b.size_bytes[column, chunk],
+            loaded_elements=loads_a * a.elements[row, chunk] + loads_b * b.elements[column, chunk],
+            array_cycles=self.work(tile_cycles),
+            store_bytes=last * self._stored[row, column],
+            finishes=last,
+            partial_sums=self._outputs[row, column],
+        )
+
+
+def macro_steps(hw: Hardware, gemm: MaskedGemm, timing: GemmTiming, first_tile: int = 0) -> Steps:
+    """Return the steps of one timed GEMM, see `Cut`.
+
+    Raises:
+        HardwareError: a buffer does not hold one tile.
+    """
+    return Cut(hw, gemm, first_tile).steps(timing.tile_cycles)
 
 
 def _changes(keys: Integers) -> NDArray[np.bool_]:

@@ -148,7 +148,7 @@ def test_steps_equal_a_plain_walk(op: OpTrace, hw: Hardware, which: str, first_t
     for gemm in lower(op, which):
         timing, parts = time_gemm(hw, gemm), Parts(hw, gemm)
         a, b, (outputs, stored) = parts.operand_a(), parts.operand_b(), parts.outputs()
-        worked, ends = parts.cycles(timing, first_tile), parts.stops.tolist()
+        worked, ends = parts.cycles(timing.tile_cycles, first_tile), parts.stops.tolist()
         blocks = [(i, j) for i in range(outputs.shape[0]) for j in range(outputs.shape[1])]
         if parts.blocking.order == "columns":
             blocks.sort(key=lambda block: block[::-1])
