@@ -21,7 +21,20 @@ from accelsim.timing.dense import effectual_where_needed
 from accelsim.timing.outcome import GemmTiming, Slots
 from accelsim.timing.scan_alike import find_kinds, scan_alike
 from accelsim.timing.scan_gathered import scan_gathered
-from accelsim.timing.scan_kernels import Operand, Pes, Room, Totals, scan_gemm
+from accelsim.timing.scan_kernels import (
+    BUSY,
+    CYCLES,
+    PAIRS,
+    POSITIONS,
+    SCANNED,
+    STARVED,
+    WORKING,
+    Operand,
+    Pes,
+    Room,
+    Totals,
+    scan_gemm,
+)
 from accelsim.timing.tiles import Schedule, Tiling, distinct_tiles, schedule
 from accelsim.timing.windows import PLANE, cut_planes, full_planes, window_sizes
 
@@ -40,7 +53,7 @@ def time_scanning(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
             totals = _run_gathered(hw, gemm, plan, needed)
         if totals is None:
             totals = _run(hw, gemm, gemm.a, gemm.columns, plan, needed)
-        pairs = int(totals.pairs.sum())
+        pairs = int(totals[PAIRS].sum())
         seen = all(kind in hw.skipping.tensors for kind in (gemm.a_kind, gemm.b_kind))
         effectual = pairs if seen else int(effectual_where_needed(gemm.a, gemm.columns, needed))
         return _timing(hw, gemm, plan, totals, pairs, effectual)
@@ -48,8 +61,8 @@ def time_scanning(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
     columns, column_of = distinct_tiles(_as_seen(hw, gemm.b_kind, gemm.columns), hw.array.cols)
     distinct = _run(hw, gemm, gemm.a[rows], gemm.columns[columns], _all_columns(hw, len(rows), len(columns)), None)
     each = (row_of[:, None] * (column_of.max(initial=-1) + 1) + column_of).ravel()
-    totals = Totals(*(part[each] for part in distinct))
-    pairs = _known_pairs(hw, gemm) if _pairs_are_known(hw, gemm) else int(totals.pairs.sum())
+    totals = distinct[:, each]
+    pairs = _known_pairs(hw, gemm) if _pairs_are_known(hw, gemm) else int(totals[PAIRS].sum())
     return _timing(hw, gemm, plan, totals, pairs, gemm.effectual_macs)
 
 
@@ -138,7 +151,7 @@ def _tiling(plan: Schedule, needed: Words | None) -> Tiling:
 
 
 def _no_totals(plan: Schedule) -> Totals:
-    return Totals(*(np.zeros(plan.tiles, np.int64) for _ in Totals._fields))
+    return np.zeros((SCANNED + 1, plan.tiles), np.int64)
 
 
 def _pairs_are_known(hw: Hardware, gemm: MaskedGemm) -> bool:
@@ -229,23 +242,23 @@ def _array(hw: Hardware, k: int, by_column: bool, block: Block, batch: int) -> t
 def _timing(hw: Hardware, gemm: MaskedGemm, plan: Schedule, totals: Totals, pairs: int, effectual: int) -> GemmTiming:
     array = hw.array
     heights, widths = plan.extents(hw, gemm)
-    pes, busy, starved = array.rows * array.cols, int(totals.busy.sum()), int(totals.starved.sum())
-    worked = int((totals.working * totals.cycles).sum())
+    pes, busy, starved = array.rows * array.cols, int(totals[BUSY].sum()), int(totals[STARVED].sum())
+    worked = int((totals[WORKING] * totals[CYCLES]).sum())
     return GemmTiming(
-        tile_cycles=totals.cycles,
+        tile_cycles=totals[CYCLES],
         tiles_per_row=plan.tiles_per_row,
         slots=Slots(
             effectual=effectual,
             ineffectual=pairs - effectual,
-            edge=array.lanes * (pes * int(totals.cycles.sum()) - worked),
+            edge=array.lanes * (pes * int(totals[CYCLES].sum()) - worked),
             barrier=array.lanes * (worked - busy),
             sync=array.lanes * busy - pairs - starved,
             starved=starved,
         ),
-        scan_windows=int(totals.scanned.sum()),
+        scan_windows=int(totals[SCANNED].sum()),
         fifo_pushes=pairs,
-        streamed_a=int((heights * totals.positions).sum()),
-        streamed_b=int((widths * totals.positions).sum()),
-        outputs=int(totals.working.sum()),
-        tile_positions=totals.positions,
+        streamed_a=int((heights * totals[POSITIONS]).sum()),
+        streamed_b=int((widths * totals[POSITIONS]).sum()),
+        outputs=int(totals[WORKING].sum()),
+        tile_positions=totals[POSITIONS],
     )

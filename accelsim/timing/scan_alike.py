@@ -16,6 +16,13 @@ import numpy as np
 from accelsim.compile import kernel, popcount
 from accelsim.lowering.bits import Words
 from accelsim.timing.scan_kernels import (
+    BUSY,
+    CYCLES,
+    PAIRS,
+    POSITIONS,
+    SCANNED,
+    STARVED,
+    WORKING,
     Integers,
     Operand,
     Pes,
@@ -28,7 +35,9 @@ from accelsim.timing.scan_kernels import (
     first_tiles,
     lane_of,
     lay_out,
+    numbers,
     pointer_lane_of,
+    set_all,
 )
 from accelsim.timing.tiles import Tiling
 
@@ -146,17 +155,19 @@ def scan_alike(a: Operand, b: Operand, kinds: Kinds, tiling: Tiling, pes: Pes, r
     groups, members = (b, a) if pes.by_column else (a, b)
     count = kinds.first.size
     inner = np.zeros((planes, ((count + pes.members - 1) // pes.members * pes.members + 7) >> 3), np.uint64)
-    lay_out(members.shown, np.arange(count), inner)
+    lay_out(members.shown, numbers(0, count), inner)
     true_outer = np.zeros((planes, room_groups), np.uint64)
     outer = true_outer if groups.seen else np.zeros((planes, room_groups), np.uint64)
-    every, kept, present = np.arange(windows), np.arange(windows), np.ones(windows, np.bool_)
-    used, positions = windows, pes.sizes.sum()
+    every, kept, present = numbers(0, windows), numbers(0, windows), np.zeros(windows, np.bool_)
+    set_all(present, True)
+    used, positions = drop_windows(pes, every, present, kept)
     memo = _remember(count, extent, (pes.rows + 7) >> 3)
     first = first_tiles(tiling, pes.cols)
     rows, cols = tiling.needed.shape[0], kinds.of.size if not pes.by_column else b.true.shape[0]
     every_row = column_bits(tiling.needed, 0, rows, cols)
     bits = np.zeros((cols, (pes.rows + 63) >> 6), np.uint64)
-    scratch = np.zeros(extent, np.int64), np.zeros(extent, np.int64), np.zeros((extent, count), np.int64)
+    takes_part, sets = np.zeros(extent, np.int64), np.zeros(extent, np.int64)
+    outputs = np.zeros((extent, count), np.int64)
     for row_tile in range(tiling.starts.size):
         low = row_tile * pes.rows
         height = min(pes.rows, rows - low)
@@ -167,7 +178,7 @@ def scan_alike(a: Operand, b: Operand, kinds: Kinds, tiling: Tiling, pes: Pes, r
                 break
             start = tiling.starts[row_tile] + (index - begin) * pes.cols
             taken = tiling.columns[start : min(start + pes.cols, tiling.stops[row_tile])]
-            ours = taken if pes.by_column else np.arange(low, low + height)
+            ours = taken if pes.by_column else numbers(low, low + height)
             if groups.seen or groups.drop:
                 lay_out(groups.true, ours, true_outer)
             if not groups.seen:
@@ -175,9 +186,9 @@ def scan_alike(a: Operand, b: Operand, kinds: Kinds, tiling: Tiling, pes: Pes, r
             if groups.drop:
                 find_present(true_outer, pes.planes, present)
                 used, positions = drop_windows(pes, every, present, kept)
-            memo.place[:] = -1
+            set_all(memo.place, -1)
             memo.used[0] = 0
-            tile = _Tile(outer, inner, kept[:used], memo, *scratch)
+            tile = _Tile(outer, inner, kept[:used], memo, takes_part, sets, outputs)
             if pes.by_column:
                 _time_columns(pes, room, kinds, tile, bits, low, height, taken, totals, index)
             else:
@@ -186,8 +197,8 @@ def scan_alike(a: Operand, b: Operand, kinds: Kinds, tiling: Tiling, pes: Pes, r
         for index in range(begin, end):
             across = min(pes.cols, tiling.stops[row_tile] - tiling.starts[row_tile] - (index - begin) * pes.cols)
             if not pes.by_column:
-                totals.positions[index] = positions
-                totals.scanned[index] = height * across * used
+                totals[POSITIONS, index] = positions
+                totals[SCANNED, index] = height * across * used
 
 
 @kernel
@@ -210,7 +221,7 @@ def _cut_rows(every_row: Words, low: int, height: int, bits: Words) -> None:
 def _remember(kinds: int, groups: int, row_bytes: int) -> _Memo:
     places = _MEMORY + 1  # the last one for what is used once
     return _Memo(
-        np.full(1 << kinds, -1),
+        np.zeros(1 << kinds, np.int64),
         np.zeros(1, np.int64),
         np.zeros((places, groups, kinds), np.int64),
         np.zeros((places, groups, kinds), np.int64),
@@ -234,23 +245,13 @@ def _run(pes: Pes, room: Room, tile: _Tile, takes_part: Integers, place: int) ->
     for first_group in range(0, groups, pes.groups):
         for first_kind in range(0, kinds, pes.members):
             some_groups, some_kinds = min(pes.groups, groups - first_group), min(pes.members, kinds - first_kind)
-            room.wanted[:] = 0
+            set_all(room.wanted, 0)
             for g in range(some_groups):
                 for k in range(some_kinds):
                     if takes_part[first_group + g] >> (first_kind + k) & 1:
                         room.wanted[lane_of(pes, g, k)] = every
             call_code(
-                pes.address,
-                (
-                    outer.ctypes.data + first_group,
-                    outer.shape[1] * 8,
-                    inner.ctypes.data + first_kind,
-                    inner.shape[1] * 8,
-                    tile.kept.ctypes.data,
-                    tile.kept.size,
-                    room.wanted.ctypes.data,
-                    room.out.ctypes.data,
-                ),
+                pes.address, outer, first_group, inner, first_kind, tile.kept, tile.kept.size, room.wanted, room.out
             )
             for g in range(some_groups):
                 for k in range(some_kinds):
@@ -269,11 +270,11 @@ def _recall(pes: Pes, room: Room, kinds: Kinds, tile: _Tile, part: int) -> int:
     part = (1 << kinds.first.size) - 1 if pes.alone else kinds.beside[part]
     if memo.place[part] < 0:
         if memo.used[0] == _MEMORY:
-            memo.place[:] = -1
+            set_all(memo.place, -1)
             memo.used[0] = 0
         memo.place[part] = memo.used[0]
         memo.used[0] += 1
-        tile.takes_part[:] = part
+        set_all(tile.takes_part, part)
         _run(pes, room, tile, tile.takes_part, memo.place[part])
     return memo.place[part]  # type: ignore[no-any-return]
 
@@ -292,8 +293,7 @@ def _time_columns(
     index: int,
 ) -> None:
     """Time a tile whose groups are columns; rows from `low` on are of few kinds."""
-    tile.sets[:] = 0
-    tile.outputs[:] = 0
+    _forget(tile)
     for c in range(taken.size):
         for word in range(bits.shape[1]):
             left = bits[taken[c], word]
@@ -303,8 +303,9 @@ def _time_columns(
                 tile.sets[c] |= 1 << kinds.of[row]
                 left &= left - np.uint64(1)
     _add_groups(pes, room, kinds, tile, taken.size, totals, index)
-    totals.positions[index] = pes.sizes[tile.kept].sum()
-    totals.scanned[index] = height * taken.size * tile.kept.size
+    for window in tile.kept:
+        totals[POSITIONS, index] += pes.sizes[window]
+    totals[SCANNED, index] = height * taken.size * tile.kept.size
 
 
 @kernel
@@ -332,11 +333,20 @@ def _add_groups(pes: Pes, room: Room, kinds: Kinds, tile: _Tile, count: int, tot
             if number:
                 ended = memo.ended[place, g, kind]
                 slowest = max(slowest, ended)
-                totals.working[index] += number
-                totals.busy[index] += number * ended
-                totals.starved[index] += number * memo.starved[place, g, kind]
-                totals.pairs[index] += number * memo.pairs[place, g, kind]
-    totals.cycles[index] = max(totals.cycles[index], slowest)
+                totals[WORKING, index] += number
+                totals[BUSY, index] += number * ended
+                totals[STARVED, index] += number * memo.starved[place, g, kind]
+                totals[PAIRS, index] += number * memo.pairs[place, g, kind]
+    totals[CYCLES, index] = max(totals[CYCLES, index], slowest)
+
+
+@kernel
+def _forget(tile: _Tile) -> None:
+    """Empty the scratch of the tile before."""
+    set_all(tile.sets, 0)
+    for group in range(tile.outputs.shape[0]):
+        for kind in range(tile.outputs.shape[1]):
+            tile.outputs[group, kind] = 0
 
 
 @kernel
@@ -382,17 +392,16 @@ def _time_rows(
                     kind = of[columns[at]]
                     value = np.int64(((bits[columns[at], word] & ~apart[word]) >> shift) & np.uint64(255))
                     slowest = max(slowest, memo.slowest[place, kind, byte, value])
-                    totals.working[index] += memo.sums[place, kind, byte, value, 0]
-                    totals.busy[index] += memo.sums[place, kind, byte, value, 1]
-                    totals.starved[index] += memo.sums[place, kind, byte, value, 2]
-                    totals.pairs[index] += memo.sums[place, kind, byte, value, 3]
+                    totals[WORKING, index] += memo.sums[place, kind, byte, value, 0]
+                    totals[BUSY, index] += memo.sums[place, kind, byte, value, 1]
+                    totals[STARVED, index] += memo.sums[place, kind, byte, value, 2]
+                    totals[PAIRS, index] += memo.sums[place, kind, byte, value, 3]
         else:
             others = wanted
-            apart[:] = ~np.uint64(0)
-        totals.cycles[index] = slowest
+            set_all(apart, ~np.uint64(0))
+        totals[CYCLES, index] = slowest
         if others:
-            tile.sets[:] = 0
-            tile.outputs[:] = 0
+            _forget(tile)
             for at in range(start, stop):
                 for word in range(bits.shape[1]):
                     left = bits[columns[at], word] & apart[word]

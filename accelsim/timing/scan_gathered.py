@@ -11,7 +11,14 @@ import numpy as np
 
 from accelsim.compile import kernel
 from accelsim.timing.scan_kernels import (
+    BUSY,
+    CYCLES,
     LANES,
+    PAIRS,
+    POSITIONS,
+    SCANNED,
+    STARVED,
+    WORKING,
     Integers,
     Operand,
     Pes,
@@ -22,6 +29,8 @@ from accelsim.timing.scan_kernels import (
     find_present,
     first_tiles,
     lay_out,
+    numbers,
+    set_all,
 )
 from accelsim.timing.tiles import Tiling
 
@@ -43,16 +52,17 @@ def scan_gathered(
     windows, planes = pes.sizes.size, members.true.shape[1] * 8
     ours = np.zeros((planes, 1), np.uint64)
     panel, single = np.zeros((planes, 8), np.uint64), np.zeros((planes, 8), np.uint64)
-    lay_out(groups.shown, np.arange(1), ours)
-    kept, used, positions = np.arange(windows), windows, pes.sizes.sum()
+    lay_out(groups.shown, numbers(0, 1), ours)
+    kept, present = numbers(0, windows), np.zeros(windows, np.bool_)
+    set_all(present, True)
     if groups.drop:
-        here, present = np.zeros((planes, 1), np.uint64), np.ones(windows, np.bool_)
-        lay_out(groups.true, np.arange(1), here)
+        here = np.zeros((planes, 1), np.uint64)
+        lay_out(groups.true, numbers(0, 1), here)
         find_present(here, pes.planes, present)
-        used, positions = drop_windows(pes, np.arange(windows), present, kept)
+    used, positions = drop_windows(pes, numbers(0, windows), present, kept)
     kept = kept[:used]
     rows, cols, first = tiling.needed.shape[0], members.true.shape[0], first_tiles(tiling, pes.cols)
-    following = first[:-1].copy()
+    following = first_tiles(tiling, pes.cols)
     for begin in range(0, cols, STRIDE):
         laid_out = False
         for row_tile in range(tiling.starts.size):
@@ -67,15 +77,15 @@ def scan_gathered(
                 following[row_tile] += 1
                 inside = taken[-1] < begin + LANES
                 if inside and not laid_out:
-                    lay_out(members.shown, np.arange(begin, min(begin + LANES, cols)), panel)
+                    lay_out(members.shown, numbers(begin, min(begin + LANES, cols)), panel)
                     laid_out = True
                 if not inside:
                     lay_out(members.shown, taken, single)
                 bits = panel if inside else single
                 origin = begin if inside else -1
                 _run_tile(pes, addresses, room, tiling, low, height, taken, origin, ours, bits, kept, totals, index)
-                totals.positions[index] = positions
-                totals.scanned[index] = height * taken.size * used
+                totals[POSITIONS, index] = positions
+                totals[SCANNED, index] = height * taken.size * used
 
 
 @kernel
@@ -101,12 +111,12 @@ def _run_tile(
         taken: its columns; they lie in the panel `theirs` from column `begin` on, or alone, one by one (-1).
         ours, theirs: planes.
     """
-    totals.cycles[index] = kept.size
+    totals[CYCLES, index] = kept.size
     for first_group in range(0, height, pes.groups):
         count = min(pes.groups, height - first_group)
         most = 0
-        room.wanted[:] = 0
-        numbers = room.wanted.size // 2
+        set_all(room.wanted, 0)
+        behind = room.wanted.size // 2
         places = np.zeros(count, np.int64)
         for g in range(count):
             row = low + first_group + g
@@ -114,35 +124,24 @@ def _run_tile(
                 if (tiling.needed[row, taken[c] >> 6] >> np.uint64(taken[c] & 63)) & np.uint64(1):
                     lane = places[g] * pes.groups + g
                     room.wanted[lane] = 255
-                    room.wanted[numbers + lane] = c if begin < 0 else taken[c] - begin
+                    room.wanted[behind + lane] = c if begin < 0 else taken[c] - begin
                     places[g] += 1
             most = max(most, places[g])
         if not most:
             continue
         vectors = (most * pes.groups + LANES - 1) // LANES
         if 2 * vectors * LANES < room.wanted.size:  # the code expects the numbers right behind the masks
-            room.wanted[vectors * LANES : 2 * vectors * LANES] = room.wanted[numbers : numbers + vectors * LANES]
-        call_code(
-            addresses[vectors - 1],
-            (
-                ours.ctypes.data,
-                ours.shape[1] * 8,
-                theirs.ctypes.data,
-                theirs.shape[1] * 8,
-                kept.ctypes.data,
-                kept.size,
-                room.wanted.ctypes.data,
-                room.out.ctypes.data,
-            ),
-        )
+            for lane in range(vectors * LANES):
+                room.wanted[vectors * LANES + lane] = room.wanted[behind + lane]
+        call_code(addresses[vectors - 1], ours, 0, theirs, 0, kept, kept.size, room.wanted, room.out)
         starved_at, pairs_at = LANES, LANES * (1 + vectors)  # one vector of ends
         for g in range(count):
             if places[g]:
                 ended = np.int64(room.out[g])
-                totals.cycles[index] = max(totals.cycles[index], ended)
-                totals.working[index] += places[g]
-                totals.busy[index] += places[g] * ended
+                totals[CYCLES, index] = max(totals[CYCLES, index], ended)
+                totals[WORKING, index] += places[g]
+                totals[BUSY, index] += places[g] * ended
                 for m in range(places[g]):
                     lane = m * pes.groups + g
-                    totals.starved[index] += np.int64(room.out[starved_at + lane])
-                    totals.pairs[index] += np.int64(room.out[pairs_at + lane])
+                    totals[STARVED, index] += np.int64(room.out[starved_at + lane])
+                    totals[PAIRS, index] += np.int64(room.out[pairs_at + lane])

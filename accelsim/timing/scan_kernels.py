@@ -82,41 +82,69 @@ class Room(NamedTuple):
     out: NDArray[np.uint32]
 
 
-class Totals(NamedTuple):
-    """What each tile did, int64 [tiles], row tiles outermost.
-
-    Attributes:
-        cycles, positions: cycles, and K positions streamed.
-        pairs: pairs consumed (left 0 unless `each`).
-        starved: slots.
-        busy: cycles until a PE's group ends, summed over PEs with an output.
-        working: PEs with an output.
-        scanned: windows looked at, summed over PEs.
-    """
-
-    cycles: Integers
-    positions: Integers
-    pairs: Integers
-    starved: Integers
-    busy: Integers
-    working: Integers
-    scanned: Integers
+CYCLES, POSITIONS, PAIRS, STARVED, BUSY, WORKING, SCANNED = range(7)
+"""Rows of `Totals`, int64 [7, tiles], what each tile did, row tiles outermost: cycles; K positions streamed; pairs
+consumed (left 0 unless `each`); starved slots; cycles until a PE's group ends, summed over PEs with an output; the number
+of these; windows looked at, summed over PEs. One array, since Numba takes long to compile what is given many."""
+Totals = Integers
 
 
 @intrinsic
-def _call_code(typing_context: Any, address: Any, arguments: Any) -> Any:
+def _call_code(
+    typing_context: Any,
+    address: Any,
+    outer: Any,
+    first_group: Any,
+    inner: Any,
+    first_member: Any,
+    kept: Any,
+    count: Any,
+    wanted: Any,
+    out: Any,
+) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         word = ir.IntType(64)
-        kind = ir.FunctionType(ir.VoidType(), [word] * signature.args[1].count)
-        code = builder.inttoptr(values[0], kind.as_pointer())
-        builder.call(code, [builder.extract_value(values[1], at) for at in range(signature.args[1].count)])
+
+        def array(at: int) -> Any:
+            return context.make_array(signature.args[at])(context, builder, values[at])
+
+        def place(at: int) -> Any:
+            return builder.ptrtoint(array(at).data, word)
+
+        def stride(at: int) -> Any:
+            return builder.extract_value(array(at).strides, 0)
+
+        code = builder.inttoptr(values[0], ir.FunctionType(ir.VoidType(), [word] * 8).as_pointer())
+        groups, members = builder.add(place(1), values[2]), builder.add(place(3), values[4])
+        builder.call(code, [groups, stride(1), members, stride(3), place(5), values[6], place(7), place(8)])
         return context.get_dummy_value()
 
-    return types.void(address, arguments), generate
+    size = types.intp
+    return types.void(address, outer, size, inner, size, kept, size, wanted, out), generate
 
 
-call_code = cast("Callable[[int, tuple[int, ...]], None]", _call_code)
-"""call_code(address, arguments): call a C function of 64-bit integers. For kernels."""
+call_code = cast("Callable[..., None]", _call_code)
+"""call_code(address, outer, first_group, inner, first_member, kept, count, wanted, out): run a block. For kernels.
+
+`outer` and `inner` are words [planes, PEs / 8]; the block starts at their bytes `first_group` and `first_member`.
+`kept` holds `count` windows. See `block_code.compile_block`.
+"""
+
+
+@kernel
+def numbers(low: int, high: int) -> Integers:
+    """List low, low + 1, ..., high - 1 (NumPy's own function takes Numba a second to compile)."""
+    found = np.empty(max(high - low, 0), np.int64)
+    for i in range(found.size):
+        found[i] = low + i
+    return found
+
+
+@kernel
+def set_all(values: NDArray[Any], value: Any) -> None:
+    """Set every element of a vector."""
+    for i in range(values.size):
+        values[i] = value
 
 
 @kernel
@@ -204,7 +232,7 @@ def _want(
         row, columns: the block's first row, and its columns.
         wanted: bits of the rows that each column needs; ignored unless `masked`.
     """
-    room.wanted[:] = 0
+    set_all(room.wanted, 0)
     every = ~room.wanted.dtype.type(0)
     for g in range(groups):
         for m in range(members):
@@ -255,10 +283,10 @@ def _take(
         for eight in range(start, start + wide * pes.stack_groups // 8):
             starved += np.int64(out[eight])
     starved -= pes.lanes * windows * (pes.groups * wide - groups * members)  # they starve in every window
-    totals.cycles[index] = max(totals.cycles[index], slowest)
-    totals.busy[index] += busy
-    totals.starved[index] += starved
-    totals.working[index] += groups * members
+    totals[CYCLES, index] = max(totals[CYCLES, index], slowest)
+    totals[BUSY, index] += busy
+    totals[STARVED, index] += starved
+    totals[WORKING, index] += groups * members
 
 
 @kernel
@@ -274,11 +302,11 @@ def _take_each(pes: Pes, room: Room, groups: int, first: int, members: int, tota
             ended = np.int64(out[pointer_lane_of(pes, g, m)])
             slowest = max(slowest, ended)
             if room.wanted[lane]:
-                totals.working[index] += 1
-                totals.busy[index] += ended
-                totals.starved[index] += np.int64(out[pes.starved_at + lane])
-                totals.pairs[index] += np.int64(out[pes.pairs_at + lane])
-    totals.cycles[index] = max(totals.cycles[index], slowest)
+                totals[WORKING, index] += 1
+                totals[BUSY, index] += ended
+                totals[STARVED, index] += np.int64(out[pes.starved_at + lane])
+                totals[PAIRS, index] += np.int64(out[pes.pairs_at + lane])
+    totals[CYCLES, index] = max(totals[CYCLES, index], slowest)
 
 
 @kernel
@@ -295,27 +323,31 @@ def scan_gemm(a: Operand, b: Operand, tiling: Tiling, pes: Pes, room: Room, tota
     strips = (row_tiles + high - 1) // high
     true_a = np.zeros((strips, planes, room_a), np.uint64)
     seen_a = true_a if a.seen else np.zeros((strips, planes, room_a), np.uint64)
-    present_a = np.ones(windows, np.bool_)
-    present_b = np.ones(windows, np.bool_)
+    present_a, present_b = np.zeros(windows, np.bool_), np.zeros(windows, np.bool_)
+    set_all(present_a, True)
     kept = np.zeros((strips, windows), np.int64)
-    used, positions, every = np.zeros(strips, np.int64), np.zeros(strips, np.int64), np.arange(windows)
+    used, positions, every = np.zeros(strips, np.int64), np.zeros(strips, np.int64), numbers(0, windows)
     wanted = np.zeros((strips, b.true.shape[0] if tiling.masked else 0, (pes.rows + 63) >> 6), np.uint64)
     for strip in range(strips):
         low, top = strip * tall, min((strip + 1) * tall, rows)
-        lay_out(a.true, np.arange(low, top), true_a[strip])
+        lay_out(a.true, numbers(low, top), true_a[strip])
         if not a.seen:
-            lay_out(a.shown, np.arange(low, top), seen_a[strip])
+            lay_out(a.shown, numbers(low, top), seen_a[strip])
         if a.drop:
             find_present(true_a[strip], pes.planes, present_a)
         used[strip], positions[strip] = drop_windows(pes, every, present_a, kept[strip])
         if tiling.masked:
             bits = column_bits(tiling.needed, low, top - low, b.true.shape[0])
-            wanted[strip, :, : bits.shape[1]] = bits
+            for column in range(bits.shape[0]):
+                for word in range(bits.shape[1]):
+                    wanted[strip, column, word] = bits[column, word]
     true_b = np.zeros((planes, room_b), np.uint64)
     seen_b = true_b if b.seen else np.zeros((planes, room_b), np.uint64)
     tile_kept = np.zeros(windows, np.int64)
     first = first_tiles(tiling, pes.cols)
-    most = (first[1:] - first[:-1]).max() if row_tiles else 0
+    most = 0
+    for row_tile in range(row_tiles):
+        most = max(most, first[row_tile + 1] - first[row_tile])
     for column in range((most + wide - 1) // wide):
         for strip in range(strips):
             index = first[strip * high] + column * wide
@@ -354,8 +386,8 @@ def scan_gemm(a: Operand, b: Operand, tiling: Tiling, pes: Pes, room: Room, tota
                     across = min(pes.cols, taken.size - tile * pes.cols)
                     if across > 0:
                         index = first[tile_row] + column * wide + tile
-                        totals.positions[index] = streamed
-                        totals.scanned[index] = min(pes.rows, rows - tile_row * pes.rows) * across * here.size
+                        totals[POSITIONS, index] = streamed
+                        totals[SCANNED, index] = min(pes.rows, rows - tile_row * pes.rows) * across * here.size
 
 
 @kernel
@@ -399,19 +431,7 @@ def _run_blocks(
             if pes.each:
                 columns, row = (taken[g:], m) if pes.by_column else (taken[m:], g)
                 _want(pes, room, here_groups, here_members, row, columns, wanted, masked)
-            call_code(
-                pes.address,
-                (
-                    outer.ctypes.data + g,
-                    outer.shape[1] * 8,
-                    inner.ctypes.data + m,
-                    inner.shape[1] * 8,
-                    kept.ctypes.data,
-                    kept.size,
-                    room.wanted.ctypes.data,
-                    room.out.ctypes.data,
-                ),
-            )
+            call_code(pes.address, outer, g, inner, m, kept, kept.size, room.wanted, room.out)
             for tile in range(pes.batch):
                 start = tile * tile_members if pes.batch > 1 else 0
                 count = min(tile_members if pes.batch > 1 else pes.members, here_members - start)
