@@ -84,8 +84,8 @@ class Room(NamedTuple):
 
 CYCLES, POSITIONS, PAIRS, STARVED, BUSY, WORKING, SCANNED = range(7)
 """Rows of `Totals`, int64 [7, tiles], what each tile did, row tiles outermost: cycles; K positions streamed; pairs
-consumed (left 0 unless `each`); starved slots; cycles until a PE's group ends, summed over PEs with an output; the number
-of these; windows looked at, summed over PEs. One array, since Numba takes long to compile what is given many."""
+consumed (left 0 unless `each`); starved slots; cycles until a PE's group ends, summed over PEs with an output; how many
+these are; windows looked at, summed over PEs. One array, since Numba takes long to compile what is given many."""
 Totals = Integers
 
 
