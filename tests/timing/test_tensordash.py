@@ -86,8 +86,12 @@ def check(hw: Hardware, op: OpTrace, which: str) -> None:
         assert slots == {name: count for name, count in expected.slots.items() if count}
         assert timing.slots.total == hw.array.rows * hw.array.cols * 16 * timing.cycles
         streamed = time_gemm(dense, gemm)
-        for name in ("tiles_per_row", "tile_positions", "streamed_a", "streamed_b", "outputs"):
+        for name in ("tiles_per_row", "streamed_a", "streamed_b", "outputs"):
             assert np.array_equal(getattr(timing, name), getattr(streamed, name)), name
+        assert timing.tile_positions is not None
+        whole = np.full(len(streamed.tile_cycles), gemm.k)  # None: all of K through every tile
+        positions = whole if streamed.tile_positions is None else streamed.tile_positions
+        assert timing.tile_positions.tolist() == positions.tolist()
 
 
 @pytest.mark.reference
