@@ -88,10 +88,9 @@ def check(hw: Hardware, op: OpTrace, which: str) -> None:
         streamed = time_gemm(dense, gemm)
         for name in ("tiles_per_row", "streamed_a", "streamed_b", "outputs"):
             assert np.array_equal(getattr(timing, name), getattr(streamed, name)), name
-        assert timing.tile_positions is not None
         whole = np.full(len(streamed.tile_cycles), gemm.k)  # None: all of K through every tile
-        positions = whole if streamed.tile_positions is None else streamed.tile_positions
-        assert timing.tile_positions.tolist() == positions.tolist()
+        ours, theirs = (whole if run.tile_positions is None else run.tile_positions for run in (timing, streamed))
+        assert ours.tolist() == theirs.tolist()
 
 
 @pytest.mark.reference
