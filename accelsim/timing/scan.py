@@ -58,10 +58,12 @@ def time_scanning(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
         effectual = pairs if seen else int(effectual_where_needed(gemm.a, gemm.columns, needed))
         return _timing(hw, gemm, plan, totals, pairs, effectual)
     rows, row_of = distinct_tiles(_as_seen(hw, gemm.a_kind, gemm.a), hw.array.rows)
-    columns, column_of = distinct_tiles(_as_seen(hw, gemm.b_kind, gemm.columns), hw.array.cols)
-    distinct = _run(hw, gemm, gemm.a[rows], gemm.columns[columns], _all_columns(hw, len(rows), len(columns)), None)
+    columns, column_of = distinct_tiles(_as_seen(hw, gemm.b_kind, gemm.b), hw.array.cols, gemm.b_of)
+    a = gemm.a if rows is None else gemm.a[rows]
+    b = gemm.columns if columns is None else gemm.b[columns if gemm.b_of is None else gemm.b_of[columns]]
+    distinct = _run(hw, gemm, a, b, _all_columns(hw, len(a), len(b)), None)
     each = (row_of[:, None] * (column_of.max(initial=-1) + 1) + column_of).ravel()
-    totals = distinct[:, each]
+    totals = distinct if rows is None and columns is None else distinct[:, each]
     pairs = _known_pairs(hw, gemm) if _pairs_are_known(hw, gemm) else int(totals[PAIRS].sum())
     return _timing(hw, gemm, plan, totals, pairs, gemm.effectual_macs)
 

@@ -115,20 +115,27 @@ def _list_columns(wanted: Words, columns: NDArray[np.int64]) -> None:
                 left = rest
 
 
-def distinct_tiles(rows: Words, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def distinct_tiles(
+    rows: Words, size: int, of: NDArray[np.int32] | None = None
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
     """Find the tiles of `size` consecutive rows that differ.
 
     Args:
         rows: words [rows, words].
+        size: rows of a tile.
+        of: where given, the row meant at each place.
 
     Returns:
-        The rows of one tile of each kind, one tile after another (one that is not full comes last), and each tile's
-        kind, int64 [tiles].
+        The places of one tile of each kind, one tile after another (one that is not full comes last; None if all tiles
+        count as different), and each tile's kind, int64 [tiles].
     """
-    count = len(rows)
-    kind_of_row = _kinds(rows)
+    count = len(rows) if of is None else len(of)
+    kinds = _kinds(rows)
+    if kinds is None and of is None:
+        return None, np.arange(-(-count // size))
+    kinds = np.arange(len(rows)) if kinds is None else kinds
     padded = np.full(-(-count // size) * size, -1, np.int64)
-    padded[:count] = kind_of_row
+    padded[:count] = kinds if of is None else kinds[of]
     tiles = padded.reshape(-1, size)
     _, first, kind = np.unique(tiles, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)  # by first appearance: a tile that is not full is the last
@@ -138,11 +145,16 @@ def distinct_tiles(rows: Words, size: int) -> tuple[NDArray[np.int64], NDArray[n
     return chosen[chosen < count], rank[kind.ravel()]
 
 
-def _kinds(rows: Words) -> NDArray[np.int64]:
-    """Number the rows so that equal rows have equal numbers."""
-    if not rows.shape[1] or (rows == rows[:1]).all():
+def _kinds(rows: Words) -> NDArray[np.int64] | None:
+    """Number the rows so that equal rows have equal numbers; None if most rows seem to differ.
+
+    Looking for equal ones would then cost more than it saves.
+    """
+    if not rows.shape[1]:
         return np.zeros(len(rows), np.int64)
-    if len(rows) > _LOOKED_AT and len(np.unique(rows[:_LOOKED_AT], axis=0)) > _LOOKED_AT // 2:
-        return np.arange(len(rows))  # most rows differ: looking for equal ones would cost more than it saves
+    if len(rows) > _LOOKED_AT and len({row.tobytes() for row in rows[:_LOOKED_AT]}) > _LOOKED_AT // 2:
+        return None
+    if (rows == rows[:1]).all():
+        return np.zeros(len(rows), np.int64)
     _, kinds = np.unique(rows, axis=0, return_inverse=True)
     return kinds.ravel()
