@@ -112,7 +112,7 @@ def _run_alike(hw: Hardware, gemm: MaskedGemm, plan: Schedule, needed: Words) ->
         kinds = kinds if of is None else kinds._replace(of=kinds.of[of])
         totals = _no_totals(plan)
         ours, theirs = _operand(hw, gemm.a_kind, a, gemm.k), _operand(hw, gemm.b_kind, b, gemm.k)
-        scan_alike(ours, theirs, kinds, _tiling(plan, needed), pes, room, totals)
+        scan_alike(ours, theirs, kinds, _tiling(plan, needed), pes, room, totals, by_column or None)
         return totals
     return None
 

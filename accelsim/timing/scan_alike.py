@@ -142,12 +142,22 @@ def _tell_apart(rows: Words, of: Integers, first: Integers) -> int:
 
 
 @kernel
-def scan_alike(a: Operand, b: Operand, kinds: Kinds, tiling: Tiling, pes: Pes, room: Room, totals: Totals) -> None:
+def scan_alike(
+    a: Operand,
+    b: Operand,
+    kinds: Kinds,
+    tiling: Tiling,
+    pes: Pes,
+    room: Room,
+    totals: Totals,
+    by_column: bool | None,
+) -> None:
     """Run all tiles of a masked GEMM.
 
     Args:
         a, b: the operands; of the one that plays the members, a row for each kind.
         pes: blocks whose members are kinds, with `each`.
+        by_column: `pes.by_column`, but None for False: what only the other case needs is not even compiled then.
     """
     windows, planes = pes.sizes.size, a.true.shape[1] * 8
     extent = pes.cols if pes.by_column else pes.rows
@@ -189,11 +199,11 @@ def scan_alike(a: Operand, b: Operand, kinds: Kinds, tiling: Tiling, pes: Pes, r
             set_all(memo.place, -1)
             memo.used[0] = 0
             tile = _Tile(outer, inner, kept[:used], memo, takes_part, sets, outputs)
-            if pes.by_column:
-                _time_columns(pes, room, kinds, tile, bits, low, height, taken, totals, index)
-            else:
+            if by_column is None:
                 columns = tiling.columns[tiling.starts[row_tile] : tiling.stops[row_tile]]
                 _time_rows(pes, room, kinds, tile, bits, height, columns, totals, begin)
+            else:
+                _time_columns(pes, room, kinds, tile, bits, low, height, taken, totals, index)
         for index in range(begin, end):
             across = min(pes.cols, tiling.stops[row_tile] - tiling.starts[row_tile] - (index - begin) * pes.cols)
             if not pes.by_column:
