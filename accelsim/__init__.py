@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from accelsim.hardware.model import Hardware
     from accelsim.pipeline import simulate, simulate_many
     from accelsim.results.result import Result
+    from accelsim.sampling.plan import Sampling
     from accelsim.synth.generate import synthesize
     from accelsim.trace.bitmask import BitMask
     from accelsim.trace.reader import TraceReader, open_trace
@@ -38,6 +39,7 @@ _WHERE = {
     "open_trace": "trace.reader",
     "Tracer": "tracing",
     "Result": "results.result",
+    "Sampling": "sampling.plan",
     "simulate": "pipeline",
     "simulate_many": "pipeline",
     "synthesize": "synth.generate",
@@ -51,6 +53,7 @@ __all__ = [
     "HardwareError",
     "OpTrace",
     "Result",
+    "Sampling",
     "TraceError",
     "TraceReader",
     "TraceWriter",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.energy.account import Actions, account
 from accelsim.energy.table import EnergyTable
@@ -13,7 +16,10 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering import MaskedGemm
 from accelsim.memory import Movement, Mover
 from accelsim.results import MachineRun
-from accelsim.timing import GemmTiming, Slots, order_rows, time_gemm, timing_key
+from accelsim.sampling.spread import Samples
+from accelsim.timing import GemmTiming, Slots, order_rows, timing_key
+
+Timer = Callable[[Hardware, MaskedGemm], GemmTiming]
 
 
 class Fleet:
@@ -44,10 +50,14 @@ class Fleet:
 
 
 class PassOfFleet:
-    """One pass on all machines of a fleet."""
+    """One pass on all machines of a fleet.
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    Args:
+        timer: times a GEMM (rows in order) on a machine, exactly or by a sample.
+    """
+
+    def __init__(self, fleet: Fleet, timer: Timer) -> None:
+        self._fleet, self._timer = fleet, timer
         self._works = [_Work(hw) for hw in fleet.distinct]
 
     def add(self, gemm: MaskedGemm) -> None:
@@ -59,7 +69,7 @@ class PassOfFleet:
         for numbers in self._fleet.alike:
             hw = self._fleet.distinct[numbers[0]]
             ordered = order_rows(hw, gemm)
-            timing = time_gemm(hw, ordered)
+            timing = self._timer(hw, ordered)
             for number in numbers:
                 self._works[number].add(ordered, timing)
 
@@ -81,10 +91,11 @@ class _Work:
     streamed_b: int = 0
 
     def __post_init__(self) -> None:
-        self.mover = Mover(self.hw)
+        self.mover, self.samples = Mover(self.hw), Samples()
 
     def add(self, gemm: MaskedGemm, timing: GemmTiming) -> None:
-        self.mover.add(gemm, timing)
+        first_step = self.mover.step_count
+        self.samples.add(timing, self.mover.add(gemm, timing), first_step, timing.tile_cycles.size)
         self.slots += timing.slots
         self.scan_windows += timing.scan_windows
         self.fifo_pushes += timing.fifo_pushes
@@ -95,6 +106,11 @@ class _Work:
     def movement(self) -> Movement:
         """What memory did, once all GEMMs are in."""
         return self.mover.movement()
+
+    @cached_property
+    def slopes(self) -> list[NDArray[np.float64]]:
+        """How much of the errors of sampled cycles arrives behind memory, once all GEMMs are in."""
+        return self.samples.slopes(self.hw, self.mover.steps)
 
     def account(self, table: EnergyTable, hw: Hardware) -> MachineRun:
         array, bits, movement = hw.array, hw.precision.operand_bits, self.movement
@@ -121,6 +137,7 @@ class _Work:
             slots=slots,
             dram_bytes=movement.dram_read_bytes + movement.dram_write_bytes,
             energy=account(table, hw, actions),
+            spread=self.samples.spread(hw, table, self.slopes),
         )
 
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import repeat
 from typing import Any, Literal, TypeVar
 
@@ -18,14 +19,18 @@ from accelsim.energy.table import EnergyTable
 from accelsim.energy.vector_work import vector_energy
 from accelsim.energy.vector_work import vector_work as estimate_vector_work
 from accelsim.errors import AccelsimError
-from accelsim.fleet import Fleet, PassOfFleet
+from accelsim.fleet import Fleet, PassOfFleet, Timer
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, MaskedGemm, Pass, lower, passes_of
 from accelsim.results import PassResult, Result, WholeRun, find_run, mask_update_table
+from accelsim.sampling import Sampler, Sampling, allocate, is_sure
+from accelsim.timing import time_gemm
 from accelsim.trace import OpTrace, TraceChain, TraceReader, open_trace
 
+S = TypeVar("S")
 T = TypeVar("T")
 Trace = str | os.PathLike[str] | TraceReader | Iterable[OpTrace]
+Sample = float | Literal["auto"] | Sampling | None
 
 
 def simulate(
@@ -35,6 +40,7 @@ def simulate(
     passes: Iterable[Pass] = PASSES,
     vector_work: bool = False,
     run_steps: int | None = None,
+    sample: Sample = None,
     workers: int | None = None,
     on_operation: Callable[[], None] = lambda: None,
 ) -> Result:
@@ -48,12 +54,15 @@ def simulate(
         vector_work: also estimate the work between the convolutions (batch norm, ReLU, optimiser).
         run_steps: the training's number of optimiser steps, for a trace that does not say it, or where the training
             went on when the tracer was gone; `Result.training` is about all of them.
+        sample: simulate a random part of the tiles and say how sure the totals are (docs/sampling.md): a share of each
+            GEMM's tiles, "auto" for as many as make the total of cycles sure to 1 %, or a `Sampling`, which has a seed
+            and an error of its own. None simulates all.
         workers: operations simulated side by side; by default one a processor core. No more are in memory at once.
         on_operation: called after each operation, for progress bars.
 
     Raises:
         AccelsimError: the trace cannot be read, holds no operation of these passes or more than `run_steps` steps, or
-            does not fit the machine.
+            does not fit the machine; "auto" with operations that can be read only once.
     """
     (result,) = simulate_many(
         [hw],
@@ -61,6 +70,7 @@ def simulate(
         passes=passes,
         vector_work=vector_work,
         run_steps=run_steps,
+        sample=sample,
         workers=workers,
         on_operation=on_operation,
     )
@@ -74,6 +84,7 @@ def simulate_many(
     passes: Iterable[Pass] = PASSES,
     vector_work: bool = False,
     run_steps: int | None = None,
+    sample: Sample = None,
     workers: int | None = None,
     on_operation: Callable[[], None] = lambda: None,
 ) -> list[Result]:
@@ -94,23 +105,31 @@ def simulate_many(
     wanted = tuple(which for which in PASSES if which in set(passes))
     whole_run = _whole_run(reader, run_steps, wanted == PASSES)
     fleet, tables = Fleet(hardware), [load_table(hw.energy) for hw in hardware]
+    sampling = sample if isinstance(sample, Sampling) or sample is None else Sampling(sample)
+    sampler = None if sampling is None else sampling.sampler()
+    workers = workers or os.cpu_count() or 1
 
-    def run(op: OpTrace) -> list[list[PassResult]]:
+    def run(numbered: tuple[int, OpTrace]) -> tuple[int, list[list[PassResult]]]:
+        number, op = numbered
         ran = [which for which in passes_of(op) if which in wanted]
-        return [_run_pass(fleet, tables, op, which, vector_work) for which in ran]
+        timers = [time_gemm if sampler is None else partial(sampler.time, key=(number, which)) for which in ran]
+        return number, [_run_pass(fleet, tables, op, *one, vector_work) for one in zip(ran, timers, strict=True)]
 
-    rows: list[list[PassResult]] = [[] for _ in hardware]
-    files = reader.files if isinstance(reader, TraceChain) else repeat(0)
-    for op_results, file in zip(_in_order(run, reader, workers or os.cpu_count() or 1), files, strict=False):
-        for pass_results in op_results:
-            for own, result in zip(rows, pass_results, strict=True):
-                own.append(replace(result, trace=file))
+    results: dict[int, list[list[PassResult]]] = {}
+    for number, op_results in _in_order(run, enumerate(reader), workers):
+        results[number] = op_results
         on_operation()
+    if sampling is not None and sampler is not None and sampling.share == "auto":
+        while again := _grow(sampler, sampling.error, hardware, results):
+            if iter(reader) is reader:
+                raise AccelsimError("sample is auto, but these operations can be read only once; a list can be again")
+            results |= _in_order(run, (pair for pair in enumerate(reader) if pair[0] in again), workers)
+    rows = _by_machine(hardware, results, reader.files if isinstance(reader, TraceChain) else repeat(0))
     if not rows[0]:
         raise AccelsimError(f"the trace holds no operation of {', '.join(wanted) or 'no pass'}; nothing to simulate")
     provenance = _provenance(reader)
     return [
-        Result.from_rows(own, hw, provenance, vector_work, whole_run, _mask_updates(hw, table, whole_run))
+        Result.from_rows(own, hw, provenance, vector_work, whole_run, _mask_updates(hw, table, whole_run), sampling)
         for hw, table, own in zip(hardware, tables, rows, strict=True)
     ]
 
@@ -119,15 +138,15 @@ def simulate_pass(
     hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass, *, with_vector_work: bool = False
 ) -> PassResult:
     """Run one pass of one operation on a machine and on its dense baseline."""
-    (result,) = _run_pass(Fleet([hw]), [table], op, which, with_vector_work)
+    (result,) = _run_pass(Fleet([hw]), [table], op, which, time_gemm, with_vector_work)
     return result
 
 
 def _run_pass(
-    fleet: Fleet, tables: Sequence[EnergyTable], op: OpTrace, which: Pass, with_vector_work: bool
+    fleet: Fleet, tables: Sequence[EnergyTable], op: OpTrace, which: Pass, timer: Timer, with_vector_work: bool
 ) -> list[PassResult]:
     """Run one pass of one operation; a result a machine."""
-    running = PassOfFleet(fleet)
+    running = PassOfFleet(fleet, timer)
     largest: MaskedGemm | None = None
     macs = effectual_macs = 0
     for gemm in lower(op, which):
@@ -180,7 +199,34 @@ def _vector(hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass) -> tuple
     return sum(part.cycles for part in work), sum(vector_energy(table, hw, part).total_pj for part in work)
 
 
-def _in_order(run: Callable[[OpTrace], T], operations: Iterable[OpTrace], workers: int) -> Iterator[T]:
+def _grow(
+    sampler: Sampler, error: float, hardware: Sequence[Hardware], results: dict[int, list[list[PassResult]]]
+) -> set[int]:
+    """Draw more where a machine's total of cycles is not sure yet; returns the operations to simulate again."""
+    again: set[int] = set()
+    for machine, hw in enumerate(hardware):
+        runs = [passes[machine].run for op in results.values() for passes in op]
+        spreads, cycles = [run.spread for run in runs], sum(run.cycles for run in runs)
+        if not is_sure(spreads, cycles, error):
+            sizes = allocate(spreads, cycles, error)
+            sampler.enlarge(hw, sizes)
+            again |= {key[0] for key in sizes if isinstance(key[0], int)}
+    return again
+
+
+def _by_machine(
+    hardware: Sequence[Hardware], results: dict[int, list[list[PassResult]]], files: Iterable[int]
+) -> list[list[PassResult]]:
+    """Sort results by machine, and say which trace file each is of."""
+    rows: list[list[PassResult]] = [[] for _ in hardware]
+    for (_, op_results), file in zip(sorted(results.items()), files, strict=False):
+        for pass_results in op_results:
+            for own, result in zip(rows, pass_results, strict=True):
+                own.append(replace(result, trace=file))
+    return rows
+
+
+def _in_order(run: Callable[[S], T], operations: Iterable[S], workers: int) -> Iterator[T]:
     """Run operations side by side, results in their order; the kernels release the interpreter's lock."""
     if workers == 1:
         yield from map(run, operations)

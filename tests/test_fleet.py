@@ -61,7 +61,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(module, name, counting)
 
     counted(accelsim.pipeline, "lower")
-    counted(accelsim.fleet, "time_gemm")
+    counted(accelsim.pipeline, "time_gemm")
     counted(accelsim.fleet, "Mover")
     return counts
 

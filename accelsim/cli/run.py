@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from accelsim.results import Result
+    from accelsim.sampling import Sampling
 
 
 class PassName(StrEnum):
@@ -39,6 +40,17 @@ def run(
     run_steps: Annotated[
         int | None, typer.Option(help="Optimiser steps of the whole training, where the trace does not say it.")
     ] = None,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            help="Simulate a random share of the tiles (0.05), or as many as --error takes (auto).",
+            metavar="SHARE|auto",
+        ),
+    ] = None,
+    error: Annotated[
+        str | None, typer.Option(help="With --sample auto: how sure the total of cycles is to be, 1% by default.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="With --sample: of the draw, 0 by default.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Operations side by side; default: all cores.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -57,6 +69,7 @@ def run(
     from accelsim.show.training import training_table
     from accelsim.trace import open_traces
 
+    sampling = _sampling(sample, error, seed)
     machine = load_hardware(hw)
     reader = open_traces(trace).select(layers=layer or None, steps=step or None)
     chosen = {name.value for name in pass_ or []}
@@ -70,6 +83,7 @@ def run(
             passes=[name for name in PASSES if not chosen or name in chosen],
             vector_work=vector_work,
             run_steps=run_steps,
+            sample=sampling,
             workers=workers,
             on_operation=lambda: progress.advance(bar),
         )
@@ -83,6 +97,36 @@ def run(
             console.print(part)
         if written:
             console.print(f"Written: {', '.join(map(str, written))}", soft_wrap=True)
+
+
+def _sampling(sample: str | None, error: str | None, seed: int | None) -> Sampling | None:
+    """Read the options about sampling.
+
+    Raises:
+        AccelsimError: one that needs another one, or no number.
+    """
+    from accelsim.errors import AccelsimError
+    from accelsim.sampling.plan import DEFAULT_ERROR, Sampling
+
+    for name, given, needs in (("--error", error, sample == "auto"), ("--seed", seed, sample is not None)):
+        if given is not None and not needs:
+            raise AccelsimError(
+                f"{name} {given} has nothing to say without --sample{' auto' if name == '--error' else ''}"
+            )
+    if sample is None:
+        return None
+    share: float | Literal["auto"] = "auto" if sample == "auto" else _share("--sample", sample)
+    return Sampling(share, DEFAULT_ERROR if error is None else _share("--error", error), seed or 0)
+
+
+def _share(option: str, text: str) -> float:
+    """Read 0.05 or 5%."""
+    from accelsim.errors import AccelsimError
+
+    try:
+        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        raise AccelsimError(f"{option} is {text!r}, expected a share such as 0.05 or 5%") from None
 
 
 def _save(result: Result, out: Path) -> list[Path]:

@@ -56,6 +56,11 @@ class Mover:
         return cut
 
     @property
+    def step_count(self) -> int:
+        """How many steps there are so far."""
+        return sum(map(len, self._parts))
+
+    @property
     def steps(self) -> Steps:
         """The steps so far."""
         return Steps.join(self._parts) if self._parts else Steps.none(self.hw.array.count)

@@ -19,8 +19,10 @@ from accelsim.errors import AccelsimError
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.row import PassResult, speedup
+from accelsim.results.sampled import sampling_summary, with_intervals
 from accelsim.results.training import sum_training, tabulate_steps
 from accelsim.results.whole_run import WholeRun
+from accelsim.sampling import Sampling, Spread
 from accelsim.timing.outcome import Slots
 from accelsim.trace.format import accelsim_version
 
@@ -56,6 +58,9 @@ class Result:
         run: what is known of the run behind the recorded steps.
         mask_updates: a row an update of the masks in the whole run: step, judged (weights compared), pruned, grown,
             dram_bytes, cycles, energy_pj.
+        sampling: how the tiles were sampled, if they were; then `layers` has `tiles`, `simulated_tiles`, and 95 %
+            intervals: cycles_low and cycles_high, energy_pj_low and energy_pj_high.
+        spreads: how far each row of `layers` may be off.
     """
 
     layers: pd.DataFrame
@@ -64,6 +69,8 @@ class Result:
     vector_work: bool = False
     run: WholeRun = field(default_factory=lambda: WholeRun(None))
     mask_updates: pd.DataFrame = field(default_factory=lambda: mask_update_table(()))
+    sampling: Sampling | None = None
+    spreads: tuple[Spread, ...] = ()
 
     @classmethod
     def from_rows(
@@ -74,9 +81,14 @@ class Result:
         vector_work: bool,
         run: WholeRun,
         mask_updates: pd.DataFrame,
+        sampling: Sampling | None = None,
     ) -> Result:
         """Build the table; rows keep their order."""
-        return cls(pd.DataFrame([row.columns() for row in rows]), hardware, trace, vector_work, run, mask_updates)
+        rows = list(rows)
+        layers, spreads = pd.DataFrame([row.columns() for row in rows]), tuple(row.run.spread for row in rows)
+        if sampling is not None:
+            layers = with_intervals(layers, spreads)
+        return cls(layers, hardware, trace, vector_work, run, mask_updates, sampling, spreads)
 
     @property
     def training(self) -> dict[str, Any]:
@@ -108,9 +120,13 @@ class Result:
     def summary(self) -> dict[str, Any]:
         """Totals of the recorded steps, for all, by pass, by branch and call, and by step; and the whole training.
 
-        Plain values only.
+        Plain values only. `sampling` is there if the tiles were sampled, see `sampling_summary`.
         """
         steps = sorted(int(step) for step in self.layers["step"].unique())
+        sampled: dict[str, Any] = {}
+        if self.sampling is not None:
+            weights, total = self._training[1], self.training["total"]
+            sampled["sampling"] = sampling_summary(self.sampling, self.layers, self.spreads, weights, total)
         return {
             "accelsim_version": accelsim_version(),
             "hardware": self.hardware.model_dump(mode="json"),
@@ -125,6 +141,7 @@ class Result:
             },
             "by_step": {str(step): self._totals(self._of("step", step)) for step in steps},
             "training": self.training,
+            **sampled,
         }
 
     def _of(self, column: str, value: object) -> pd.DataFrame:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from accelsim.energy.account import EnergyBreakdown
 from accelsim.lowering.gemm import Pass
+from accelsim.sampling.spread import Spread
 from accelsim.timing.outcome import Slots
 
 
@@ -19,6 +20,7 @@ class MachineRun:
         slots: where every lane of every cycle went; sums to R · C · L · cycles.
         dram_bytes: read and written.
         energy: by component, pJ.
+        spread: how far these may be off, if they were sampled.
     """
 
     cycles: int
@@ -26,6 +28,7 @@ class MachineRun:
     slots: Slots
     dram_bytes: int
     energy: EnergyBreakdown
+    spread: Spread = field(default_factory=lambda: Spread(0, 0, {}))
 
 
 @dataclass(frozen=True)

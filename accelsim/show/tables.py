@@ -11,6 +11,7 @@ from rich.table import Table
 
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.result import ENERGY_COLUMNS, SLOT_COLUMNS, Result
+from accelsim.results.sampled import half_widths
 
 _SI = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -51,6 +52,8 @@ def result_tables(result: Result) -> RenderableType:
     if len(summary["by_branch"]) > 1:
         parts.append(_totals("Totals by branch", summary["by_branch"], None))
     parts += [_slots(summary), _energy(summary)]
+    if "sampling" in summary:
+        parts.append(_intervals(summary))
     spaced = [line for part in parts for line in (part, "")]
     return Group(*spaced, *_notes(result))
 
@@ -68,7 +71,7 @@ def plain_table(title: str, *columns: str) -> Table:
 def _layers(result: Result) -> Table:
     """A row per layer and pass, calls and steps added up."""
     table = plain_table("Layers", "", "MACs", "eff.", "cycles", "speedup", "most lost to", "energy")
-    previous = None
+    previous, halves = None, half_widths(result.layers, result.spreads)
     for (layer, name), part in result.layers.groupby(["layer", "pass"], sort=False):
         total = part.sum(numeric_only=True)
         slots = {slot.removeprefix("slots_"): total[slot] for slot in SLOT_COLUMNS}
@@ -81,12 +84,33 @@ def _layers(result: Result) -> Table:
             f"  {name}",
             count(total["macs"]),
             share(total["effectual_macs"], total["macs"]),
-            count(total["cycles"]),
+            count(total["cycles"]) + _half(halves.get((str(layer), str(name)), 0.0), total["cycles"]),
             times(total["dense_cycles"] / total["cycles"] if total["cycles"] else None),
             f"{worst} {share(idle[worst], every)}" if idle[worst] else "nothing",
             joules(total["energy_pj"]),
         )
         previous = layer
+    return table
+
+
+def _half(half_width: float, value: float) -> str:
+    """Half an interval, beside its value."""
+    return f" ±{100 * half_width / value:.2g}%" if half_width and value else ""
+
+
+def _intervals(summary: dict[str, Any]) -> Table:
+    """Totals with their 95 % intervals."""
+    table = plain_table("95 % intervals of the totals", "", "cycles", "", "speedup", "energy", "")
+    sampling, rows = summary["sampling"], summary["by_pass"] | {"total": summary["total"]}
+    for name, part in rows.items():
+        bounds = sampling["total"] if name == "total" else sampling["by_pass"][name]
+        cells = []
+        for quantity, shown in (("cycles", count), ("energy_pj", joules)):
+            low, high = bounds[quantity]
+            cells += [shown(part[quantity]), _half((high - low) / 2, part[quantity]).strip()]
+        low, high = (times(bound) for bound in bounds["speedup"])
+        cells.insert(2, f"{low} to {high}" if low != high else low)
+        table.add_row(name, *cells, style="bold" if name == "total" else "")
     return table
 
 
@@ -137,6 +161,12 @@ def _energy(summary: dict[str, Any]) -> Table:
 def _notes(result: Result) -> Iterator[str]:
     """What a reader has to know about the numbers above."""
     total = result.summary["total"]
+    if "sampling" in result.summary:
+        sampling = result.summary["sampling"]
+        yield (
+            f"Estimates: {count(sampling['simulated_tiles'])} of {count(sampling['tiles'])} tiles simulated, drawn with"
+            f" seed {sampling['seed']}; ± is half of a 95 % interval. MACs, bytes and the dense baseline are exact."
+        )
     yield "eff.: MACs with two non-zero operands. used: lane-cycles that multiplied, zeros included."
     yield (
         f"{result.hardware.name} at {result.hardware.clock_mhz:g} MHz: {total['seconds'] * 1e3:.3g} ms for"

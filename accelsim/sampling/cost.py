@@ -1,0 +1,31 @@
+"""What simulating costs, about: where sampling pays, and how a sample is best shared out.
+
+Fitted by hand to the scanning PE on one core of a server; ratios matter, and they are alike elsewhere. A rule that read
+the clock would draw another sample each time.
+"""
+
+from __future__ import annotations
+
+from accelsim.sampling.strips import Strips
+
+_START_NS = 300_000.0  # one call of `time_gemm`
+_ROW_NS = 0.5  # one K position of a row or column, cut into windows
+_TILE_NS = 2.0  # one K position of a tile
+
+
+def strip_cost(strips: Strips) -> float:
+    """Nanoseconds to simulate a strip, about."""
+    tiles = strips.schedule.tiles / len(strips)
+    array, k = strips.hw.array, strips.gemm.k
+    return _START_NS + k * (_ROW_NS * (array.rows + array.cols * tiles) + _TILE_NS * tiles)
+
+
+def whole_cost(strips: Strips) -> float:
+    """Nanoseconds to simulate the whole GEMM, about."""
+    gemm = strips.gemm
+    return _START_NS + gemm.k * (_ROW_NS * (gemm.m + gemm.n) + _TILE_NS * strips.schedule.tiles)
+
+
+def saves_half(strips: Strips, drawn: int) -> bool:
+    """Whether simulating so many strips takes less than half as long as simulating the whole GEMM."""
+    return 2 * drawn * strip_cost(strips) < whole_cost(strips)

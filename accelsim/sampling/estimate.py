@@ -1,0 +1,115 @@
+"""Totals and their variances from strata of which some strips were simulated.
+
+A stratum's strips are drawn at random without replacement, so whatever its tiles have in common (rows of weights,
+columns of activations) is in the spread between strips, and nothing is assumed about it. Strips differ in size by a
+tile, so a total is estimated by the ratio to size (Cochran, Sampling Techniques, 1977, chapter 6):
+
+    total = T · Σ y / Σ t        variance = S² (1 − n / S) / n · Σ (y − R t)² / (n − 1),   R = Σ y / Σ t
+
+for n of S strips with t tiles each, T tiles in all. Strata are independent: variances add up, and their sum has
+(Σ v)² / Σ (v² / (n − 1)) degrees of freedom (Satterthwaite 1946).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.sampling.student import t_quantile
+from accelsim.timing import GemmTiming, Slots
+
+CONFIDENCE = 0.95
+SLOTS = tuple(part.name for part in fields(Slots))
+TALLIES = ("scan_windows", "fifo_pushes", "streamed_a", "streamed_b", "outputs")
+COUNTS = ("cycles", *SLOTS, *TALLIES)
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Variance:
+    """The variance of an estimate, and how well it is known; those of independent estimates add up.
+
+    Attributes:
+        value: the variance.
+        squares: sum over strata of variance squared / (n - 1).
+    """
+
+    value: float = 0.0
+    squares: float = 0.0
+
+    def __add__(self, other: Variance) -> Variance:
+        return Variance(self.value + other.value, self.squares + other.squares)
+
+    def scaled(self, factor: float) -> Variance:
+        """Return the variance of `factor` times the estimate."""
+        return Variance(self.value * factor**2, self.squares * factor**4)
+
+    @property
+    def half_width(self) -> float:
+        """Half of the 95 % interval."""
+        if self.value <= 0:
+            return 0.0
+        freedom = self.value**2 / self.squares if self.squares else math.inf
+        return t_quantile(CONFIDENCE, max(1.0, freedom)) * math.sqrt(self.value)
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Strips of which some were simulated.
+
+    Attributes:
+        first, stop: the tiles of the GEMM that it holds.
+        strips: how many strips it has.
+        sizes: float64 [n], tiles of each simulated strip.
+        values: float64 [n, COUNTS], what each simulated strip did.
+    """
+
+    first: int
+    stop: int
+    strips: int
+    sizes: Values
+    values: Values
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of all strips."""
+        return self.stop - self.first
+
+    def totals(self) -> Values:
+        """Estimate what all strips did: float64 [COUNTS]."""
+        return np.asarray(self.tiles * self.values.sum(axis=0) / self.sizes.sum())
+
+    def spread(self, weights: Values) -> Values:
+        """Standard deviation, between strips, of weighted sums of counts: weights [quantities, COUNTS]."""
+        mixed = self.values @ weights.T
+        rest = mixed - np.outer(self.sizes, mixed.sum(axis=0) / self.sizes.sum())
+        return np.asarray(np.sqrt((rest**2).sum(axis=0) / max(1, len(rest) - 1)))
+
+    def variances(self, weights: Values) -> Values:
+        """Variances of the estimated totals of weighted sums of counts: weights [quantities, COUNTS]."""
+        drawn = len(self.sizes)
+        return np.asarray(self.strips**2 * (1 - drawn / self.strips) / drawn * self.spread(weights) ** 2)
+
+
+@dataclass(frozen=True)
+class SampledTiming(GemmTiming):
+    """A GEMM's timing as far as a sample tells it.
+
+    Attributes:
+        strata: what it was estimated from; together they hold all tiles.
+        key: which GEMM of the trace it is.
+        cost_ns: of simulating a strip, about.
+    """
+
+    strata: tuple[Stratum, ...] = ()
+    key: tuple[object, ...] = ()
+    cost_ns: float = 0.0
+
+
+def values_of(timing: GemmTiming) -> Values:
+    """Return what a strip did, in the order of COUNTS."""
+    slots = (getattr(timing.slots, name) for name in SLOTS)
+    return np.array([timing.cycles, *slots, *(getattr(timing, name) for name in TALLIES)], np.float64)
