@@ -66,10 +66,9 @@ class _Memo(NamedTuple):
         place: int64 [2^kinds], where a set's outcome is kept; -1 if it is not.
         used: int64 [1].
         ended, starved, pairs: int64 [places, groups, kinds].
-        sums: int64 [places, kinds, bytes, 256, 4], for each byte of a column's needed rows what they did together:
-            outputs, busy cycles, starved lanes, pairs.
-        slowest: int64 [places, kinds, bytes, 256], the last end among the rows of a byte.
-        summed: int64 [places], whether the two are filled.
+        sums: int64 [places, kinds, bytes, 256, 8], for each byte of a column's needed rows what they did together:
+            outputs, busy cycles, starved lanes, pairs, and the last end among them; the rest fills a cache line.
+        summed: int64 [places], whether these are there.
     """
 
     place: Integers
@@ -78,7 +77,6 @@ class _Memo(NamedTuple):
     starved: Integers
     pairs: Integers
     sums: Integers
-    slowest: Integers
     summed: Integers
 
 
@@ -236,8 +234,7 @@ def _remember(kinds: int, groups: int, row_bytes: int) -> _Memo:
         np.zeros((places, groups, kinds), np.int64),
         np.zeros((places, groups, kinds), np.int64),
         np.zeros((places, groups, kinds), np.int64),
-        np.zeros((_MEMORY, kinds, row_bytes, 256, 4), np.int64),
-        np.zeros((_MEMORY, kinds, row_bytes, 256), np.int64),
+        np.zeros((_MEMORY, kinds, row_bytes, 256, 8), np.int64),
         np.zeros(places, np.int64),
     )
 
@@ -376,59 +373,69 @@ def _time_rows(
     Mostly one kind takes part in nearly every row, and all others change nothing beside it: then the rows' sums are at
     hand, and only the rows apart, without it, are looked at one by one.
     """
-    memo, of = tile.memo, kinds.of
-    apart = np.zeros(bits.shape[1], np.uint64)
+    memo, words = tile.memo, bits.shape[1]
+    apart = np.zeros(words, np.uint64)
+    of, needed = np.zeros(pes.cols, np.int64), np.zeros((words, pes.cols), np.uint64)  # of the tile's columns
+    row_bytes = min(memo.sums.shape[2], 8 * words)
     for start in range(0, columns.size, pes.cols):
-        stop, index = min(start + pes.cols, columns.size), first + start // pes.cols
-        chief = _find_chief(kinds, columns, start, stop)
+        across, index = min(pes.cols, columns.size - start), first + start // pes.cols
+        for at in range(across):
+            of[at] = kinds.of[columns[start + at]]
+            for word in range(words):
+                needed[word, at] = bits[columns[start + at], word]
+        chief = _find_chief(kinds, of, across)
         wanted, others = np.int64(0), np.int64(0)
-        for word in range(bits.shape[1]):
+        for word in range(words):
             any_kind, of_chief = np.uint64(0), np.uint64(0)
-            for at in range(start, stop):
-                any_kind |= bits[columns[at], word]
-                if of[columns[at]] == chief or pes.alone:  # alone, no kind changes anything beside another
-                    of_chief |= bits[columns[at], word]
+            for at in range(across):
+                any_kind |= needed[word, at]
+                if of[at] == chief or pes.alone:  # alone, no kind changes anything beside another
+                    of_chief |= needed[word, at]
             apart[word] = any_kind & ~of_chief
             others += np.int64(popcount(apart[word]))
             wanted += np.int64(popcount(any_kind))
-        slowest = tile.kept.size
+        slowest = np.int64(tile.kept.size)
         if chief >= 0 and (not pes.together or (others == 0 and wanted == height)):
             place = _recall(pes, room, kinds, tile, 1 << chief)
             if not memo.summed[place]:
                 _sum_up(memo, place)
-            for byte in range(min(memo.sums.shape[2], 8 * bits.shape[1])):
+            working, busy, starved, pairs = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+            for byte in range(row_bytes):
                 word, shift = byte >> 3, np.uint64(8 * (byte & 7))
-                for at in range(start, stop):
-                    kind = of[columns[at]]
-                    value = np.int64(((bits[columns[at], word] & ~apart[word]) >> shift) & np.uint64(255))
-                    slowest = max(slowest, memo.slowest[place, kind, byte, value])
-                    totals[WORKING, index] += memo.sums[place, kind, byte, value, 0]
-                    totals[BUSY, index] += memo.sums[place, kind, byte, value, 1]
-                    totals[STARVED, index] += memo.sums[place, kind, byte, value, 2]
-                    totals[PAIRS, index] += memo.sums[place, kind, byte, value, 3]
+                for at in range(across):
+                    value = np.int64(((needed[word, at] & ~apart[word]) >> shift) & np.uint64(255))
+                    working += memo.sums[place, of[at], byte, value, 0]
+                    busy += memo.sums[place, of[at], byte, value, 1]
+                    starved += memo.sums[place, of[at], byte, value, 2]
+                    pairs += memo.sums[place, of[at], byte, value, 3]
+                    slowest = max(slowest, memo.sums[place, of[at], byte, value, 4])
+            totals[WORKING, index] = working
+            totals[BUSY, index] = busy
+            totals[STARVED, index] = starved
+            totals[PAIRS, index] = pairs
         else:
             others = wanted
             set_all(apart, ~np.uint64(0))
         totals[CYCLES, index] = slowest
         if others:
             _forget(tile)
-            for at in range(start, stop):
-                for word in range(bits.shape[1]):
-                    left = bits[columns[at], word] & apart[word]
+            for at in range(across):
+                for word in range(words):
+                    left = needed[word, at] & apart[word]
                     while left:
                         row = word * 64 + _lowest(left)
-                        tile.outputs[row, of[columns[at]]] += 1
-                        tile.sets[row] |= 1 << of[columns[at]]
+                        tile.outputs[row, of[at]] += 1
+                        tile.sets[row] |= 1 << of[at]
                         left &= left - np.uint64(1)
             _add_groups(pes, room, kinds, tile, height, totals, index)
 
 
 @kernel
-def _find_chief(kinds: Kinds, columns: Integers, start: int, stop: int) -> int:
-    """Return the kind beside which no other of some columns changes anything; -1 if there is none."""
+def _find_chief(kinds: Kinds, of: Integers, count: int) -> int:
+    """Return the kind beside which no other of some columns' kinds changes anything; -1 if there is none."""
     some = 0
-    for at in range(start, stop):
-        some |= 1 << kinds.of[columns[at]]
+    for at in range(count):
+        some |= 1 << of[at]
     for kind in range(kinds.first.size):
         if some >> kind & 1 and some & ~kinds.beside[1 << kind] == 0:
             return kind
@@ -458,5 +465,5 @@ def _sum_up(memo: _Memo, place: int) -> None:
                 pairs = memo.pairs[place, row, kind] if there else 0
                 for part, more in enumerate((np.int64(there), ended, starved, pairs)):
                     memo.sums[place, kind, byte, value, part] = memo.sums[place, kind, byte, rest, part] + more
-                memo.slowest[place, kind, byte, value] = max(memo.slowest[place, kind, byte, rest], ended)
+                memo.sums[place, kind, byte, value, 4] = max(memo.sums[place, kind, byte, rest, 4], ended)
     memo.summed[place] = 1
