@@ -1,0 +1,47 @@
+// Counters of one tile: where every lane of every cycle went, windows scanned and pairs queued. Cleared by `clear`.
+module activity #(
+    parameter int PES = 4,
+    parameter int L = 1,
+    parameter int S = 4,
+    parameter int SKEW = 0,  // 1: a lane without a pair waits for operands that travel
+    localparam int E = $clog2(S + 1),
+    localparam int B = 40    // bits of a counter
+) (
+    input  logic             clk,
+    input  logic             clear,
+    input  logic             running,
+    input  logic [PES-1:0]   located,     // PEs that lie in the GEMM
+    input  logic [PES-1:0]   working,    // and whose output must be computed
+    input  logic [PES-1:0]   ended,
+    input  logic [PES-1:0]   advanced,
+    input  logic [PES*E-1:0] pushed,
+    input  logic [PES*L-1:0] valid,
+    input  logic [PES*L-1:0] effectual,
+    output logic [9*B-1:0]   counts      // from bit 0: effectual, ineffectual, edge, barrier, sync, starved, skew, pushes, scans
+);
+    logic [9*B-1:0] add;
+
+    always_comb begin
+        add = '0;
+        for (int p = 0; p < PES; p++) begin
+            for (int l = 0; l < L; l++) begin
+                if (!working[p]) add[2*B+:B] = add[2*B+:B] + 1'b1;
+                else if (effectual[p*L+l]) add[0*B+:B] = add[0*B+:B] + 1'b1;
+                else if (valid[p*L+l]) add[1*B+:B] = add[1*B+:B] + 1'b1;
+                else if (SKEW != 0) add[6*B+:B] = add[6*B+:B] + 1'b1;
+                else if (ended[p]) add[3*B+:B] = add[3*B+:B] + 1'b1;
+                else if (!advanced[p]) add[4*B+:B] = add[4*B+:B] + 1'b1;
+                else add[5*B+:B] = add[5*B+:B] + 1'b1;
+            end
+            add[7*B+:B] = add[7*B+:B] + B'(pushed[p*E+:E]);
+            if (located[p] && advanced[p]) add[8*B+:B] = add[8*B+:B] + 1'b1;
+        end
+    end
+
+    always_ff @(posedge clk) begin
+        for (int n = 0; n < 9; n++) begin
+            if (clear) counts[n*B+:B] <= '0;
+            else if (running) counts[n*B+:B] <= counts[n*B+:B] + add[n*B+:B];
+        end
+    end
+endmodule

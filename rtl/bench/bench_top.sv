@@ -1,0 +1,72 @@
+// What the C++ bench drives: one array of the kind asked for, with counters.
+module bench_top #(
+    parameter int KIND = 1,  // 0 dense, 1 scanning, 2 systolic
+    parameter int R = 2,
+    parameter int C = 2,
+    parameter int L = 1,
+    parameter int S = 4,
+    parameter int D = 4,
+    parameter int W = 8,
+    parameter int ACC = 32,
+    parameter int SYNC = 1,
+    parameter int WINDOWS = 64
+) (
+    input  logic               clk,
+    input  logic               rst_n,
+    input  logic [R-1:0]       rows_used,
+    input  logic [C-1:0]       cols_used,
+    input  logic [R*C-1:0]     needed,
+    input  logic               show_a,
+    input  logic               show_b,
+    input  logic               drop_a,
+    input  logic               drop_b,
+    input  logic               load_first,
+    input  logic               load,
+    input  logic [S-1:0]       load_positions,
+    input  logic [R*S-1:0]     load_a_mask,
+    input  logic [C*S-1:0]     load_b_mask,
+    input  logic [R*S*W-1:0]   load_a,
+    input  logic [C*S*W-1:0]   load_b,
+    input  logic               start,
+    output logic               done,
+    output logic [R*C*ACC-1:0] sums,
+    output logic [9*40-1:0]    counts
+);
+    localparam int E = $clog2(S + 1);
+
+    logic             running;
+    logic [R*C-1:0]   located, working, ended, advanced;
+    logic [R*C*E-1:0] pushed;
+    logic [R*C*L-1:0] valid, effectual;
+
+    for (genvar r = 0; r < R; r++) begin : g_row
+        for (genvar c = 0; c < C; c++) begin : g_col
+            assign located[r*C+c] = rows_used[r] && cols_used[c];
+        end
+    end
+    assign working = located & needed;
+
+    if (KIND == 2) begin : g_systolic
+        logic unused;
+        assign unused = &{1'b0, show_a, show_b, drop_a, drop_b, load_positions, load_a_mask, load_b_mask};
+        assign ended = '0;
+        assign advanced = '0;
+        assign pushed = '0;
+        systolic_array #(.R(R), .C(C), .W(W), .ACC(ACC), .STEPS(WINDOWS)) u_array (
+            .clk, .rst_n, .rows_used, .cols_used, .load_first, .load, .load_a, .load_b, .start, .done, .sums, .running,
+            .valid, .effectual
+        );
+    end else begin : g_tiles
+        tile_array #(
+            .R(R), .C(C), .L(L), .S(S), .D(D), .W(W), .ACC(ACC), .SCANS(KIND), .SYNC(SYNC), .WINDOWS(WINDOWS)
+        ) u_array (
+            .clk, .rst_n, .rows_used, .cols_used, .needed, .show_a, .show_b, .drop_a, .drop_b, .load_first, .load,
+            .load_positions, .load_a_mask, .load_b_mask, .load_a, .load_b, .start, .done, .sums, .running, .ended,
+            .advanced, .pushed, .valid, .effectual
+        );
+    end
+
+    activity #(.PES(R * C), .L(L), .S(S), .SKEW(KIND == 2 ? 1 : 0)) u_activity (
+        .clk, .clear(start), .running, .located, .working, .ended, .advanced, .pushed, .valid, .effectual, .counts
+    );
+endmodule

@@ -1,0 +1,31 @@
+// The scan pointer of one group of PEs: it moves on when every PE has room for what its window offers.
+module sync_group #(
+    parameter int MEMBERS = 1,
+    parameter int WINDOWS = 64,
+    localparam int N = $clog2(WINDOWS + 1),
+    localparam int I = $clog2(WINDOWS)
+) (
+    input  logic               clk,
+    input  logic               rst_n,
+    input  logic               clear,
+    input  logic               running,
+    input  logic [N-1:0]       windows,  // windows of the tile
+    input  logic [MEMBERS-1:0] room,
+    input  logic [MEMBERS-1:0] empty,
+    output logic [I-1:0]       window,   // where the pointer stands
+    output logic               advance,
+    output logic               ended     // no window left, no pair queued
+);
+    logic         left;
+    logic [N-1:0] pointer;
+
+    assign window = pointer[I-1:0];
+    assign left = pointer != windows;
+    assign advance = running && left && (&room);
+    assign ended = !left && (&empty);
+
+    always_ff @(posedge clk) begin
+        if (!rst_n || clear) pointer <= '0;
+        else if (advance) pointer <= pointer + 1'b1;
+    end
+endmodule
