@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from accelsim.hardware.model import Hardware
     from accelsim.pipeline import simulate, simulate_many
     from accelsim.results.result import Result
+    from accelsim.results.saved import SavedResult, load_result
     from accelsim.sampling.plan import Sampling
     from accelsim.synth.generate import synthesize
     from accelsim.trace.bitmask import BitMask
@@ -40,6 +41,8 @@ _WHERE = {
     "Tracer": "tracing",
     "Result": "results.result",
     "Sampling": "sampling.plan",
+    "SavedResult": "results.saved",
+    "load_result": "results.saved",
     "simulate": "pipeline",
     "simulate_many": "pipeline",
     "synthesize": "synth.generate",
@@ -54,12 +57,14 @@ __all__ = [
     "OpTrace",
     "Result",
     "Sampling",
+    "SavedResult",
     "TraceError",
     "TraceReader",
     "TraceWriter",
     "Tracer",
     "TracingError",
     "load_hardware",
+    "load_result",
     "open_trace",
     "simulate",
     "simulate_many",

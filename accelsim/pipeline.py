@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import repeat
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import pandas as pd
@@ -265,7 +267,14 @@ def _mask_updates(hw: Hardware, table: EnergyTable, whole_run: WholeRun) -> pd.D
 
 def _provenance(trace: TraceReader | TraceChain | Iterable[OpTrace]) -> dict[str, Any]:
     if not isinstance(trace, TraceReader | TraceChain):
-        return {"path": None, "complete": True, "meta": {}}
+        return {"path": None, "sha256": None, "complete": True, "meta": {}}
     path = str(trace.path) if isinstance(trace, TraceReader) else [str(path) for path in trace.paths]
+    sha256 = _sha256(trace.path) if isinstance(trace, TraceReader) else [_sha256(path) for path in trace.paths]
     meta = {key: value for key, value in trace.meta.items() if key != "training"}  # in the result's tables
-    return {"path": path, "complete": trace.complete, "meta": meta}
+    return {"path": path, "sha256": sha256, "complete": trace.complete, "meta": meta}
+
+
+def _sha256(path: Path) -> str:
+    """Hash a file's content, so that a result can be traced back to its masks whatever the file is called."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,6 +18,7 @@ from accelsim.energy.account import EnergyBreakdown
 from accelsim.errors import AccelsimError
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import PASSES
+from accelsim.results.html import summary_html
 from accelsim.results.row import PassResult, speedup
 from accelsim.results.sampled import sampling_summary, with_intervals
 from accelsim.results.training import sum_training, tabulate_steps
@@ -53,7 +54,8 @@ class Result:
         layers: a row per operation and pass; cycles are clock cycles, energies pJ, sizes bytes. `trace` is which of
             several trace files (ranks, parts) the row is of, by its position in `trace["path"]`, from 0.
         hardware: the machine.
-        trace: where the masks came from: path, metadata, whether the recording was complete.
+        trace: where the masks came from: path, SHA-256 of the file's content, metadata, whether the recording was
+            complete.
         vector_work: whether the work between the convolutions was counted.
         run: what is known of the run behind the recorded steps.
         mask_updates: a row an update of the masks in the whole run: step, judged (weights compared), pruned, grown,
@@ -160,6 +162,9 @@ class Result:
             every, dense = (totals[name] + totals["vector_cycles"] for name in ("cycles", "dense_cycles"))
             totals["speedup_with_vector_work"] = speedup(dense, every) if every else None
         return totals
+
+    def _repr_html_(self) -> str:
+        return summary_html(self.summary)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `layers.csv`, `training.csv` (the recorded steps) and `summary.json`, each whole or not at all.
