@@ -13,39 +13,59 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+import numpy as np
 import simpy
 
 from accelsim.hardware.model import Dram
-from accelsim.memory.steps import Steps
+from accelsim.memory.spans import Spans
+from accelsim.memory.steps import Integers, Steps
 
 AHEAD = 2  # halves of a double buffer
 Process = Generator[simpy.Event, Any, None]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Transfer:
     size_bytes: int
     ready: simpy.Event  # may start
     served: simpy.Event  # the channel is free again
     arrived: simpy.Event | None  # a load's data can be used; None for a store, which nothing waits for
+    start: int = 0
+    stop: int = 0
+    arrival: int = 0
 
 
 def run_events(dram: Dram, steps: Steps) -> int:
     """Return the cycle at which the last transfer has left the channel and the array is done."""
+    return event_spans(dram, steps).cycles
+
+
+def event_spans(dram: Dram, steps: Steps) -> Spans:
+    """Run a pass and return when everything happened."""
     env = simpy.Environment()
     loads = [_Transfer(size, env.event(), env.event(), env.event()) for size in steps.load_bytes.tolist()]
     stores = [_Transfer(size, env.event(), env.event(), None) for size in steps.store_bytes.tolist()]
     arrays = steps.array_cycles.shape[1]
     computed = [env.event() for _ in loads]
     done = [[env.event() for _ in range(arrays)] for _ in loads]
+    work_start, work_stop = np.zeros((2, *steps.array_cycles.shape), np.int64)
     env.process(_loader(loads, computed))
     for array in range(arrays):
-        env.process(_array(env, array, steps, loads, stores, done))
+        env.process(_array(env, array, steps, loads, stores, done, work_start, work_stop))
     env.process(_meet(env, done, computed))
     env.process(_store(stores, computed))
     env.process(_channel(env, dram, list(_service_order(loads, stores))))
     env.run()
-    return int(env.now)
+    return Spans(
+        load_start=np.array([load.start for load in loads], np.int64),
+        load_stop=np.array([load.stop for load in loads], np.int64),
+        arrived=np.array([load.arrival for load in loads], np.int64),
+        work_start=work_start,
+        work_stop=work_stop,
+        store_start=np.array([store.start for store in stores], np.int64),
+        store_stop=np.array([store.stop for store in stores], np.int64),
+        cycles=int(env.now),
+    )
 
 
 def _service_order(loads: list[_Transfer], stores: list[_Transfer]) -> Iterator[_Transfer]:
@@ -58,15 +78,18 @@ def _service_order(loads: list[_Transfer], stores: list[_Transfer]) -> Iterator[
 def _channel(env: simpy.Environment, dram: Dram, order: list[_Transfer]) -> Process:
     for transfer in order:
         yield transfer.ready
+        transfer.start = int(env.now)
         if transfer.size_bytes:
             yield env.timeout(ceil(transfer.size_bytes / dram.bytes_per_cycle))
+        transfer.stop = int(env.now)
         transfer.served.succeed()
         if transfer.arrived is not None:
-            env.process(_arrive(env, dram.latency_cycles if transfer.size_bytes else 0, transfer.arrived))
+            env.process(_arrive(env, dram.latency_cycles if transfer.size_bytes else 0, transfer, transfer.arrived))
 
 
-def _arrive(env: simpy.Environment, latency_cycles: int, arrived: simpy.Event) -> Process:
+def _arrive(env: simpy.Environment, latency_cycles: int, load: _Transfer, arrived: simpy.Event) -> Process:
     yield env.timeout(latency_cycles)
+    load.arrival = int(env.now)
     arrived.succeed()
 
 
@@ -85,6 +108,8 @@ def _array(
     loads: list[_Transfer],
     stores: list[_Transfer],
     done: list[list[simpy.Event]],
+    work_start: Integers,
+    work_stop: Integers,
 ) -> Process:
     """Work through the steps; each waits for its data, and for room where outputs of an earlier macro-tile lie."""
     finished: list[int] = []  # steps that left outputs behind
@@ -95,7 +120,9 @@ def _array(
         yield arrived
         if len(finished) >= AHEAD:
             yield stores[finished[-AHEAD]].served
+        work_start[index, array] = env.now
         yield env.timeout(cycles)
+        work_stop[index, array] = env.now
         done[index][array].succeed()
         if finishes:
             finished.append(index)

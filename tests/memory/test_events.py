@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim.hardware.model import Dram
-from accelsim.memory.events import run_events
-from accelsim.memory.recurrence import pass_cycles
+from accelsim.memory.events import event_spans, run_events
+from accelsim.memory.recurrence import pass_cycles, pass_spans
+from accelsim.memory.spans import Spans
 from accelsim.memory.steps import Steps
 
 Row = tuple[int, tuple[int, ...], int, bool]  # load bytes, cycles of each array, store bytes, finishes
@@ -101,6 +104,10 @@ def test_relations(sequence: Steps, bandwidth: float, factor: float, latency: in
     assert run_events(dram(bandwidth, latency // 2), sequence) <= cycles
 
 
+@pytest.mark.reference
 @given(steps, st.floats(0.5, 50), st.integers(0, 200))
 def test_closed_steps_equal_the_events(sequence: Steps, bandwidth: float, latency: int) -> None:
     assert pass_cycles(dram(bandwidth, latency), sequence) == run_events(dram(bandwidth, latency), sequence)
+    closed, decided = pass_spans(dram(bandwidth, latency), sequence), event_spans(dram(bandwidth, latency), sequence)
+    for column in fields(Spans):
+        np.testing.assert_array_equal(getattr(closed, column.name), getattr(decided, column.name), column.name)
