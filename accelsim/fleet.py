@@ -15,6 +15,7 @@ from accelsim.energy.table import EnergyTable
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import MaskedGemm
 from accelsim.memory import Movement, Mover
+from accelsim.memory.steps import Steps
 from accelsim.results import MachineRun
 from accelsim.sampling.spread import Samples
 from accelsim.timing import GemmTiming, Slots, order_rows, timing_key
@@ -49,6 +50,19 @@ class Fleet:
         self.alike = list(by_timing.values())
 
 
+@dataclass(frozen=True)
+class PassDetail:
+    """What a machine did in one pass, in full.
+
+    Attributes:
+        actions: all that energy is charged for.
+        steps: the macro-tile steps, in the order in which the arrays took them.
+    """
+
+    actions: Actions
+    steps: Steps
+
+
 class PassOfFleet:
     """One pass on all machines of a fleet.
 
@@ -77,6 +91,11 @@ class PassOfFleet:
         """Return what a machine and its baseline did, when all GEMMs are in; machines are counted from 0."""
         (hw, dense), (number, dense_number) = self._fleet.pairs[machine], self._fleet.numbers[machine]
         return self._works[number].account(table, hw), self._works[dense_number].account(table, dense)
+
+    def detail(self, machine: int) -> PassDetail:
+        """Return what a machine did in full, when all GEMMs are in."""
+        work = self._works[self._fleet.numbers[machine][0]]
+        return PassDetail(work.actions, work.mover.steps)
 
 
 @dataclass
@@ -112,31 +131,40 @@ class _Work:
         """How much of the errors of sampled cycles arrives behind memory, once all GEMMs are in."""
         return self.samples.slopes(self.hw, self.mover.steps)
 
-    def account(self, table: EnergyTable, hw: Hardware) -> MachineRun:
-        array, bits, movement = hw.array, hw.precision.operand_bits, self.movement
-        waiting = movement.cycles - self.mover.array_cycles
+    @cached_property
+    def all_slots(self) -> Slots:
+        """Where the slots of all cycles went, once all GEMMs are in."""
+        array, waiting = self.hw.array, self.movement.cycles - self.mover.array_cycles
         lanes = array.rows * array.cols * array.lanes
-        slots = self.slots + Slots(barrier=lanes * self.mover.unshared_cycles, memory=lanes * array.count * waiting)
-        actions = Actions(
+        return self.slots + Slots(barrier=lanes * self.mover.unshared_cycles, memory=lanes * array.count * waiting)
+
+    @cached_property
+    def actions(self) -> Actions:
+        """All that energy is charged for, once all GEMMs are in."""
+        precision, movement, slots = self.hw.precision, self.movement, self.all_slots
+        return Actions(
             cycles=movement.cycles,
             macs_effectual=slots.effectual,
             macs_ineffectual=slots.ineffectual,
             idle_slots=slots.idle,
             scan_windows=self.scan_windows,
             fifo_pushes=self.fifo_pushes,
-            buffer_a_read_bits=self.streamed_a * bits,
-            buffer_b_read_bits=self.streamed_b * bits,
-            buffer_write_bits=movement.buffered_elements * bits,
-            output_buffer_bits=2 * movement.partial_sums * hw.precision.accumulator_bits,
+            buffer_a_read_bits=self.streamed_a * precision.operand_bits,
+            buffer_b_read_bits=self.streamed_b * precision.operand_bits,
+            buffer_write_bits=movement.buffered_elements * precision.operand_bits,
+            output_buffer_bits=2 * movement.partial_sums * precision.accumulator_bits,
             dram_read_bytes=movement.dram_read_bytes,
             dram_write_bytes=movement.dram_write_bytes,
         )
+
+    def account(self, table: EnergyTable, hw: Hardware) -> MachineRun:
+        movement = self.movement
         return MachineRun(
             cycles=movement.cycles,
             array_cycles=self.mover.array_cycles,
-            slots=slots,
+            slots=self.all_slots,
             dram_bytes=movement.dram_read_bytes + movement.dram_write_bytes,
-            energy=account(table, hw, actions),
+            energy=account(table, hw, self.actions),
             spread=self.samples.spread(hw, table, self.slopes),
         )
 

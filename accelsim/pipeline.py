@@ -21,7 +21,7 @@ from accelsim.energy.table import EnergyTable
 from accelsim.energy.vector_work import vector_energy
 from accelsim.energy.vector_work import vector_work as estimate_vector_work
 from accelsim.errors import AccelsimError
-from accelsim.fleet import Fleet, PassOfFleet, Timer
+from accelsim.fleet import Fleet, PassDetail, PassOfFleet, Timer
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, MaskedGemm, Pass, lower, passes_of
 from accelsim.results import PassResult, Result, WholeRun, find_run, mask_update_table
@@ -33,6 +33,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 Trace = str | os.PathLike[str] | TraceReader | Iterable[OpTrace]
 Sample = float | Literal["auto"] | Sampling | None
+OnPass = Callable[[int, PassResult, PassDetail], None]
 
 
 def simulate(
@@ -45,6 +46,7 @@ def simulate(
     sample: Sample = None,
     workers: int | None = None,
     on_operation: Callable[[], None] = lambda: None,
+    on_pass: OnPass | None = None,
 ) -> Result:
     """Replay a trace on a machine.
 
@@ -61,6 +63,8 @@ def simulate(
             and an error of its own. None simulates all.
         workers: operations simulated side by side; by default one a processor core. No more are in memory at once.
         on_operation: called after each operation, for progress bars.
+        on_pass: called with each pass's machine (0), result and detail, in the trace's order; with `sample="auto"` not
+            with what is simulated again.
 
     Raises:
         AccelsimError: the trace cannot be read, holds no operation of these passes or more than `run_steps` steps, or
@@ -75,6 +79,7 @@ def simulate(
         sample=sample,
         workers=workers,
         on_operation=on_operation,
+        on_pass=on_pass,
     )
     return result
 
@@ -89,6 +94,7 @@ def simulate_many(
     sample: Sample = None,
     workers: int | None = None,
     on_operation: Callable[[], None] = lambda: None,
+    on_pass: OnPass | None = None,
 ) -> list[Result]:
     """Replay a trace on several machines: the results of `simulate` on each, in their order.
 
@@ -111,16 +117,25 @@ def simulate_many(
     sampler = None if sampling is None else sampling.sampler()
     workers = workers or os.cpu_count() or 1
 
+    results: dict[int, list[list[PassResult]]] = {}
+    details: dict[int, list[list[PassDetail]]] = {}  # of operations that `on_pass` has not heard of yet
+
     def run(numbered: tuple[int, OpTrace]) -> tuple[int, list[list[PassResult]]]:
         number, op = numbered
         ran = [which for which in passes_of(op) if which in wanted]
         timers = [time_gemm if sampler is None else partial(sampler.time, key=(number, which)) for which in ran]
-        return number, [_run_pass(fleet, tables, op, *one, vector_work) for one in zip(ran, timers, strict=True)]
+        ran_passes = [_run_pass(fleet, tables, op, *one, vector_work) for one in zip(ran, timers, strict=True)]
+        if on_pass is not None and number not in results:
+            details[number] = [[running.detail(i) for i in range(len(tables))] for _, running in ran_passes]
+        return number, [pass_results for pass_results, _ in ran_passes]
 
-    results: dict[int, list[list[PassResult]]] = {}
     for number, op_results in _in_order(run, enumerate(reader), workers):
         results[number] = op_results
         on_operation()
+        for pass_results, pass_details in zip(op_results, details.pop(number, ()), strict=False):
+            for machine, (result, detail) in enumerate(zip(pass_results, pass_details, strict=True)):
+                if on_pass is not None:
+                    on_pass(machine, result, detail)
     if sampling is not None and sampler is not None and sampling.share == "auto":
         while again := _grow(sampler, sampling.error, hardware, results):
             if iter(reader) is reader:
@@ -131,7 +146,7 @@ def simulate_many(
         raise AccelsimError(f"the trace holds no operation of {', '.join(wanted) or 'no pass'}; nothing to simulate")
     provenance = _provenance(reader)
     return [
-        Result.from_rows(own, hw, provenance, vector_work, whole_run, _mask_updates(hw, table, whole_run), sampling)
+        Result.from_rows(own, hw, provenance, vector_work, whole_run, mask_update_costs(hw, table, whole_run), sampling)
         for hw, table, own in zip(hardware, tables, rows, strict=True)
     ]
 
@@ -140,14 +155,14 @@ def simulate_pass(
     hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass, *, with_vector_work: bool = False
 ) -> PassResult:
     """Run one pass of one operation on a machine and on its dense baseline."""
-    (result,) = _run_pass(Fleet([hw]), [table], op, which, time_gemm, with_vector_work)
+    (result,), _ = _run_pass(Fleet([hw]), [table], op, which, time_gemm, with_vector_work)
     return result
 
 
 def _run_pass(
     fleet: Fleet, tables: Sequence[EnergyTable], op: OpTrace, which: Pass, timer: Timer, with_vector_work: bool
-) -> list[PassResult]:
-    """Run one pass of one operation; a result a machine."""
+) -> tuple[list[PassResult], PassOfFleet]:
+    """Run one pass of one operation; a result a machine, and the fleet when it was done."""
     running = PassOfFleet(fleet, timer)
     largest: MaskedGemm | None = None
     macs = effectual_macs = 0
@@ -180,7 +195,7 @@ def _run_pass(
                 vector_energy_pj=vector_energy_pj,
             )
         )
-    return results
+    return results, running
 
 
 def _vector(hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass) -> tuple[int, float]:
@@ -255,7 +270,8 @@ def _whole_run(
     return find_run({}, run_steps, (), all_passes)
 
 
-def _mask_updates(hw: Hardware, table: EnergyTable, whole_run: WholeRun) -> pd.DataFrame:
+def mask_update_costs(hw: Hardware, table: EnergyTable, whole_run: WholeRun) -> pd.DataFrame:
+    """Return what the updates of a run's masks cost on a machine, see `Result.mask_updates`."""
     rows = []
     for update in whole_run.run.mask_updates if whole_run.run else ():
         work = mask_update(hw, update)
