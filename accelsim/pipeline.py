@@ -23,7 +23,7 @@ from accelsim.energy.vector_work import vector_work as estimate_vector_work
 from accelsim.errors import AccelsimError
 from accelsim.fleet import Fleet, PassDetail, PassOfFleet, Timer
 from accelsim.hardware.model import Hardware
-from accelsim.lowering import PASSES, MaskedGemm, Pass, lower, passes_of
+from accelsim.lowering import PASSES, Lowering, MaskedGemm, Pass, passes_of
 from accelsim.results import PassResult, Result, WholeRun, find_run, mask_update_table
 from accelsim.sampling import Sampler, Sampling, allocate, is_sure
 from accelsim.timing import time_gemm
@@ -124,7 +124,8 @@ def simulate_many(
         number, op = numbered
         ran = [which for which in passes_of(op) if which in wanted]
         timers = [time_gemm if sampler is None else partial(sampler.time, key=(number, which)) for which in ran]
-        ran_passes = [_run_pass(fleet, tables, op, *one, vector_work) for one in zip(ran, timers, strict=True)]
+        lowering = Lowering(op)
+        ran_passes = [_run_pass(fleet, tables, lowering, *one, vector_work) for one in zip(ran, timers, strict=True)]
         if on_pass is not None and number not in results:
             details[number] = [[running.detail(i) for i in range(len(tables))] for _, running in ran_passes]
         return number, [pass_results for pass_results, _ in ran_passes]
@@ -155,18 +156,18 @@ def simulate_pass(
     hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass, *, with_vector_work: bool = False
 ) -> PassResult:
     """Run one pass of one operation on a machine and on its dense baseline."""
-    (result,), _ = _run_pass(Fleet([hw]), [table], op, which, time_gemm, with_vector_work)
+    (result,), _ = _run_pass(Fleet([hw]), [table], Lowering(op), which, time_gemm, with_vector_work)
     return result
 
 
 def _run_pass(
-    fleet: Fleet, tables: Sequence[EnergyTable], op: OpTrace, which: Pass, timer: Timer, with_vector_work: bool
+    fleet: Fleet, tables: Sequence[EnergyTable], lowering: Lowering, which: Pass, timer: Timer, with_vector_work: bool
 ) -> tuple[list[PassResult], PassOfFleet]:
     """Run one pass of one operation; a result a machine, and the fleet when it was done."""
-    running = PassOfFleet(fleet, timer)
+    op, running = lowering.op, PassOfFleet(fleet, timer)
     largest: MaskedGemm | None = None
     macs = effectual_macs = 0
-    for gemm in lower(op, which):
+    for gemm in lowering.gemms(which):
         running.add(gemm)
         macs += gemm.macs
         effectual_macs += gemm.effectual_macs
