@@ -25,5 +25,9 @@ class TrainingError(AccelsimError):
     """A training configuration, data set or checkpoint that cannot be used."""
 
 
+class SpaceError(AccelsimError):
+    """A space file, or a sweep or search of it, that cannot be run; names file, line and key where there are any."""
+
+
 class AccelsimWarning(UserWarning):
     """Something was left out of a result; the message names it and its share."""

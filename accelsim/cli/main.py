@@ -7,9 +7,12 @@ import sys
 
 import typer
 
+from accelsim.cli.compare import compare
 from accelsim.cli.explain import explain
 from accelsim.cli.inspect import inspect
+from accelsim.cli.plot import plot
 from accelsim.cli.run import run
+from accelsim.cli.sweep import sweep
 from accelsim.cli.synth import synth
 from accelsim.cli.train import train
 from accelsim.cli.validate import validate_app
@@ -25,8 +28,11 @@ app = typer.Typer(
 app.command()(run)
 app.command()(explain)
 app.command()(inspect)
+app.command()(plot)
+app.command()(compare)
 app.command()(train)
 app.command()(synth)
+app.command()(sweep)
 app.add_typer(validate_app)
 
 

@@ -1,0 +1,83 @@
+"""`accelsim sweep`: many machines on many traces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accelsim.errors import AccelsimError
+
+if TYPE_CHECKING:
+    from accelsim.explore import Space
+    from accelsim.explore.workers import Workers
+
+SpaceFile = Annotated[Path, typer.Argument(help="The space: a machine, traces, and values for hardware keys (YAML).")]
+WorkerCount = Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Use the workers of this Dask scheduler instead.", metavar="tcp://HOST:PORT")
+]
+SkipInvalid = Annotated[
+    bool, typer.Option("--skip-invalid", help="Leave out combinations that are no machine, instead of refusing all.")
+]
+
+
+def sweep(
+    space: SpaceFile,
+    out: Annotated[Path, typer.Option(help="Folder for sweep.parquet and the finished points.")],
+    workers: WorkerCount = None,
+    scheduler: Scheduler = None,
+    skip_invalid: SkipInvalid = False,
+) -> None:
+    """Simulate every design of a space on every trace: a Parquet file, a row a design, trace and pass.
+
+    Stopped and started again, it goes on where it was.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from accelsim.explore.sweep import sweep as run_sweep
+
+    designs = read_space(space, skip_invalid)
+    stderr = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        bar = progress.add_task(space.name, total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
+
+        swept = run_sweep(designs, out, find_workers(workers, scheduler), show)
+    left_out = f", {swept.impossible:,} impossible combinations left out" if swept.impossible else ""
+    found = swept.points - swept.computed
+    typer.echo(
+        f"{swept.points:,} points ({found:,} were there already), {swept.failed:,} failed{left_out}: {swept.path}"
+    )
+    if swept.failed:
+        example = swept.table["error"].dropna().iloc[0]
+        typer.echo(f"The column error says why; for one: {example}", err=True)
+
+
+def read_space(path: Path, skip_invalid: bool) -> Space:
+    """Read the space file, as the command line changes it."""
+    from accelsim.explore import load_space
+
+    space = load_space(path)
+    return replace(space, on_invalid="skip") if skip_invalid else space
+
+
+def find_workers(count: int | None, scheduler: str | None) -> Workers:
+    """Return processes or a cluster.
+
+    Raises:
+        AccelsimError: both are asked for, or no scheduler answers.
+    """
+    from accelsim.explore import Cluster, Processes
+
+    if scheduler is None:
+        return Processes(count)
+    if count is not None:
+        raise AccelsimError("--workers are processes here, --scheduler has workers of its own: give one of them")
+    return Cluster(scheduler)

@@ -1,0 +1,124 @@
+"""A piece of a sweep that one process works off: some designs on one trace."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from accelsim.energy.account import EnergyBreakdown
+from accelsim.errors import AccelsimError, SpaceError
+from accelsim.explore.trace_file import TraceFile
+from accelsim.hardware.model import Hardware
+from accelsim.results.row import speedup
+from accelsim.timing.outcome import Slots
+from accelsim.trace.format import accelsim_version
+
+COUNTS = (
+    *("macs", "effectual_macs", "cycles", "array_cycles", "dense_cycles"),
+    *(f"slots_{part.name}" for part in fields(Slots)),
+    *("dram_bytes", "dense_dram_bytes"),
+)
+ENERGIES = (
+    *("energy_pj", "dense_energy_pj"),
+    *(f"energy_{part.name}" for part in fields(EnergyBreakdown) if part.name != "vector_pj"),
+)
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One design on one trace.
+
+    Attributes:
+        key: what the result depends on, hashed; two points with the same key have the same result.
+    """
+
+    key: str
+    hardware: Hardware
+
+
+@dataclass(frozen=True)
+class Task:
+    """Points that share a trace, simulated together.
+
+    Attributes:
+        version: accelsim's, as the one who asks has it.
+    """
+
+    trace: TraceFile
+    points: tuple[Point, ...]
+    version: str
+
+    @property
+    def name(self) -> str:
+        """A name that says all that the result depends on."""
+        return hashlib.sha256("".join(point.key for point in self.points).encode()).hexdigest()[:24]
+
+    def singly(self) -> list[Task]:
+        """Return a task for each point."""
+        return [replace(self, points=(point,)) for point in self.points]
+
+    def failed(self, why: str) -> list[Row]:
+        """Return the rows of a task that came to nothing."""
+        return [_error_row(point, why) for point in self.points]
+
+
+def point_key(hw: Hardware, trace: TraceFile) -> str:
+    """Hash what a point's result depends on: the machine but for its name, its energy table, the trace, accelsim."""
+    parts: list[Any] = [hw.model_dump(mode="json", exclude={"name"}), trace.sha256, accelsim_version()]
+    if hw.energy.endswith((".yaml", ".yml")):
+        parts.append(hashlib.sha256(Path(hw.energy).read_bytes()).hexdigest())
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def run_task(task: Task, find: Callable[[TraceFile], Path]) -> list[Row]:
+    """Simulate a task's points: a row a point and pass, or one with an error.
+
+    Args:
+        find: says where the trace's content is on this machine.
+
+    Raises:
+        SpaceError: this process has another accelsim than the one who asks.
+    """
+    if task.version != accelsim_version():
+        raise SpaceError(
+            f"a worker has accelsim {accelsim_version()}, the sweep was started by {task.version}: install the same"
+        )
+    path = find(task.trace)
+    try:
+        return list(_simulate(task.points, path))
+    except Exception as error:  # of one design, whatever it is: the others do not pay for it
+        if len(task.points) == 1:
+            return task.failed(_said(error))
+    rows: list[Row] = []
+    for alone in task.singly():
+        rows += run_task(alone, find)
+    return rows
+
+
+def _simulate(points: Sequence[Point], path: Path) -> Iterator[Row]:
+    from accelsim.pipeline import simulate_many
+
+    results = simulate_many([point.hardware for point in points], path, workers=1)
+    for point, result in zip(points, results, strict=True):
+        for name, totals in result.summary["by_pass"].items():
+            row = {"point": point.key, "pass": name, "error": None}
+            row |= {column: totals[column] for column in (*COUNTS, *ENERGIES)}
+            yield row | {"speedup": speedup(totals["dense_cycles"], totals["cycles"])}
+
+
+def _error_row(point: Point, why: str) -> Row:
+    return {"point": point.key, "pass": None, "error": why} | dict.fromkeys((*COUNTS, *ENERGIES, "speedup"))
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, AccelsimError) else f"{type(error).__name__}: {error}"
+
+
+def points_of(rows: Iterable[Row]) -> set[str]:
+    """Return the keys of the points that rows are of."""
+    return {row["point"] for row in rows}
