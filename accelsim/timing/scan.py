@@ -217,6 +217,10 @@ def _power_of_two(number: int) -> int:
 
 def _array(hw: Hardware, k: int, by_column: bool, block: Block, batch: int) -> tuple[Pes, Room]:
     """Describe to the kernels how blocks cover the array, and make room for one."""
+    group, member = np.ogrid[: block.groups * block.stacks, : block.members]
+    lane = member * block.groups + group % block.groups  # in its stack
+    pointer_lanes = block.all_vectors // block.pointer_vectors * LANES
+    lanes_at = group // block.groups * block.vectors * LANES + lane
     pes = Pes(
         rows=hw.array.rows,
         cols=hw.array.cols,
@@ -230,7 +234,8 @@ def _array(hw: Hardware, k: int, by_column: bool, block: Block, batch: int) -> t
         members=block.members,
         stack_groups=block.groups,
         stack_lanes=block.vectors * LANES,
-        pointer_lanes=block.all_vectors // block.pointer_vectors * LANES,
+        lanes_at=lanes_at,
+        pointers=lanes_at if block.sync == "alone" else lane % LANES + lane // pointer_lanes * LANES,
         batch=batch,
         each=block.each,
         address=compile_block(block),

@@ -33,10 +33,8 @@ from accelsim.timing.scan_kernels import (
     drop_windows,
     find_present,
     first_tiles,
-    lane_of,
     lay_out,
     numbers,
-    pointer_lane_of,
     set_all,
 )
 from accelsim.timing.tiles import Tiling
@@ -256,15 +254,15 @@ def _run(pes: Pes, room: Room, tile: _Tile, takes_part: Integers, place: int) ->
             for g in range(some_groups):
                 for k in range(some_kinds):
                     if takes_part[first_group + g] >> (first_kind + k) & 1:
-                        room.wanted[lane_of(pes, g, k)] = every
+                        room.wanted[pes.lanes_at[g, k]] = every
             call_code(
                 pes.address, outer, first_group, inner, first_kind, tile.kept, tile.kept.size, room.wanted, room.out
             )
             for g in range(some_groups):
                 for k in range(some_kinds):
-                    lane = lane_of(pes, g, k)
+                    lane = pes.lanes_at[g, k]
                     to = (place, first_group + g, first_kind + k)
-                    memo.ended[to] = np.int64(room.out[pointer_lane_of(pes, g, k)])
+                    memo.ended[to] = np.int64(room.out[pes.pointers[g, k]])
                     memo.starved[to] = np.int64(room.out[pes.starved_at + lane])
                     memo.pairs[to] = np.int64(room.out[pes.pairs_at + lane])
     memo.summed[place] = 0

@@ -49,7 +49,8 @@ class Pes(NamedTuple):
         alone, together: whether each PE has its own scan pointer, or all of a tile share one.
         groups, members: of a block, the groups of all stacks together.
         stack_groups, stack_lanes: groups of one stack; lanes of one stack.
-        pointer_lanes: lanes from one pointer vector's tiles to the next one's.
+        lanes_at: int64 [groups, members], place of each PE of a block among its vectors' lanes.
+        pointers: int64 [groups, members], place of the end of its group in the output.
         batch: tiles that a block holds, side by side along its members; 1 if a tile needs a block or several.
         each: whether every PE is counted for itself, with a mask of those that have an output.
         address, starved_at, pairs_at: of the code, and what stands where in its output.
@@ -67,7 +68,8 @@ class Pes(NamedTuple):
     members: int
     stack_groups: int
     stack_lanes: int
-    pointer_lanes: int
+    lanes_at: Integers
+    pointers: Integers
     batch: int
     each: bool
     address: int
@@ -239,22 +241,7 @@ def _want(
             r, c = (row + m, g) if pes.by_column else (row + g, m)
             if masked and not (wanted[columns[c], r >> 6] >> np.uint64(r & 63)) & np.uint64(1):
                 continue
-            room.wanted[lane_of(pes, g, m)] = every
-
-
-@kernel
-def lane_of(pes: Pes, g: int, m: int) -> int:
-    """Place of a PE among all vectors' lanes."""
-    return g // pes.stack_groups * pes.stack_lanes + m * pes.stack_groups + g % pes.stack_groups
-
-
-@kernel
-def pointer_lane_of(pes: Pes, g: int, m: int) -> int:
-    """Place of the end of a PE's group in the output."""
-    lane = lane_of(pes, g, m)
-    if pes.alone:
-        return lane
-    return lane % LANES + lane % pes.stack_lanes // pes.pointer_lanes * LANES
+            room.wanted[pes.lanes_at[g, m]] = every
 
 
 @kernel
@@ -270,11 +257,11 @@ def _take(
     for g in range(groups):
         if pes.alone:
             for m in range(first, first + members):
-                ended = np.int64(out[pointer_lane_of(pes, g, m)])
+                ended = np.int64(out[pes.pointers[g, m]])
                 slowest = max(slowest, ended)
                 busy += ended
         else:
-            ended = np.int64(out[pointer_lane_of(pes, g, first)])
+            ended = np.int64(out[pes.pointers[g, first]])
             slowest = max(slowest, ended)
             busy += ended * members
     wide = pes.members if pes.batch == 1 else pes.members // pes.batch  # with lanes of PEs that are not there
@@ -298,8 +285,8 @@ def _take_each(pes: Pes, room: Room, groups: int, first: int, members: int, tota
     out, slowest = room.out, np.int64(0)
     for g in range(groups):
         for m in range(first, first + members):
-            lane = lane_of(pes, g, m)
-            ended = np.int64(out[pointer_lane_of(pes, g, m)])
+            lane = pes.lanes_at[g, m]
+            ended = np.int64(out[pes.pointers[g, m]])
             slowest = max(slowest, ended)
             if room.wanted[lane]:
                 totals[WORKING, index] += 1
