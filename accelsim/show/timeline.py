@@ -1,0 +1,199 @@
+"""A run as a timeline: Chrome's trace event format, which ui.perfetto.dev and chrome://tracing open.
+
+Written pass by pass as the simulation goes, so memory does not grow with the run. Timestamps are cycles: the format's
+microsecond stands for one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.errors import AccelsimError
+from accelsim.fleet import PassDetail
+from accelsim.hardware.model import Hardware
+from accelsim.memory.recurrence import pass_spans
+from accelsim.memory.spans import ideal_spans, waits_of
+from accelsim.results import PassResult
+
+Cycles = NDArray[np.int64]
+DEFAULT_LIMIT = 200
+_PROCESS, _WHAT_RUNS, _CHANNEL, _FIRST_ARRAY = 1, 1, 2, 3
+
+
+class Slices(NamedTuple):
+    """Slices of one name on one track.
+
+    Attributes:
+        start, stop: int64 [steps]; where they are equal there is no slice.
+        size_bytes: int64 [steps], what each moves; None on an array.
+    """
+
+    name: str
+    start: Cycles
+    stop: Cycles
+    size_bytes: Cycles | None = None
+
+
+class Timeline:
+    """Writes a timeline; a context manager that leaves the whole file or none.
+
+    Tracks: what runs (steps, layers and passes, nested), the DRAM channel with its loads and stores, and for each array
+    its work on macro-tile steps and its waits, named after their cause (`memory.spans.CAUSES`). Passes stand one behind
+    another in the order of the results, without memory from one to the next, as their cycles add up.
+
+    Where a track has more slices in a pass than `limit`, neighbours are drawn as one: a slice a name with the exact
+    cycles of all it stands for, so sums stay what they are, at the start of the neighbours' time.
+
+    Args:
+        path: the file, replaced if it exists.
+        hw: the machine.
+        limit: how many slices a track has in a pass, about, before neighbours are drawn as one.
+
+    Raises:
+        AccelsimError: the file cannot be written, or the limit is none.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], hw: Hardware, limit: int = DEFAULT_LIMIT) -> None:
+        if limit < 1:
+            raise AccelsimError(f"the timeline's limit is {limit}, expected at least 1 slice")
+        self.path, self._hw, self._limit = Path(path), hw, limit
+        self._beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        self._now = 0
+        self._open: list[tuple[object, ...]] = []  # the running step and layer
+
+    def __enter__(self) -> Self:
+        try:
+            self._file = self._beside.open("w", encoding="utf-8")
+            self._file.write('{"displayTimeUnit":"ns","otherData":')
+            facts = {"machine": self._hw.name, "clock_mhz": self._hw.clock_mhz, "timestamps": "1 us is 1 cycle"}
+            self._file.write(json.dumps(facts) + ',"traceEvents":[\n')
+            self._file.write(",\n".join(self._names()))
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            with self._file:
+                if kind is None:
+                    self._close_down_to(0)
+                    self._file.write("\n]}\n")
+            if kind is None:
+                self._beside.replace(self.path)
+        except OSError as failure:
+            raise self._unwritable(failure) from None
+        finally:
+            self._beside.unlink(missing_ok=True)
+
+    def add(self, result: PassResult, detail: PassDetail) -> None:
+        """Append a pass.
+
+        Raises:
+            AccelsimError: the disk is full.
+        """
+        call = f", call {result.call}" if result.call else ""
+        try:
+            self._enter((result.trace, result.step), f"step {result.step}", 0)
+            self._enter((result.layer, result.call, result.branch), f"{result.layer}{call}", 1)
+            facts = {
+                "macs": result.macs,
+                "effectual_macs": result.effectual_macs,
+                "cycles": result.run.cycles,
+                "array_cycles": result.run.array_cycles,
+                "dense_cycles": result.dense.cycles,
+                "dram_bytes": result.run.dram_bytes,
+                "energy_pj": result.run.energy.total_pj,
+                "branch": result.branch,
+            }
+            self._edge("B", result.which, facts)
+            for thread, slices in self._tracks(detail):
+                self._write_slices(thread, slices)
+            self._now += result.run.cycles
+            self._edge("E", result.which)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _tracks(self, detail: PassDetail) -> Iterator[tuple[int, list[Slices]]]:
+        dram, steps = self._hw.memory.dram, detail.steps
+        spans = ideal_spans(steps) if dram is None else pass_spans(dram, steps)
+        loads = Slices("load", spans.load_start, spans.load_stop, steps.load_bytes)
+        yield _CHANNEL, [loads, Slices("store", spans.store_start, spans.store_stop, steps.store_bytes)]
+        for array in range(self._hw.array.count):
+            thread = _FIRST_ARRAY + 2 * array
+            yield thread, [Slices("work", spans.work_start[:, array], spans.work_stop[:, array])]
+            yield thread + 1, [Slices(waits.cause, waits.start, waits.stop) for waits in waits_of(spans, array)]
+
+    def _write_slices(self, thread: int, slices: list[Slices]) -> None:
+        """Write a track's slices in the order of time, neighbours as one where there are too many.
+
+        A track does one thing at a time, so what a group of neighbours did fits between its first start and last stop.
+        """
+        steps = [np.flatnonzero(kind.stop > kind.start) for kind in slices]
+        order = np.concatenate(
+            [
+                np.stack([kind.start[which], np.full_like(which, number), which])
+                for number, (kind, which) in enumerate(zip(slices, steps, strict=True))
+            ],
+            axis=1,
+        )
+        order = order[:, np.argsort(order[0], kind="stable")]
+        count, kinds = order.shape[1], sum(which.size > 0 for which in steps)
+        size = 1 if count <= self._limit else -(-count * kinds // self._limit)
+        for first in range(0, count, size):
+            group = order[:, first : first + size]
+            now = self._now + int(group[0, 0])
+            for number in dict.fromkeys(group[1].tolist()):
+                kind, which = slices[number], group[2, group[1] == number]
+                facts: dict[str, Any] = {"step": int(which[0])}
+                if which.size > 1:
+                    facts |= {"until_step": int(which[-1]), "merged": int(which.size)}
+                if kind.size_bytes is not None:
+                    facts["bytes"] = int(kind.size_bytes[which].sum())
+                duration = int((kind.stop[which] - kind.start[which]).sum())
+                self._event("X", thread, now, kind.name, {"dur": duration, "args": facts})
+                now += duration
+
+    def _enter(self, key: tuple[object, ...], name: str, depth: int) -> None:
+        """Be in a step or layer: leave what runs at this depth and below if it is another one."""
+        if len(self._open) > depth and self._open[depth] == key:
+            return
+        self._close_down_to(depth)
+        self._open.append(key)
+        self._edge("B", name)
+
+    def _close_down_to(self, depth: int) -> None:
+        while len(self._open) > depth:
+            self._open.pop()
+            self._edge("E", "")
+
+    def _edge(self, phase: str, name: str, facts: dict[str, Any] | None = None) -> None:
+        self._event(phase, _WHAT_RUNS, self._now, name, {"args": facts} if facts else {})
+
+    def _event(self, phase: str, thread: int, cycle: int, name: str, more: dict[str, Any]) -> None:
+        event = {"ph": phase, "pid": _PROCESS, "tid": thread, "ts": cycle, "name": name} | more
+        self._file.write(",\n" + json.dumps(event, separators=(",", ":")))
+
+    def _names(self) -> Iterator[str]:
+        """Name the process and its tracks, in the order in which they are to stand."""
+        threads = {_WHAT_RUNS: "steps, layers, passes", _CHANNEL: "DRAM channel"}
+        for array in range(self._hw.array.count):
+            which = f" {array}" if self._hw.array.count > 1 else ""
+            threads |= {_FIRST_ARRAY + 2 * array: f"array{which}", _FIRST_ARRAY + 2 * array + 1: f"array{which} waits"}
+        yield json.dumps({"ph": "M", "pid": _PROCESS, "name": "process_name", "args": {"name": self._hw.name}})
+        for thread, name in threads.items():
+            where = {"ph": "M", "pid": _PROCESS, "tid": thread}
+            yield json.dumps(where | {"name": "thread_name", "args": {"name": name}})
+            yield json.dumps(where | {"name": "thread_sort_index", "args": {"sort_index": thread}})
+
+    def _unwritable(self, error: OSError) -> AccelsimError:
+        return AccelsimError(f"{self.path}: the timeline cannot be written: {error.strerror}")
