@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from accelsim.validate.rtl import Outcome
     from accelsim.validate.scalesim import Comparison, Run
 
 
@@ -133,3 +134,132 @@ def _verdict(rows: list[Comparison]) -> str:
             " beside NumPy below 2.4 and --measure."
         )
     return "\n".join(lines)
+
+
+@validate_app.command()
+def rtl(
+    cases: Annotated[int, typer.Option(min=0, help="Random GEMMs of a few tiles, over all random arrays.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Other arrays, masks and values.")] = 0,
+    arrays: Annotated[int, typer.Option(min=1, help="Random arrays; each is built once, some ten seconds.")] = 12,
+    trace: Annotated[Path | None, typer.Option(help="Also layers of this trace, from its last recorded step.")] = None,
+    layer: Annotated[list[str] | None, typer.Option(help="Only this layer, or 'layer1.*'. Repeatable.")] = None,
+    hw: Annotated[
+        Path | None, typer.Option(help="Machine that runs the trace's layers; default: hw_configs/pe16x16.yaml.")
+    ] = None,
+    tiles: Annotated[int, typer.Option(min=1, help="Tiles of each of a layer's passes.")] = 10,
+    most_k: Annotated[int, typer.Option(min=1, help="K positions of a layer's tile; the others are cut off.")] = 1024,
+    vcd: Annotated[Path | None, typer.Option(help="Also run the example of docs/timing.md, waveform to here.")] = None,
+) -> None:
+    """The array in SystemVerilog (rtl/) under Verilator: outputs, cycles of every tile, slots and activity.
+
+    Needs Verilator and a checkout of the repository. Exit code 1 if anything differs.
+    """
+    from accelsim.show.console import output_console
+    from accelsim.validate.rtl_bench import find_rtl, find_verilator
+
+    rtl_folder = find_rtl()
+    find_verilator()
+    console, found = output_console(), []
+    if cases:
+        table, outcomes = _random_arrays(cases, seed, arrays)
+        console.print(table)
+        found += outcomes
+    if trace is not None:
+        table, outcomes = _recorded_layers(
+            trace, layer, hw or rtl_folder.parent / "hw_configs" / "pe16x16.yaml", tiles, most_k, seed
+        )
+        console.print(table)
+        console.print(
+            f"Of a pass's largest GEMM at most {tiles} tiles, K up to {most_k}, of two neighbouring row tiles, ran on"
+            " the RTL; accelsim timed the same cut.",
+            soft_wrap=True,
+        )
+        found += outcomes
+    if vcd is not None:
+        found += _waveform(vcd)
+        console.print(f"{vcd}: waveform of the example of docs/timing.md, {found[-1].cycles} cycles", soft_wrap=True)
+    agree = sum(not outcome.off for outcome in found)
+    for outcome in [one for one in found if one.off][:10]:
+        console.print("differs: " + "; ".join(outcome.off), soft_wrap=True, markup=False)
+    console.print(
+        f"{agree} of {len(found)} cases agree in outputs, cycles of every tile, slots and activity:"
+        f" {sum(one.tiles for one in found):,} tiles, {sum(one.cycles for one in found):,} cycles, seed {seed}.",
+        soft_wrap=True,
+    )
+    if agree < len(found):
+        raise typer.Exit(1)
+
+
+def _random_arrays(cases: int, seed: int, arrays: int) -> tuple[Table, list[Outcome]]:
+    """Run random cases on random arrays."""
+    from rich.console import Console
+
+    from accelsim.validate.rtl import MOST_RANDOM_K, array_words, random_cases, random_machines, run_cases
+    from accelsim.validate.rtl_bench import Parameters
+
+    table = _rtl_table("random GEMMs", "array", "cases")
+    found: list[Outcome] = []
+    with Console(stderr=True).status("") as status:
+        for index, machine in enumerate(random_machines(seed, arrays)):
+            status.update(f"array {index + 1} of {arrays}: {array_words(machine)}")
+            count = cases // arrays + (index < cases % arrays)
+            drawn = list(random_cases(machine, index, seed, count))
+            outcomes = run_cases(Parameters.of(machine, MOST_RANDOM_K), drawn)
+            table.add_row(array_words(machine), str(len(outcomes)), *_sums(outcomes))
+            found += outcomes
+    return table, found
+
+
+def _recorded_layers(
+    trace: Path, layers: list[str] | None, hw: Path, tiles: int, most_k: int, seed: int
+) -> tuple[Table, list[Outcome]]:
+    """Run tiles of a trace's layers, each pass a case."""
+    from rich.console import Console
+
+    from accelsim.hardware.load import load_hardware
+    from accelsim.trace import open_trace
+    from accelsim.validate.rtl import array_words, recorded_cases, run_cases
+    from accelsim.validate.rtl_bench import Parameters
+
+    machine = load_hardware(hw)
+    view = open_trace(trace)
+    view = view.select(layers=layers) if layers else view
+    view = view.select(steps=[view.steps[-1]])
+    parameters = Parameters.of(machine, most_k)
+    table = _rtl_table(
+        f"{trace.name}, step {view.steps[0]}, on {array_words(machine)}", "layer", "pass", "m, n, k", "K run"
+    )
+    found: list[Outcome] = []
+    with Console(stderr=True).status("") as status:
+        for op in view:
+            status.update(op.name)
+            cut = list(recorded_cases(machine, op, tiles, most_k, seed))
+            outcomes = run_cases(parameters, [case for _, _, case in cut])
+            for (which, whole, case), outcome in zip(cut, outcomes, strict=True):
+                extents = f"{whole.m}, {whole.n}, {whole.k}"
+                table.add_row(op.name, which, extents, str(case.gemm.k), *_sums([outcome]))
+            found += outcomes
+    return table, found
+
+
+def _waveform(vcd: Path) -> list[Outcome]:
+    from accelsim.validate.rtl import run_cases, worked_example
+    from accelsim.validate.rtl_bench import Parameters
+
+    case = worked_example()
+    return run_cases(Parameters.of(case.hw, case.gemm.k), [case], vcd)
+
+
+def _rtl_table(title: str, *columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for index, column in enumerate((*columns, "tiles", "cycles", "off")):
+        table.add_column(column, justify="right" if index >= len(columns) - 1 else "left", no_wrap=True)
+    return table
+
+
+def _sums(outcomes: list[Outcome]) -> tuple[str, str, str]:
+    cycles, off = sum(one.cycles for one in outcomes), sum(bool(one.off) for one in outcomes)
+    return str(sum(one.tiles for one in outcomes)), f"{cycles:,}", str(off)
