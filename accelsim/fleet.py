@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 
@@ -124,7 +124,15 @@ class _Work:
     @cached_property
     def movement(self) -> Movement:
         """What memory did, once all GEMMs are in."""
-        return self.mover.movement()
+        found = self.mover.movement()
+        if self.ends is None:
+            return found
+        return replace(found, cycles=max(self.mover.array_cycles, round(float(self.ends.mean()))))
+
+    @cached_property
+    def ends(self) -> NDArray[np.float64] | None:
+        """Cycles with memory for several guesses at tiles that were not simulated."""
+        return self.samples.cycles(self.hw, self.mover.steps)
 
     @cached_property
     def slopes(self) -> list[NDArray[np.float64]]:
@@ -165,7 +173,7 @@ class _Work:
             slots=self.all_slots,
             dram_bytes=movement.dram_read_bytes + movement.dram_write_bytes,
             energy=account(table, hw, self.actions),
-            spread=self.samples.spread(hw, table, self.slopes),
+            spread=self.samples.spread(hw, table, self.slopes, self.ends),
         )
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.sampling.impute import Imputation
 from accelsim.sampling.student import t_quantile
 from accelsim.timing import GemmTiming, Slots
 
@@ -94,19 +95,21 @@ class Stratum:
         return np.asarray(self.strips**2 * (1 - drawn / self.strips) / drawn * self.spread(weights) ** 2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SampledTiming(GemmTiming):
     """A GEMM's timing as far as a sample tells it.
 
     Attributes:
         strata: what it was estimated from; together they hold all tiles.
+        filling: the cycles of all tiles, in several ways.
         key: which GEMM of the trace it is.
         cost_ns: of simulating a strip, about.
     """
 
-    strata: tuple[Stratum, ...] = ()
-    key: tuple[object, ...] = ()
-    cost_ns: float = 0.0
+    strata: tuple[Stratum, ...]
+    filling: Imputation
+    key: tuple[object, ...]
+    cost_ns: float
 
 
 def values_of(timing: GemmTiming) -> Values:

@@ -14,6 +14,7 @@ from accelsim.lowering import MaskedGemm
 from accelsim.sampling.allocate import Sizes
 from accelsim.sampling.cost import saves_half, strip_cost
 from accelsim.sampling.estimate import COUNTS, SLOTS, SampledTiming, Stratum, Values, values_of
+from accelsim.sampling.impute import Imputation
 from accelsim.sampling.strips import Strips
 from accelsim.timing import GemmTiming, Slots, pe_kind, time_gemm, timing_key
 from accelsim.timing.tensordash import scheduled_operand
@@ -57,7 +58,7 @@ class Sampler:
         if 2 * sum(sizes) >= len(strips) or not self.pays(strips, sum(sizes)):
             return time_gemm(hw, gemm)
         known = self._drawn.setdefault((key, timing_key(hw)), {})
-        strata, tile_cycles = [], np.zeros(strips.schedule.tiles)
+        strata, drawn = [], []
         for number, size in enumerate(sizes):
             low, high = int(edges[number]), int(edges[number + 1])
             chosen = low + np.sort(self._order(key, number, high - low)[:size])
@@ -66,8 +67,16 @@ class Sampler:
                     timing = time_gemm(narrowed, strips.gemm_of(strip))
                     known[strip] = values_of(timing), timing.tile_cycles
             strata.append(_stratum(strips, low, high, chosen, known))
-            _impute(strips, low, high, chosen, known, strata[-1].totals()[0], tile_cycles)
-        return _timing(strips, tile_cycles, tuple(strata), key)
+            drawn += chosen.tolist()
+        filling = Imputation(
+            sizes=strips.tiles,
+            edges=edges,
+            chosen=np.array(drawn),
+            cycles=np.concatenate([known[strip][1] for strip in drawn]),
+            totals=np.array([stratum.totals()[0] for stratum in strata]),
+            seed=self._number(key, "fill"),
+        )
+        return _timing(strips, filling, tuple(strata), key)
 
     def enlarge(self, hw: Hardware, sizes: Sizes) -> None:
         """Draw at least so many strips on a machine from now on."""
@@ -80,8 +89,11 @@ class Sampler:
 
     def _order(self, key: Key, stratum: int, size: int) -> NDArray[np.int64]:
         """A stratum's strips in the random order in which they are drawn."""
-        digest = hashlib.blake2b(repr((self.seed, key, stratum)).encode(), digest_size=16).digest()
-        return np.random.default_rng(int.from_bytes(digest, "little")).permutation(size)
+        return np.random.default_rng(self._number(key, stratum)).permutation(size)
+
+    def _number(self, *what: object) -> int:
+        """A number that depends on the seed and on what it is for."""
+        return int.from_bytes(hashlib.blake2b(repr((self.seed, *what)).encode(), digest_size=16).digest(), "little")
 
 
 def _narrowed(hw: Hardware, gemm: MaskedGemm) -> Hardware | None:
@@ -118,39 +130,9 @@ def _stratum(strips: Strips, low: int, high: int, chosen: NDArray[np.int64], kno
     )
 
 
-def _impute(
-    strips: Strips,
-    low: int,
-    high: int,
-    chosen: NDArray[np.int64],
-    known: _Drawn,
-    total: float,
-    tile_cycles: Values,
-) -> None:
-    """Fill in the tiles of strips [low, high): those not drawn are like a drawn one near by, scaled to the total.
-
-    All drawn ones stand for equally many others, in order, so that what varies along a GEMM still does.
-    """
-    others = np.setdiff1d(np.arange(low, high), chosen)
-    donors = chosen[np.arange(others.size) * chosen.size // max(1, others.size)]
-    for strip in chosen.tolist():
-        tile_cycles[strips.first[strip] : strips.first[strip] + strips.tiles[strip]] = known[strip][1]
-    given = 0.0
-    for strip, donor in zip(others.tolist(), donors.tolist(), strict=True):
-        first, size = strips.first[strip], int(strips.tiles[strip])
-        filled = np.resize(known[donor][1], size)  # repeated where the donor is shorter
-        tile_cycles[first : first + size] = filled
-        given += float(filled.sum())
-    if given:
-        rest = total - sum(float(known[strip][1].sum()) for strip in chosen.tolist())
-        for strip in others.tolist():
-            tile_cycles[strips.first[strip] : strips.first[strip] + strips.tiles[strip]] *= rest / given
-
-
-def _timing(strips: Strips, tile_cycles: Values, strata: tuple[Stratum, ...], key: Key) -> SampledTiming:
-    """Round to whole cycles and slots that still add up."""
-    ends = np.rint(np.cumsum(tile_cycles)).astype(np.int64)
-    whole = np.diff(ends, prepend=0)
+def _timing(strips: Strips, filling: Imputation, strata: tuple[Stratum, ...], key: Key) -> SampledTiming:
+    """Round to whole slots that still add up to the cycles."""
+    whole = filling.fill(0)
     counts = dict(zip(COUNTS, np.rint(sum(stratum.totals() for stratum in strata)).astype(np.int64), strict=True))
     array = strips.hw.array
     slots = {name: int(counts[name]) for name in SLOTS}
@@ -166,6 +148,7 @@ def _timing(strips: Strips, tile_cycles: Values, strata: tuple[Stratum, ...], ke
         streamed_b=int(counts["streamed_b"]),
         outputs=int(counts["outputs"]),
         strata=strata,
+        filling=filling,
         key=key,
         cost_ns=strip_cost(strips),
     )

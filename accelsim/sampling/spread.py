@@ -3,7 +3,8 @@
 Cycles with memory are not a sum over tiles but the end of a recurrence. How much of a stratum's error arrives there is
 its slope: the recurrence is run with the stratum's cycles a little longer and a little shorter, by two standard errors
 or half a per cent. Slots and energy are sums over tiles plus something for each cycle with memory; so every quantity
-becomes a weighted sum of a strip's counts, whose variance is that of any total.
+becomes a weighted sum of a strip's counts, whose variance is that of any total. What the choice of donors adds, where
+tiles were not simulated, is the variance between several fillings.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from accelsim.hardware.model import Hardware
 from accelsim.memory.recurrence import pass_cycles
 from accelsim.memory.steps import Cut, Steps
 from accelsim.sampling.estimate import COUNTS, SLOTS, SampledTiming, Values, Variance
+from accelsim.sampling.impute import FILLINGS
 
 QUANTITIES = ("cycles", "array_cycles", "energy_pj", *(f"slots_{name}" for name in SLOTS))
+_AHEAD = 2  # steps that are loaded ahead
 _LEAST_NUDGE = 0.005  # of a stratum's cycles: what rounding to whole cycles does not drown
 _AT = {name: index for index, name in enumerate(COUNTS)}
 
@@ -86,13 +89,35 @@ class Samples:
         else:
             self.simulated += tiles
 
+    def cycles(self, hw: Hardware, steps: Steps) -> Values | None:
+        """Cycles with memory for several fillings of the tiles that were not simulated; None if there are none."""
+        if not self._parts or hw.memory.dram is None:
+            return None
+        ends = []
+        for number in range(1, FILLINGS + 1):
+            work = steps.array_cycles.copy()
+            for timing, cut, first in self._parts:
+                own = cut.work(timing.filling.fill(number))
+                work[first : first + len(own)] = own
+            ends.append(pass_cycles(hw.memory.dram, replace(steps, array_cycles=work)))
+        return np.array(ends, np.float64)
+
     def slopes(self, hw: Hardware, steps: Steps) -> list[Values]:
         """How much longer the pass takes for each cycle more of a stratum; by GEMM, float64 [strata]."""
         return [_slopes(hw, steps, timing, cut, first) for timing, cut, first in self._parts]
 
-    def spread(self, hw: Hardware, table: EnergyTable, slopes: Sequence[Values]) -> Spread:
-        """Return the variances of a pass."""
+    def spread(self, hw: Hardware, table: EnergyTable, slopes: Sequence[Values], ends: Values | None) -> Spread:
+        """Return the variances of a pass.
+
+        Args:
+            slopes: what `slopes` returned.
+            ends: what `cycles` returned. The mean of I fillings is off by 1 + 1 / I of the variance between them.
+        """
         totals: dict[str, Variance] = {}
+        if ends is not None:
+            between = float(ends.var(ddof=1)) * (1 + 1 / ends.size)
+            more = Variance(between, between**2 / (ends.size - 1)) + self._after_the_last_load(hw, slopes)
+            totals = {name: more.scaled(factor) for name, factor in _per_cycle(hw, table).items()}
         found = []
         for (timing, _, _), own in zip(self._parts, slopes, strict=True):
             for number, (stratum, slope) in enumerate(zip(timing.strata, own.tolist(), strict=True)):
@@ -104,6 +129,21 @@ class Samples:
                 drawn = len(stratum.sizes)
                 found.append(Weight(timing.key, number, stratum.strips, drawn, deviation, timing.cost_ns))
         return Spread(self.tiles, self.simulated, totals, tuple(found))
+
+    def _after_the_last_load(self, hw: Hardware, slopes: Sequence[Values]) -> Variance:
+        """What is left to do when the last data have come is on top, also of a pass that waits for memory.
+
+        It is no more than two steps' work, as uncertain as a strip; where the array decides it is in the total already.
+        """
+        timing, cut, _ = self._parts[-1]
+        stratum, slope = timing.strata[-1], min(1.0, float(slopes[-1][-1]) * hw.array.count)
+        cycles = np.eye(1, len(COUNTS))
+        mean = float(stratum.totals()[0]) / stratum.strips
+        if not mean:
+            return Variance()
+        last = float(cut.work(timing.tile_cycles)[-_AHEAD:].max(axis=1).sum())
+        value = ((1 - slope) * last * float(stratum.spread(cycles)[0]) / mean) ** 2
+        return Variance(value, value**2 / (len(stratum.sizes) - 1))
 
 
 def _slopes(hw: Hardware, steps: Steps, timing: SampledTiming, cut: Cut, first_step: int) -> Values:
@@ -165,6 +205,13 @@ def _weights(hw: Hardware, table: EnergyTable, slope: float) -> Values:
     prices = _prices(hw, table)
     rows["energy_pj"] = np.asarray(sum(prices[name] * counts for name, counts in actions.items()))
     return np.array([rows[name] for name in QUANTITIES])
+
+
+def _per_cycle(hw: Hardware, table: EnergyTable) -> dict[str, float]:
+    """What one more cycle of waiting for memory adds to each quantity."""
+    array, prices = hw.array, _prices(hw, table)
+    every = array.rows * array.cols * array.lanes * array.count
+    return {"cycles": 1, "slots_memory": every, "energy_pj": prices["cycles"] + prices["idle_slots"] * every}
 
 
 def _unit(name: str) -> Values:

@@ -35,10 +35,14 @@ class Strips:
     tiles: NDArray[np.int64]
 
     @classmethod
-    def of(cls, hw: Hardware, gemm: MaskedGemm) -> Strips:
-        """Cut a GEMM (rows in their final order) for a machine."""
+    def of(cls, hw: Hardware, gemm: MaskedGemm, longest: int | None = None) -> Strips:
+        """Cut a GEMM (rows in their final order) for a machine.
+
+        Args:
+            longest: tiles of a strip at most; by default as many as make starting a simulation worth while.
+        """
         plan = schedule(hw, gemm)
-        longest = max(1, min(_WORK // gemm.k, plan.tiles // _FEWEST))
+        longest = longest or max(1, min(_WORK // gemm.k, plan.tiles // _FEWEST))
         per_row = plan.tiles_per_row
         strips_of_row = -(-per_row // longest)
         row = np.repeat(np.arange(per_row.size), strips_of_row)
