@@ -1,0 +1,116 @@
+"""A run's action counts as a YAML file in the form of Accelergy's `action_counts`, version 0.3."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+from accelsim.energy.actions import ActionCount, count_actions
+from accelsim.energy.load import load_table
+from accelsim.errors import AccelsimError
+from accelsim.fleet import PassDetail
+from accelsim.hardware.model import Hardware
+from accelsim.results import PassResult
+
+
+class ActionCounts:
+    """Collects the action counts of a machine's passes; a context manager that leaves the whole file or none.
+
+    The file is written pass by pass, so memory does not grow with the run.
+
+    Args:
+        path: the file, replaced if it exists.
+        hw: the machine.
+
+    Raises:
+        AccelsimError: the file cannot be written.
+        HardwareError: the machine's energy table cannot be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], hw: Hardware) -> None:
+        self.path, self._hw, self._table = Path(path), hw, load_table(hw.energy)
+        self._beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        self._design = re.sub(r"\W", "_", hw.name)
+        self._totals: list[int] = []
+        self._kinds: list[ActionCount] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._file = self._beside.open("w", encoding="utf-8")
+            self._file.write("# Counts by pass, then their sum as Accelergy reads it; fields: docs/interop.md.\n")
+            self._file.write("passes:\n")
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            with self._file:
+                if kind is None:
+                    self._finish()
+            if kind is None:
+                self._beside.replace(self.path)
+        except OSError as failure:
+            raise self._unwritable(failure) from None
+        finally:
+            self._beside.unlink(missing_ok=True)
+
+    def add(self, result: PassResult, detail: PassDetail) -> None:
+        """Append a pass.
+
+        Raises:
+            AccelsimError: the disk is full.
+        """
+        found = count_actions(self._table, self._hw, detail.actions)
+        counts = [action.count for action in found]
+        self._totals = [a + b for a, b in zip(self._totals, counts, strict=True)] if self._totals else counts
+        self._kinds = found
+        head = {
+            "step": result.step,
+            "layer": result.layer,
+            "call": result.call,
+            "pass": result.which,
+            "cycles": result.run.cycles,
+            "energy_pj": result.run.energy.total_pj,
+        }
+        try:
+            self._dump([head | {"local": self._local(found)}])
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _finish(self) -> None:
+        prices = [
+            {"component": kind.component, "action": kind.action, "unit": kind.unit, "pj": kind.pj}
+            for kind in self._kinds
+        ]
+        totals = [
+            ActionCount(kind.component, kind.action, kind.unit, count, kind.pj)
+            for kind, count in zip(self._kinds, self._totals, strict=True)
+        ]
+        self._dump({"energy_table": self._table.name, "prices": prices})
+        self._dump({"action_counts": {"version": 0.3, "local": self._local(totals)}})
+
+    def _local(self, counts: Sequence[ActionCount]) -> list[dict[str, Any]]:
+        """Return counts by component, those that are 0 as well."""
+        return [
+            {
+                "name": f"{self._design}.{component}",
+                "action_counts": [{"name": action.action, "counts": action.count} for action in actions],
+            }
+            for component, actions in groupby(counts, lambda action: action.component)
+        ]
+
+    def _dump(self, part: object) -> None:
+        yaml.safe_dump(part, self._file, sort_keys=False, allow_unicode=True, width=10**6)
+
+    def _unwritable(self, error: OSError) -> AccelsimError:
+        return AccelsimError(f"{self.path}: action counts cannot be written: {error.strerror}")
