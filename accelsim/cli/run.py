@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from accelsim.results import Result
+    from accelsim.fleet import PassDetail
+    from accelsim.results import PassResult, Result
     from accelsim.sampling import Sampling
 
 
@@ -51,6 +53,15 @@ def run(
         str | None, typer.Option(help="With --sample auto: how sure the total of cycles is to be, 1% by default.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="With --sample: of the draw, 0 by default.")] = None,
+    timeline: Annotated[
+        Path | None, typer.Option(help="A timeline of all loads, work, stores and waits, for ui.perfetto.dev (JSON).")
+    ] = None,
+    timeline_limit: Annotated[
+        int, typer.Option(min=1, help="Slices a track and pass before the timeline draws neighbours as one.")
+    ] = 200,
+    action_counts: Annotated[
+        Path | None, typer.Option(help="What the machine did, in Accelergy's terms (YAML).")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Operations side by side; default: all cores.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -61,21 +72,37 @@ def run(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from accelsim.errors import AccelsimError
     from accelsim.hardware.load import load_hardware
     from accelsim.lowering import PASSES
     from accelsim.pipeline import simulate
+    from accelsim.show.action_counts import ActionCounts
     from accelsim.show.console import output_console
     from accelsim.show.tables import result_tables
+    from accelsim.show.timeline import Timeline
     from accelsim.show.training import training_table
     from accelsim.trace import open_traces
 
     sampling = _sampling(sample, error, seed)
+    if sampling is not None and (timeline or action_counts):
+        raise AccelsimError(f"--{'timeline' if timeline else 'action-counts'} needs every tile: leave --sample away")
     machine = load_hardware(hw)
     reader = open_traces(trace).select(layers=layer or None, steps=step or None)
     chosen = {name.value for name in pass_ or []}
     stderr = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+    progress = Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
+    with ExitStack() as files, progress:
+        watching: list[Timeline | ActionCounts] = []
+        if timeline is not None:
+            watching.append(files.enter_context(Timeline(timeline, machine, timeline_limit)))
+        if action_counts is not None:
+            watching.append(files.enter_context(ActionCounts(action_counts, machine)))
+
+        def on_pass(_machine: int, ran: PassResult, detail: PassDetail) -> None:
+            for watcher in watching:
+                watcher.add(ran, detail)
+
         bar = progress.add_task(machine.name, total=len(reader))
         result = simulate(
             machine,
@@ -86,8 +113,10 @@ def run(
             sample=sampling,
             workers=workers,
             on_operation=lambda: progress.advance(bar),
+            on_pass=on_pass if watching else None,
         )
-    written = [] if out is None else _save(result, out)
+    written = [path for path in (timeline, action_counts) if path is not None]
+    written += [] if out is None else _save(result, out)
     if as_json:
         layers, steps = (json.loads(table.to_json(orient="records")) for table in (result.layers, result.steps))
         typer.echo(json.dumps({"summary": result.summary, "layers": layers, "steps": steps}, indent=2))
