@@ -45,7 +45,7 @@ def cut_windows(rows: Words, k: int, width: int) -> Windows:
 
 def window_sizes(k: int, width: int) -> list[int]:
     """K positions of each window; the last may hold fewer."""
-    return [min(width, k - start) for start in range(0, k, width)]
+    return [width] * (k // width) + [k % width] * (k % width > 0)
 
 
 def cut_planes(rows: Words, k: int, width: int) -> Words:
