@@ -1,0 +1,112 @@
+"""SCALE-Sim's configuration files: a systolic machine from a .cfg.
+
+Keys as SCALE-Sim 2 and 3 read them (their scale_config.py). Sizes there are counted in words of a byte, so the machine
+computes with int8.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from accelsim.errors import HardwareError
+from accelsim.hardware.check import check
+from accelsim.hardware.model import Hardware
+from accelsim.hardware.yaml_file import read_document
+
+_DATAFLOWS = {"os": "output_stationary", "ws": "weight_stationary", "is": "input_stationary"}
+_ARCHITECTURE = "architecture_presets"
+
+
+def read_scalesim_config(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the machine that a SCALE-Sim configuration describes, as the plain values of a machine's YAML file.
+
+    SCALE-Sim lays output pixels along the array's height and filters along its width where outputs are stationary;
+    here operand A, the filters, lies along the rows: there height and width change places. With InterfaceBandwidth CALC
+    memory never stalls the array (`dram: null`); with USER the first number of Bandwidth is that of DRAM, which here
+    loads and stores share.
+
+    Raises:
+        HardwareError: no such file, or a key that is missing or has a value that cannot be used; names file and key.
+    """
+    file = Path(path)
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HardwareError(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise HardwareError(f"{file}: it is no text, expected a SCALE-Sim configuration") from None
+    except configparser.Error as error:
+        raise HardwareError(f"{file}: it is no SCALE-Sim configuration: {' '.join(str(error).split())}") from None
+
+    def value(section: str, key: str) -> str:
+        found = parser.get(section, key, fallback="").strip()
+        if not found:
+            raise HardwareError(f"{file}: {key} is missing from [{section}]")
+        return found
+
+    def number(key: str) -> int:
+        text = value(_ARCHITECTURE, key)
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not int(text):
+            raise HardwareError(f"{file}: {key} is {text!r}, expected a whole number of at least 1")
+        return int(text)
+
+    code = value(_ARCHITECTURE, "Dataflow").lower()
+    if code not in _DATAFLOWS:
+        raise HardwareError(f"{file}: Dataflow is {code!r}, expected one of {', '.join(_DATAFLOWS)}")
+    height, width = number("ArrayHeight"), number("ArrayWidth")
+    rows, cols = (width, height) if code == "os" else (height, width)
+    mode = value("run_presets", "InterfaceBandwidth").upper()
+    if mode not in ("CALC", "USER"):
+        raise HardwareError(f"{file}: InterfaceBandwidth is {mode!r}, expected CALC or USER")
+    dram = None
+    if mode == "USER":
+        first = value(_ARCHITECTURE, "Bandwidth").split(",")[0].strip()
+        if not re.fullmatch(r"[0-9]{1,9}", first) or not int(first):
+            raise HardwareError(f"{file}: Bandwidth is {first!r}, expected a whole number of at least 1")
+        dram = {"bytes_per_cycle": float(first), "latency_cycles": 0}
+    return {
+        "name": parser.get("general", "run_name", fallback="").strip().strip("\"'") or file.stem,
+        "array": {"rows": rows, "cols": cols, "dataflow": _DATAFLOWS[code], "interconnect": "systolic"},
+        "precision": {"operand_bits": 8, "accumulator_bits": 32, "format": "int8"},
+        "memory": {
+            "dram": dram,
+            "buffers": {
+                "weight_kib": number("FilterSramSzkB"),
+                "input_kib": number("IfmapSramSzkB"),
+                "output_kib": number("OfmapSramSzkB"),
+            },
+        },
+    }
+
+
+def import_scalesim_config(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> Hardware:
+    """Write the machine of a SCALE-Sim configuration as a YAML file, whole or not at all, and return it.
+
+    Raises:
+        HardwareError: the configuration cannot be used, describes no machine that accelsim knows, or the file cannot be
+            written.
+    """
+    target, described = Path(out), read_scalesim_config(path)
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    head = (
+        f"# From SCALE-Sim's {Path(path).name}; clock_mhz, energy and all that is not here have accelsim's defaults.\n"
+    )
+    try:
+        beside.write_text(head + yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+        try:
+            machine = check(read_document(beside), Hardware)
+        except HardwareError as error:
+            raise HardwareError(str(error).replace(str(beside), str(path))) from None
+        beside.replace(target)
+    except OSError as error:
+        raise HardwareError(f"{target}: cannot be written: {error.strerror}") from None
+    finally:
+        beside.unlink(missing_ok=True)
+    return machine
