@@ -9,6 +9,7 @@ import typer
 
 from accelsim.cli.compare import compare
 from accelsim.cli.explain import explain
+from accelsim.cli.import_scalesim import import_
 from accelsim.cli.inspect import inspect
 from accelsim.cli.plot import plot
 from accelsim.cli.run import run
@@ -32,6 +33,7 @@ app.command()(plot)
 app.command()(compare)
 app.command()(train)
 app.command()(synth)
+app.command("import")(import_)
 app.command()(sweep)
 app.add_typer(validate_app)
 
