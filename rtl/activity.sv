@@ -3,7 +3,8 @@ module activity #(
     parameter int PES = 4,
     parameter int L = 1,
     parameter int S = 4,
-    parameter int SKEW = 0,  // 1: a lane without a pair waits for operands that travel
+    parameter int SCANS = 1, // 0: no scanner looks at the windows
+    parameter int SKEW = 0,   // 1: a lane without a pair waits for operands that travel
     localparam int E = $clog2(S + 1),
     localparam int B = 40    // bits of a counter
 ) (
@@ -34,7 +35,7 @@ module activity #(
                 else add[5*B+:B] = add[5*B+:B] + 1'b1;
             end
             add[7*B+:B] = add[7*B+:B] + B'(pushed[p*E+:E]);
-            if (located[p] && advanced[p]) add[8*B+:B] = add[8*B+:B] + 1'b1;
+            if (SCANS != 0 && located[p] && advanced[p]) add[8*B+:B] = add[8*B+:B] + 1'b1;
         end
     end
 

@@ -66,7 +66,7 @@ module bench_top #(
         );
     end
 
-    activity #(.PES(R * C), .L(L), .S(S), .SKEW(KIND == 2 ? 1 : 0)) u_activity (
+    activity #(.PES(R * C), .L(L), .S(S), .SCANS(KIND == 1 ? 1 : 0), .SKEW(KIND == 2 ? 1 : 0)) u_activity (
         .clk, .clear(start), .running, .located, .working, .ended, .advanced, .pushed, .valid, .effectual, .counts
     );
 endmodule
