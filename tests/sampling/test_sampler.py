@@ -96,7 +96,7 @@ def test_intervals_hold_the_truth(bound: str, which: Pass) -> None:
         off = np.array(found) - true
         assert halves.min() > 0
         assert (np.abs(off) <= halves + 1).sum() >= COVERED, name  # counts are whole
-        assert halves.mean() < 0.1 * true, name  # and not by being boundless
+        assert halves.mean() < 0.25 * true, name  # and not by being boundless
         if name in ("array_cycles", "slots_barrier"):  # sums over tiles: unbiased, and as wide as they vary
             assert abs(off.mean()) <= 4 * off.std() / math.sqrt(SEEDS) + 1, name
             assert off.std() < halves.mean() < 4 * off.std(), name

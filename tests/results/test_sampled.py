@@ -1,0 +1,82 @@
+"""A sampled result says so: in its table, its summary, and in the terminal."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from accelsim import AccelsimError, Hardware, OpTrace, Sampling, simulate
+from accelsim.results import Result
+from accelsim.show.tables import result_tables
+
+MACHINE = Hardware.model_validate(
+    {
+        "name": "small",
+        "array": {"rows": 8, "cols": 8},
+        "skipping": {"tensors": ["weight", "activation"], "scan_width": 8, "fifo_depth": 8, "sync": "row"},
+    }
+)
+
+
+def layer() -> OpTrace:
+    rng = np.random.default_rng(0)
+    return OpTrace(
+        name="conv",
+        step=0,
+        padding=(1, 1),
+        weight=rng.random((64, 64, 3, 3)) < 0.3,
+        input=rng.random((16, 64, 64, 64)) < 0.5,
+    )
+
+
+@pytest.fixture(scope="module")
+def sampled() -> Result:
+    return simulate(MACHINE, [layer()], sample=Sampling(0.01, seed=1))
+
+
+def test_the_table_and_the_summary_have_intervals(sampled: Result) -> None:
+    row, sampling = sampled.layers.iloc[0], sampled.summary["sampling"]
+    assert row["simulated_tiles"] < row["tiles"] / 2
+    assert row["cycles_low"] < row["cycles"] < row["cycles_high"]
+    assert sampling["total"]["cycles"] == pytest.approx([row["cycles_low"], row["cycles_high"]])
+    low, high = sampling["total"]["speedup"]
+    assert low < row["speedup"] < high
+    assert sampling["seed"] == 1
+
+
+def test_the_terminal_says_that_these_are_estimates(sampled: Result) -> None:
+    text = io.StringIO()
+    Console(file=text, width=160).print(result_tables(sampled))
+    assert "±" in text.getvalue()
+    assert "Estimates:" in text.getvalue()
+
+
+def test_a_full_share_is_the_exact_simulation() -> None:
+    exact, whole = simulate(MACHINE, [layer()]), simulate(MACHINE, [layer()], sample=1.0)
+    assert whole.layers[exact.layers.columns].equals(exact.layers)
+    assert whole.summary["total"] == exact.summary["total"]
+    low, high = whole.summary["sampling"]["total"]["cycles"]
+    assert low == high == exact.summary["total"]["cycles"]
+
+
+def test_auto_reaches_its_error() -> None:
+    result = simulate(MACHINE, [layer()], sample=Sampling("auto", error=0.0015))
+    low, high = result.summary["sampling"]["total"]["cycles"]
+    assert (high - low) / 2 <= 0.0015 * result.summary["total"]["cycles"]
+    assert simulate(MACHINE, [layer()], sample=Sampling("auto", error=0.0015)).summary == result.summary
+
+
+def test_auto_needs_operations_that_can_be_read_again() -> None:
+    with pytest.raises(AccelsimError, match="read only once"):
+        simulate(MACHINE, iter([layer()]), sample=Sampling("auto", error=0.001))
+
+
+@pytest.mark.parametrize(
+    ("share", "error", "seed"), [(0.0, 0.01, 0), (1.5, 0.01, 0), ("auto", 0.0, 0), (0.1, 0.01, -1)]
+)
+def test_bad_requests(share: float, error: float, seed: int) -> None:
+    with pytest.raises(AccelsimError, match="expected"):
+        Sampling(share, error, seed)
