@@ -13,3 +13,5 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("accelsim", deadline=None, max_examples=200)
 settings.register_profile("thorough", deadline=None, max_examples=10_000)
 settings.load_profile("accelsim")
+
+from tests.saved_results import results, sweep  # noqa: E402, F401  # fixtures, once OMP_NUM_THREADS is set

@@ -160,7 +160,8 @@ def _share(option: str, text: str) -> float:
 
 def _save(result: Result, out: Path) -> list[Path]:
     """Write the tables, and the figure if there is a course to see and something to draw it with."""
-    from accelsim.show.speedup_figure import Panel, can_draw, draw_speedup
+    from accelsim.show.figures.files import can_draw
+    from accelsim.show.speedup_figure import Panel, draw_speedup
 
     result.save(out)
     written = [out / name for name in ("layers.csv", "training.csv", "summary.json")]

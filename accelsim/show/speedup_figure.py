@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import os
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from accelsim.errors import AccelsimError
 from accelsim.results.training import ALL_PASSES
+from accelsim.show.figures.files import need_matplotlib, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _STYLES = {  # distinguishable in print and by the colour-blind: hue, marker and dash differ
     "forward": ("#0072b2", "o", "-"),
@@ -36,16 +37,8 @@ class Panel:
     whole: float | None = None
 
 
-def can_draw() -> bool:
-    """Return whether matplotlib is installed."""
-    return find_spec("matplotlib") is not None
-
-
 def draw_speedup(panels: list[Panel], stem: Path) -> list[Path]:
-    """Draw speedup by pass over training steps, a panel a machine, into `stem`.svg and `stem`.png.
-
-    Steps that grow weights by gradient are hollow marks beside the lines through the others; the whole training's
-    speedup is a grey line.
+    """Draw `speedup_figure` into `stem`.svg and `stem`.png.
 
     Returns:
         The files, each written whole or not at all.
@@ -53,12 +46,18 @@ def draw_speedup(panels: list[Panel], stem: Path) -> list[Path]:
     Raises:
         AccelsimError: matplotlib is missing, or the files cannot be written.
     """
-    if not can_draw():
-        raise AccelsimError("the figure needs matplotlib: pip install 'accelsim[plot]'")
-    import matplotlib
+    need_matplotlib()
+    figure = speedup_figure(panels)
+    return [save_figure(figure, stem.with_suffix(suffix)) for suffix in (".svg", ".png")]
+
+
+def speedup_figure(panels: list[Panel]) -> Figure:
+    """Return speedup by pass over training steps, a panel a machine.
+
+    Steps that grow weights by gradient are hollow marks beside the lines through the others; the whole training's
+    speedup is a grey line.
+    """
     from matplotlib.axes import Axes
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
 
@@ -87,22 +86,4 @@ def draw_speedup(panels: list[Panel], stem: Path) -> list[Path]:
     if any((panel.steps["kind"] == "growth").any() for panel in panels):
         axes[0].plot([], [], "o", color="grey", markerfacecolor="white", label="growth steps")
     axes[0].legend(frameon=False, fontsize=7.5, loc="lower right", ncols=2)
-    written = []
-    with matplotlib.rc_context({"svg.hashsalt": "accelsim"}):  # the same figure is the same file
-        for suffix, canvas in (("svg", FigureCanvasSVG(figure)), ("png", FigureCanvasAgg(figure))):
-            drawn = io.BytesIO()
-            canvas.print_figure(drawn, format=suffix, dpi=160, metadata={"Date": None} if suffix == "svg" else None)
-            written.append(_write_whole(stem.with_suffix(f".{suffix}"), drawn.getvalue()))
-    return written
-
-
-def _write_whole(path: Path, content: bytes) -> Path:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        raise AccelsimError(f"{path}: the figure cannot be written: {error.strerror}") from None
-    finally:
-        beside.unlink(missing_ok=True)
-    return path
+    return figure

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from accelsim import TraceWriter, simulate
 from accelsim.errors import AccelsimError
-from accelsim.show import speedup_figure
+from accelsim.show.figures import files
 from accelsim.show.speedup_figure import Panel, draw_speedup
 from accelsim.show.training import training_table
 from accelsim.trace import MaskWork, TrainingRun
@@ -73,6 +73,6 @@ def test_what_cannot_be_drawn_or_written_is_said(trace: Path, tmp_path: Path, mo
     panel = Panel("small", pd.DataFrame({"pass": [], "kind": [], "step": [], "speedup": []}))
     with pytest.raises(AccelsimError, match="cannot be written"):
         draw_speedup([panel], tmp_path / "missing" / "figure")
-    monkeypatch.setattr(speedup_figure, "can_draw", lambda: False)
+    monkeypatch.setattr(files, "can_draw", lambda: False)
     with pytest.raises(AccelsimError, match="pip install"):
         draw_speedup([panel], tmp_path / "figure")

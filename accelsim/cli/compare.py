@@ -1,0 +1,38 @@
+"""`accelsim compare`: two results side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="Folder of accelsim run --out: A.", metavar="A")],
+    second: Annotated[Path, typer.Argument(help="Another one, of the same trace: B.", metavar="B")],
+    unlike: Annotated[
+        bool, typer.Option("--unlike", help="Compare even if the traces differ, as long as the layers are the same.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Show what got faster from A to B, by layer and pass, and where the cycles went.\f
+
+    Raises:
+        AccelsimError: a folder cannot be read, or the two are not of the same operations.
+    """
+    from accelsim.results.comparison import compare
+    from accelsim.results.saved import load_result
+    from accelsim.show.comparison import comparison_tables
+    from accelsim.show.console import output_console
+
+    comparison = compare(load_result(first), load_result(second), unlike=unlike)
+    if as_json:
+        layers = json.loads(comparison.layers.to_json(orient="records"))
+        found = {"total": comparison.totals(), "layers": layers, "notes": comparison.notes}
+        typer.echo(json.dumps(found, indent=2))
+        return
+    console = output_console()
+    for part in comparison_tables(comparison):
+        console.print(part)

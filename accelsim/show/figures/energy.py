@@ -1,0 +1,51 @@
+"""Energy by component as stacked bars, beside the dense baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from accelsim.errors import AccelsimError
+from accelsim.results.result import ENERGY_COLUMNS
+from accelsim.show.figures.bars import bars, stacked
+from accelsim.show.figures.kind import FigureKind
+from accelsim.show.figures.source import Source
+from accelsim.show.figures.style import fill
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PJ_PER_UJ = 1e6
+
+
+def data(sources: Sequence[Source]) -> pd.DataFrame:
+    """Return a row a result or design and pass: bar, pass, energy_*_pj by component, dense_energy_pj.
+
+    Raises:
+        AccelsimError: a source has no energy by component.
+    """
+    present = [name for name in ENERGY_COLUMNS if all(name in source.table.columns for source in sources)]
+    if not present:
+        raise AccelsimError(f"{sources[0].path}: no energy by component, columns such as {ENERGY_COLUMNS[0]}")
+    return bars(sources, [*present, "dense_energy_pj"], by_layer=False)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw a bar a result or design and pass, and a line where it would end without skipping."""
+    used = [name for name in ENERGY_COLUMNS if name in table.columns and table[name].any()]
+    names = {name: name.removeprefix("energy_").removesuffix("_pj").replace("_", " ") for name in used}
+    parts = {name: (names[name], fill(place)) for place, name in enumerate(used)}
+    unit = lambda rows: pd.Series(_PJ_PER_UJ, index=rows.index)  # noqa: E731
+    return stacked(table, parts, "energy, µJ", unit, ("dense_energy_pj", "without skipping"))
+
+
+KIND = FigureKind(
+    "energy",
+    "energy by component, beside the same machine without skipping",
+    "A bar is the energy of a pass by what spent it: action counts times the numbers of the machine's energy table. The"
+    " black line is the same machine without skipping and compression.",
+    data,
+    draw,
+)

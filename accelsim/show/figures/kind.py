@@ -1,0 +1,34 @@
+"""What a kind of figure is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from accelsim.show.figures.source import Source
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class FigureKind:
+    """A kind of figure, in two parts: numbers, and a drawing of nothing but these.
+
+    Attributes:
+        name: on the command line.
+        title: a line of what it shows.
+        reading: how to read it, for the report.
+        data: the numbers, a table that is written beside the figure; raises AccelsimError where the sources do not
+            have them.
+        draw: a matplotlib figure of that table. Needs matplotlib.
+    """
+
+    name: str
+    title: str
+    reading: str
+    data: Callable[[Sequence[Source]], pd.DataFrame]
+    draw: Callable[[pd.DataFrame], Figure]

@@ -1,0 +1,118 @@
+"""What a figure is drawn from: a result's folder, or a table of a sweep or study."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from accelsim.errors import AccelsimError
+from accelsim.hardware.model import Hardware
+from accelsim.lowering.gemm import PASSES
+from accelsim.results.saved import SavedResult, load_result
+
+NEEDED = ("trace", "pass", "cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One result or sweep.
+
+    Attributes:
+        path: the folder or file.
+        table: a row per pass and whatever else the source tells apart, with the columns of `NEEDED` and `machine`; a
+            result has also step, layer and call.
+        result: the result, if it is one.
+    """
+
+    path: Path
+    table: pd.DataFrame
+    result: SavedResult | None = None
+
+    @property
+    def name(self) -> str:
+        """The folder's or file's own name."""
+        return self.path.resolve().name
+
+    @property
+    def labels(self) -> pd.Series:
+        """Each row's machine, with the source's name before it where the two differ."""
+        return self.table["machine"].where(self.table["machine"] == self.name, f"{self.name}: " + self.table["machine"])
+
+
+def read_source(path: str | os.PathLike[str]) -> Source:
+    """Read a folder of `accelsim run --out`, one of `accelsim sweep --out`, or a Parquet or CSV file of such columns.
+
+    Raises:
+        AccelsimError: there is nothing of that kind.
+    """
+    path = Path(path)
+    if path.is_dir():
+        tables = sorted(path.glob("*.parquet"))
+        if len(tables) == 1 and not (path / "summary.json").exists():
+            return _sweep(tables[0])
+        result = load_result(path)
+        table = result.layers.assign(machine=result.summary["hardware"]["name"], trace=_trace_name(result))
+        return Source(path, table, result)
+    return _sweep(path)
+
+
+def swept_keys(table: pd.DataFrame) -> list[str]:
+    """Return the columns that are keys of a machine, in their order."""
+    top = {name for name in Hardware.model_fields if name != "name"}
+    return [name for name in table.columns if name.split(".")[0] in top]
+
+
+def machine_labels(table: pd.DataFrame) -> pd.Series:
+    """Return a short name of each row's machine: its column `machine`, else the swept keys that differ."""
+    if "machine" in table.columns:
+        return table["machine"].astype(str)
+    keys = [key for key in swept_keys(table) if table[key].astype(str).nunique() > 1]
+    words = [_short(key, keys) + " " + table[key].astype(str) for key in keys]
+    if not words:
+        return pd.Series("machine", index=table.index)
+    label = words[0]
+    for word in words[1:]:
+        label = label + ", " + word
+    return label
+
+
+def _short(key: str, keys: list[str]) -> str:
+    last = key.rsplit(".", 1)[-1]
+    return last if [other.rsplit(".", 1)[-1] for other in keys].count(last) == 1 else key
+
+
+def _sweep(path: Path) -> Source:
+    try:
+        if path.suffix == ".parquet":
+            table = pd.read_parquet(path)
+        elif path.suffix == ".csv":
+            table = pd.read_csv(path)
+        else:
+            raise AccelsimError(
+                f"{path}: expected a folder of accelsim run --out, or a .parquet or .csv file of a sweep"
+            )
+    except FileNotFoundError:
+        raise AccelsimError(f"{path}: there is no such file or folder") from None
+    except ImportError:
+        raise AccelsimError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow") from None
+    except (OSError, ValueError) as error:  # pyarrow's and pandas' errors of damaged files are ValueErrors, too
+        if isinstance(error, AccelsimError):
+            raise
+        raise AccelsimError(f"{path}: no table of a sweep: {str(error).splitlines()[0]}") from None
+    if missing := [name for name in NEEDED if name not in table.columns]:
+        raise AccelsimError(f"{path}: no table of a sweep, it lacks the columns {', '.join(missing)}")
+    table = table[table["pass"].isin(PASSES)].reset_index(drop=True)  # not the sums over passes
+    if table.empty:
+        raise AccelsimError(f"{path}: the table has no row of {', '.join(PASSES)}")
+    return Source(path, table.assign(machine=machine_labels(table)))
+
+
+def _trace_name(result: SavedResult) -> str:
+    path: Any = result.trace["path"]
+    if path is None:
+        return "operations in memory"
+    return str(path) if isinstance(path, str) else ", ".join(path)

@@ -1,0 +1,55 @@
+"""How the speedup moves over a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from accelsim.errors import AccelsimError
+from accelsim.show.figures.kind import FigureKind
+from accelsim.show.figures.source import Source
+from accelsim.show.speedup_figure import Panel, speedup_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def data(sources: Sequence[Source]) -> pd.DataFrame:
+    """Return a row a result, recorded step and pass: `Result.steps`, with result, machine, whole_training_speedup.
+
+    Raises:
+        AccelsimError: a source is no result, or has one step only.
+    """
+    tables = []
+    for source in sources:
+        if source.result is None:
+            raise AccelsimError(f"{source.path}: a sweep has no steps, expected a folder of accelsim run --out")
+        steps, total = source.result.steps, source.result.training["total"]
+        if steps["step"].nunique() < 2:
+            raise AccelsimError(f"{source.path}: one recorded step has no course over the training")
+        facts = {"result": source.name, "machine": source.result.summary["hardware"]["name"]}
+        whole = None if total is None else total["speedup"]
+        tables.append(steps.assign(**facts, whole_training_speedup=float("nan") if whole is None else whole))
+    return pd.concat(tables, ignore_index=True)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw a panel a result."""
+    panels = []
+    for (result, machine), part in table.groupby(["result", "machine"], sort=False):
+        whole = part["whole_training_speedup"].iloc[0]
+        title = str(machine) if table["result"].nunique() == 1 else f"{result}: {machine}"
+        panels.append(Panel(title, part, None if pd.isna(whole) else float(whole)))
+    return speedup_figure(panels)
+
+
+KIND = FigureKind(
+    "training",
+    "speedup over training time, by pass",
+    "A point is a recorded optimiser step; hollow ones grow weights by gradient and need all weight gradients. The"
+    " grey line is the speedup of all steps of the run together, mask updates included.",
+    data,
+    draw,
+)

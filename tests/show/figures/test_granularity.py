@@ -1,0 +1,31 @@
+"""What patterns are called, and in which order they stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from accelsim.show.figures.granularity import coarseness, pattern_of
+
+
+@pytest.mark.closed_form
+def test_patterns_stand_from_fine_to_coarse() -> None:
+    names = ["channel", "16x16", "1x8", "2:4", "element", "8x8", "none", "1x4", "4x4"]
+    ordered = ["none", "element", "2:4", "1x4", "1x8", "4x4", "8x8", "16x16", "channel"]
+    assert sorted(names, key=coarseness) == ordered
+
+
+@pytest.mark.parametrize(
+    ("meta", "found"),
+    [
+        ({"command": "accelsim train --pattern 8x8 --sparsity 0.8"}, ("recorded", "8x8", 0.2)),
+        ({"synthetic": True, "pattern": "1x4", "weight_density": 0.1}, ("synthetic", "1x4", 0.1)),
+        ({"synthetic": True, "pattern": "2:4", "weight_density": None}, ("synthetic", "2:4", 0.5)),
+        ({"synthetic": True, "pattern": "element", "weight_density": None}, ("synthetic", "none", 1.0)),
+        ({"command": "python train.py"}, None),
+        ({}, None),
+    ],
+)
+def test_metadata_tell_how_weights_were_pruned(meta: dict[str, Any], found: tuple[str, str, float] | None) -> None:
+    assert pattern_of(meta) == found
