@@ -124,3 +124,11 @@ def test_no_committed_result_names_a_place_on_the_machine_that_made_it(experimen
         assert found["config"]["data"] in {"photos", "cifar10"}
         assert found["git"]["changed"] is False, f"{path.name} was made by code that no commit holds"
         assert "/" not in found.get("command", "")
+
+
+def test_sampling_coverage_counts_what_intervals_hold(tmp_path: Path) -> None:
+    done = run("sampling_coverage", "--quick", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(tmp_path / "coverage.csv").set_index(["layer", "quantity"])
+    assert 0 < rows.loc[("all", "cycles"), "half_width_percent"] < 20
+    assert rows.loc[("all", "cycles"), "coverage"] >= 0.4  # of five seeds; fewer have a chance of 0.01 %
