@@ -12,6 +12,7 @@ from accelsim.cli.explain import explain
 from accelsim.cli.import_scalesim import import_
 from accelsim.cli.inspect import inspect
 from accelsim.cli.plot import plot
+from accelsim.cli.profile import profile
 from accelsim.cli.run import run
 from accelsim.cli.sweep import sweep
 from accelsim.cli.synth import synth
@@ -34,6 +35,7 @@ app.command()(compare)
 app.command()(train)
 app.command()(synth)
 app.command("import")(import_)
+app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False})(profile)
 app.command()(sweep)
 app.add_typer(validate_app)
 
