@@ -255,11 +255,12 @@ def _rtl_table(title: str, *columns: str) -> Table:
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for index, column in enumerate((*columns, "tiles", "cycles", "off")):
+    for index, column in enumerate((*columns, "tiles", "cycles", "sync slots", "off")):
         table.add_column(column, justify="right" if index >= len(columns) - 1 else "left", no_wrap=True)
     return table
 
 
-def _sums(outcomes: list[Outcome]) -> tuple[str, str, str]:
-    cycles, off = sum(one.cycles for one in outcomes), sum(bool(one.off) for one in outcomes)
-    return str(sum(one.tiles for one in outcomes)), f"{cycles:,}", str(off)
+def _sums(outcomes: list[Outcome]) -> tuple[str, ...]:
+    """Return tiles, cycles, sync slots (how much was blocked or drained), and cases that differ."""
+    tiles, cycles, sync = (sum(getattr(one, name) for one in outcomes) for name in ("tiles", "cycles", "sync"))
+    return str(tiles), f"{cycles:,}", f"{sync:,}", str(sum(bool(one.off) for one in outcomes))

@@ -53,11 +53,13 @@ class Outcome:
     Attributes:
         tiles: how many it has.
         cycles: of all tiles, on the RTL.
+        sync: slots in which a group was blocked or draining, on the RTL.
         off: what differs, in words; empty if nothing does.
     """
 
     tiles: int
     cycles: int
+    sync: int
     off: tuple[str, ...]
 
 
@@ -69,14 +71,17 @@ def random_machines(seed: int, count: int) -> list[Hardware]:
 
 
 def _random_machine(rng: np.random.Generator, sync: str, index: int) -> Hardware:
-    rows, cols, lanes = (int(rng.integers(1, most + 1)) for most in (4, 4, 4))
+    """Draw an array; scanning PEs mostly have fewer lanes than their windows may offer pairs, so that queues fill."""
+    rows, cols, lanes = (int(rng.integers(1, most + 1)) for most in (5, 5, 4))
     width = int(rng.choice([1, 2, 3, 4, 5, 8, 12, 16]))
     array: dict[str, object] = {"rows": rows, "cols": cols, "lanes": 1 if sync == "systolic" else lanes}
     skipping: dict[str, object] = {}
     if sync == "systolic":
         array |= {"interconnect": "systolic"}
     elif sync != "dense":
-        depth = width + int(rng.integers(0, 9))
+        if rng.random() < 0.8:
+            width = max(width, 2 * lanes)
+        depth = width + int(rng.choice([0, 0, 1, 3, 8]))
         skipping = {"tensors": ["weight"], "scan_width": width, "fifo_depth": depth, "sync": sync}
     precision = {"operand_bits": int(rng.choice([4, 8, 16]))}
     return Hardware.model_validate(
@@ -259,7 +264,7 @@ def compare(case: Case, ran: list[TileRun], outputs: list[NDArray[np.int64]]) ->
         ours = activity[name] if name in activity else getattr(timing.slots, name)
         if counted != ours:
             off.append(f"{counted} {name}, accelsim counts {ours}")
-    return Outcome(len(ran), sum(cycles), tuple(off))
+    return Outcome(len(ran), sum(cycles), sum(tile.counts["sync"] for tile in ran), tuple(off))
 
 
 def unpack(words: NDArray[np.uint64], bits: int) -> Mask:
