@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -13,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from accelsim.errors import TracingError
 from accelsim.trace.bitmask import BitMask
-from accelsim.trace.writer import TraceWriter
+from accelsim.trace.record import OpTrace
 from accelsim.tracing import annotations as notes
 from accelsim.tracing import operands as ops
 from accelsim.tracing.calls import Call
@@ -27,6 +28,19 @@ from accelsim.tracing.zeros import Zeros
 _PLAIN = (torch.Tensor, nn.Parameter, nn.Buffer)
 
 BACKWARD_UNKNOWN = "backward of an operation that was not recorded, or a second backward through it"
+
+
+class Sink(Protocol):
+    """Where records go: a trace file's writer, or what stands for one."""
+
+    path: Path
+    meta: dict[str, Any]
+
+    def write(self, op: OpTrace) -> None:
+        """Take a record."""
+
+    def close(self) -> None:
+        """Take note that `meta` is final and no record follows."""
 
 
 class Recorder(TorchDispatchMode):
@@ -43,9 +57,7 @@ class Recorder(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
-    def __init__(
-        self, model: nn.Module, names: ModuleNames, writer: TraceWriter, zeros: Zeros, unlowered: Unlowered
-    ) -> None:
+    def __init__(self, model: nn.Module, names: ModuleNames, writer: Sink, zeros: Zeros, unlowered: Unlowered) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._model, self._names, self._writer, self._zeros, self._unlowered = model, names, writer, zeros, unlowered
         self._provenance = Provenance()

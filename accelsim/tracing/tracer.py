@@ -23,7 +23,7 @@ from accelsim.trace.writer import TraceWriter
 from accelsim.tracing import annotations as notes
 from accelsim.tracing.names import ModuleNames
 from accelsim.tracing.ranks import own_path, rank_and_size
-from accelsim.tracing.recorder import Recorder
+from accelsim.tracing.recorder import Recorder, Sink
 from accelsim.tracing.steps import RunLog, StepPlan, count
 from accelsim.tracing.unlowered import Unlowered
 from accelsim.tracing.zeros import ZeroAsSetting, Zeros
@@ -87,7 +87,7 @@ class Tracer:
         self._path, self._meta = Path(path), dict(meta or {})
         self._names = ModuleNames(self._model)
         self._unlowered = Unlowered()
-        self._writer: TraceWriter | None = None
+        self._writer: Sink | None = None
         self._recorder: Recorder | None = None
         self._on = False
         self._records = False
@@ -103,7 +103,7 @@ class Tracer:
             raise TracingError(f"the tracer of {self._path} was used already: make a new one for another recording")
         if Tracer._recording is not None:
             raise TracingError(f"a tracer is already recording to {Tracer._recording}: leave its with block first")
-        self._writer = TraceWriter(own_path(self._path), meta={**self._description(), **self._meta})
+        self._writer = self._open_sink({**self._description(), **self._meta})
         Tracer._recording = self._writer.path
         self._closed = False
         self._process, self._thread = os.getpid(), threading.get_ident()
@@ -169,6 +169,10 @@ class Tracer:
         """Hear of an update of the masks (see `annotations.note_selection`)."""
         if os.getpid() == self._process:
             self._log.selected(self._step, selection)
+
+    def _open_sink(self, meta: dict[str, Any]) -> Sink:
+        """Return where records go; overridden by what does not write one file."""
+        return TraceWriter(own_path(self._path), meta=meta)
 
     def _optimizer_stepped(self, *_: Any) -> None:
         if os.getpid() != self._process:

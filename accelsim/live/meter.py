@@ -1,0 +1,264 @@
+"""The meter: records every Nth step of a training and has it simulated while the training goes on."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from accelsim.errors import AccelsimError, AccelsimWarning, TracingError
+from accelsim.hardware.load import load_hardware
+from accelsim.hardware.model import Hardware
+from accelsim.live.messages import Simulated
+from accelsim.live.remote import Remote
+from accelsim.live.scalars import Scalars
+from accelsim.live.sink import StepFiles
+from accelsim.tracing import Tracer
+from accelsim.tracing.ranks import rank_and_size
+from accelsim.tracing.recorder import Sink
+from accelsim.tracing.zeros import ZeroAsSetting
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from accelsim.results import PassResult, Result
+
+WAITING = 2
+
+
+class Meter(Tracer):
+    """Simulates steps of a training loop while the loop runs inside its `with` block, unchanged; see `live`.
+
+    Attributes:
+        simulated: steps simulated so far.
+        skipped: steps that were to be simulated but were not, as the worker was busy.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        hw: Hardware | str | os.PathLike[str],
+        *,
+        every: int = 100,
+        start: int = 0,
+        first_step: int = 0,
+        zero_as: ZeroAsSetting = "exact",
+        waiting: int = WAITING,
+        out: str | os.PathLike[str] | None = None,
+        tensorboard: str | os.PathLike[str] | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(model, "live", every=every, start=start, first_step=first_step, zero_as=zero_as, meta=meta)
+        if waiting < 1:
+            raise TracingError(f"waiting is {waiting}, expected at least 1 step")
+        self._hw = hw if isinstance(hw, Hardware) else load_hardware(Path(hw))
+        self._most, self._out = waiting, None if out is None else Path(out)
+        self._scalars = None if tensorboard is None else Scalars(tensorboard)
+        self._remote: Remote | None = None
+        self._files: StepFiles | None = None
+        self._console: Console | None = None
+        self._warned = False
+        self._refused = False  # the running step was to be recorded and is not
+        self._answers: list[Simulated] = []
+        self._result: Result | None = None
+        self.skipped = 0
+        self._sums = {"cycles": 0, "dense_cycles": 0, "energy_pj": 0.0, "dense_energy_pj": 0.0}
+
+    @property
+    def simulated(self) -> int:
+        """Steps simulated so far."""
+        return len(self._answers)
+
+    @property
+    def speedup(self) -> float | None:
+        """Over all steps simulated so far, against the same machine without skipping; None before the first."""
+        return self._sums["dense_cycles"] / self._sums["cycles"] if self._sums["cycles"] else None
+
+    @property
+    def energy_pj(self) -> float:
+        """Of all steps simulated so far."""
+        return self._sums["energy_pj"]
+
+    @property
+    def result(self) -> Result | None:
+        """After the block: what `simulate` returns for these steps; None if none was simulated."""
+        return self._result
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            super().__exit__(kind, error, traceback)
+        finally:
+            if os.getpid() == self._process:
+                self._finish(wait=kind is None)
+
+    def _open_sink(self, meta: dict[str, Any]) -> Sink:
+        if rank_and_size()[0] == 0:
+            self._remote = Remote(self._hw)
+        self._files = StepFiles(Path() if self._remote is None else self._remote.folder, meta)
+        return self._files
+
+    def _record(self, wanted: bool) -> None:
+        self._refused = False
+        super()._record(wanted and self._has_room())
+
+    def _has_room(self) -> bool:
+        """Whether the worker can take another step."""
+        if self._remote is None or self._failure() is not None:
+            return False
+        self._take(self._remote.received())
+        if self._remote.waiting < self._most:
+            return True
+        self._refused = True
+        return False
+
+    def _end(self) -> None:
+        self.skipped += self._refused and self._anything_ran()
+        super()._end()
+        if self._remote is None or self._files is None:
+            return
+        if self._has_records() and (path := self._files.finish_step()) is not None:
+            self._remote.send(self._step, path)
+        elif self._remote.waiting and self._remote.failure is None:
+            self._take(self._remote.received())
+        self._warn()
+
+    def _failure(self) -> str | None:
+        remote = None if self._remote is None else self._remote.failure
+        return remote or (None if self._files is None else self._files.failure)
+
+    def _warn(self) -> None:
+        """Say once why nothing more is simulated; the training goes on."""
+        if (failure := self._failure()) is not None and not self._warned:
+            self._warned = True
+            _tell(f"nothing more of this training is simulated: {failure}")
+
+    def _take(self, answers: list[Simulated]) -> None:
+        for answer in answers:
+            self._answers.append(answer)
+            sums = {
+                "cycles": sum(row.run.cycles for row in answer.rows),
+                "dense_cycles": sum(row.dense.cycles for row in answer.rows),
+                "energy_pj": sum(row.run.energy.total_pj for row in answer.rows),
+                "dense_energy_pj": sum(row.dense.energy.total_pj for row in answer.rows),
+            }
+            self._sums = {name: value + sums[name] for name, value in self._sums.items()}
+            self._show(answer.step, sums)
+            if self._scalars is not None:
+                self._scalars.add(answer.step, sums, self._sums)
+
+    def _show(self, step: int, sums: dict[str, float]) -> None:
+        if not sys.stderr.isatty():
+            return
+        from accelsim.show.tables import joules, times
+
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(stderr=True, highlight=False)
+        faster = times(sums["dense_cycles"] / sums["cycles"] if sums["cycles"] else None)
+        self._console.print(
+            f"[dim]accelsim: step {step} {faster} on {self._hw.name}, {joules(sums['energy_pj'])}; run so far"
+            f" {times(self.speedup)}, {joules(self.energy_pj)}"
+            + (f"; {self.skipped} steps skipped[/]" if self.skipped else "[/]")
+        )
+
+    def _finish(self, wait: bool) -> None:
+        """Take what the worker still has, all of it or what is there, and put the result together."""
+        if self._remote is None or self._files is None:
+            return
+        try:
+            self._take(self._remote.received())
+            while wait and self._remote.waiting and self._remote.failure is None:
+                self._take(self._remote.received(wait=True))
+        finally:
+            self._remote.close()
+        self._warn()
+        if self._scalars is not None:
+            self._scalars.close()
+        if not self._answers:
+            return
+        rows = [row for answer in sorted(self._answers, key=lambda answer: answer.step) for row in answer.rows]
+        self._result = _result_of(self._hw, rows, self._files.meta | {"skipped_steps": self.skipped})
+        if self._out is not None:
+            try:
+                self._result.save(self._out)
+            except AccelsimError as error:
+                _tell(str(error))
+
+
+def live(
+    model: nn.Module,
+    hw: Hardware | str | os.PathLike[str],
+    *,
+    every: int = 100,
+    start: int = 0,
+    first_step: int = 0,
+    zero_as: ZeroAsSetting = "exact",
+    waiting: int = WAITING,
+    out: str | os.PathLike[str] | None = None,
+    tensorboard: str | os.PathLike[str] | None = None,
+) -> Meter:
+    """Simulate a training while it runs.
+
+        with accelsim.live(model, "hw_configs/pe16x16.yaml", every=100) as meter:
+            train(model)  # your loop, unchanged
+        meter.result.summary
+
+    A step is recorded as by a `Tracer` and simulated in a process of its own, on one core and behind the training. A
+    step that is due while `waiting` steps have not been simulated yet is skipped and counted. Whatever goes wrong there
+    ends in one warning, and the training goes on. Leaving the block waits for the steps that are under way, but not
+    behind an exception. In a process group, the steps of rank 0 are simulated.
+
+    Args:
+        model, start, first_step, zero_as: as in `Tracer`.
+        hw: the machine, or its YAML file.
+        every: simulate every so many steps.
+        waiting: most steps recorded and not simulated yet.
+        out: a folder for what `Result.save` writes.
+        tensorboard: a folder for TensorBoard scalars; needs the package `tensorboard`.
+
+    Raises:
+        TracingError: an argument that cannot be used, or a model that cannot be recorded.
+        HardwareError: the machine's file cannot be used.
+        AccelsimError: TensorBoard is asked for and not installed.
+    """
+    return Meter(
+        model,
+        hw,
+        every=every,
+        start=start,
+        first_step=first_step,
+        zero_as=zero_as,
+        waiting=waiting,
+        out=out,
+        tensorboard=tensorboard,
+    )
+
+
+def _result_of(hw: Hardware, rows: list[PassResult], meta: dict[str, Any]) -> Result:
+    from accelsim.energy.load import load_table
+    from accelsim.pipeline import mask_update_costs
+    from accelsim.results import Result, find_run
+
+    steps = sorted({row.step for row in rows})
+    whole_run = find_run(meta, None, steps, whole=True)
+    meta = {key: value for key, value in meta.items() if key != "training"}
+    provenance = {"path": None, "complete": True, "meta": meta}
+    updates = mask_update_costs(hw, load_table(hw.energy), whole_run)
+    return Result.from_rows(rows, hw, provenance, False, whole_run, updates)
+
+
+def _tell(sentence: str) -> None:
+    """Warn, also where warnings are errors: those would stop the training."""
+    try:
+        warnings.warn(sentence, AccelsimWarning, stacklevel=2)
+    except AccelsimWarning:
+        print(f"accelsim: {sentence}", file=sys.stderr)

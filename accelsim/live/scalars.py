@@ -1,0 +1,35 @@
+"""Speedup and energy as TensorBoard scalars."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from accelsim.errors import AccelsimError
+
+
+class Scalars:
+    """Writes scalars; needs the package `tensorboard`.
+
+    Raises:
+        AccelsimError: it is not installed.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        try:
+            from torch.utils.tensorboard.writer import SummaryWriter
+        except ImportError:
+            raise AccelsimError("TensorBoard scalars need the package tensorboard: pip install tensorboard") from None
+        self._writer = SummaryWriter(os.fspath(folder))
+
+    def add(self, step: int, own: Mapping[str, float], so_far: Mapping[str, float]) -> None:
+        """Write a step: cycles, dense_cycles, energy_pj, dense_energy_pj of itself and of all steps so far."""
+        for name, sums in (("step", own), ("so_far", so_far)):
+            if sums["cycles"]:
+                self._writer.add_scalar(f"accelsim/speedup_{name}", sums["dense_cycles"] / sums["cycles"], step)
+        self._writer.add_scalar("accelsim/energy_mj_step", own["energy_pj"] / 1e9, step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """End the file."""
+        self._writer.close()
