@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -103,3 +104,12 @@ def test_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
     with pytest.raises(AccelsimError, match="pip install tensorboard"):
         live(network(), HW, tensorboard=tmp_path)
+
+
+@pytest.mark.parametrize("first", ["", "import accelsim.live.messages;"])
+def test_is_a_public_name(first: str) -> None:
+    code = (
+        f"import accelsim; {first} print(accelsim.live.__name__ in ('live', 'accelsim.live'), callable(accelsim.live))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"
