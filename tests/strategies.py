@@ -101,7 +101,7 @@ def small_machines(draw) -> Hardware:
     hw = draw(machines())
     array = {"rows": draw(st.integers(1, 5)), "cols": draw(st.integers(1, 5)), "count": draw(st.integers(1, 3))}
     memory = {
-        "buffers": {"weight_kib": 4, "input_kib": 8, "output_kib": 1},
+        "buffers": {"weight_kib": 4, "input_kib": 16, "output_kib": 1},
         "compression": ("weight", "activation", "gradient"),
     }
     return Hardware.model_validate(hw.model_dump() | {"array": hw.array.model_dump() | array, "memory": memory})
