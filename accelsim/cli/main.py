@@ -13,6 +13,7 @@ from accelsim.cli.import_scalesim import import_
 from accelsim.cli.inspect import inspect
 from accelsim.cli.plot import plot
 from accelsim.cli.profile import profile
+from accelsim.cli.report import report
 from accelsim.cli.run import run
 from accelsim.cli.sweep import sweep
 from accelsim.cli.synth import synth
@@ -31,6 +32,7 @@ app.command()(run)
 app.command()(explain)
 app.command()(inspect)
 app.command()(plot)
+app.command()(report)
 app.command()(compare)
 app.command()(train)
 app.command()(synth)

@@ -162,4 +162,5 @@ KIND = FigureKind(
     " own structure. A line that rises to the right belongs to a machine that needs coarse zeros.",
     data,
     draw,
+    compares=True,
 )

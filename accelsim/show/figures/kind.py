@@ -25,6 +25,7 @@ class FigureKind:
         data: the numbers, a table that is written beside the figure; raises AccelsimError where the sources do not
             have them.
         draw: a matplotlib figure of that table. Needs matplotlib.
+        compares: it shows machines or traces side by side, so that one result alone is not worth drawing.
     """
 
     name: str
@@ -32,3 +33,4 @@ class FigureKind:
     reading: str
     data: Callable[[Sequence[Source]], pd.DataFrame]
     draw: Callable[[pd.DataFrame], Figure]
+    compares: bool = False

@@ -47,7 +47,7 @@ def draw(table: pd.DataFrame) -> Figure:
     finite = table["speedup"].replace(np.inf, np.nan).dropna()
     high = max(2.0, float(finite.max())) if len(finite) else 2.0
     norm = LogNorm(min(1.0, float(finite[finite > 0].min())) if (finite > 0).any() else 1.0, high)
-    figure = new_figure(1.9 + 2.6 * len(results), max(2.4, 0.24 * len(layers) + 1.2))
+    figure = new_figure(3.2 + 2.4 * len(results), max(2.4, 0.24 * len(layers) + 1.2))
     grid = figure.subplots(1, len(results), sharey=True, squeeze=False)[0]
     for axes, result in zip(grid, results, strict=True):
         part = table[table["result"] == result].pivot(index="layer", columns="pass", values="speedup")
@@ -73,6 +73,8 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_title(result, fontsize=9)
     grid[0].invert_yaxis()
     bar = figure.colorbar(image, ax=list(grid), label="speedup", aspect=40)
+    if bar.solids is not None:
+        bar.solids.set_rasterized(False)  # an image in an SVG is one more thing that a page has to load
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     ticks = [value for value in (0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 32) if norm.vmin <= value <= norm.vmax]  # type: ignore[operator]

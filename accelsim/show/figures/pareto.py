@@ -95,4 +95,5 @@ KIND = FigureKind(
     " the other (or in area, where the table has one).",
     data,
     draw,
+    compares=True,
 )

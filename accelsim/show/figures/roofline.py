@@ -97,7 +97,9 @@ def draw(table: pd.DataFrame) -> Figure:
     handles, labels = grid[0].get_legend_handles_labels()
     handles += grid[0].plot([], [], MARKERS[0], color="grey", mfc="none")
     labels.append("hollow: zeros that were skipped count as done")
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(3, len(machines) + 1), frameon=False, fontsize=8
+    )
     return figure
 
 

@@ -1,0 +1,251 @@
+"""What stands in a report: facts, headline numbers and tables, as plain data for the template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from accelsim.results.result import SLOT_COLUMNS
+from accelsim.results.saved import SavedResult
+from accelsim.show.figures.source import Source, swept_keys
+from accelsim.show.tables import count, joules, share, times
+
+MOST_ROWS = 2000
+_SWEPT_MEASURES = ("cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj", "dram_bytes", "area_proxy")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table's cell: what is shown, and what it is sorted by."""
+
+    text: str
+    value: float | str
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it stands on the right."""
+        return not isinstance(self.value, str)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the report.
+
+    Attributes:
+        note: a sentence below, or nothing.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Content:
+    """A report without its figures.
+
+    Attributes:
+        facts: name → value, where the numbers come from.
+        headline: value → what it is.
+        configuration: the machine or machines as text; nothing where a table does not say.
+    """
+
+    title: str
+    facts: dict[str, str]
+    headline: dict[str, str]
+    tables: list[Table]
+    configuration: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def content_of(source: Source) -> Content:
+    """Return what a report on a result or sweep says."""
+    return _of_result(source, source.result) if source.result is not None else _of_sweep(source)
+
+
+def _number(text: str, value: float) -> Cell:
+    return Cell(text, float(value))
+
+
+def _times(value: float | None) -> Cell:
+    return _number(times(value), -1.0 if value is None else value)
+
+
+def _of_result(source: Source, result: SavedResult) -> Content:
+    summary, total = result.summary, result.summary["total"]
+    hardware, training = summary["hardware"], result.training
+    facts = {"machine": hardware["name"], **_trace_facts(result), "accelsim": summary["accelsim_version"]}
+    facts["recorded steps"] = ", ".join(map(str, summary["steps"]))
+    headline = {
+        times(total["speedup"]): "speedup of the recorded steps over the same machine without skipping",
+        count(total["cycles"]): f"cycles, {total['seconds'] * 1e3:.3g} ms at {hardware['clock_mhz']:g} MHz",
+        times(total["energy_ratio"]): "less energy than without skipping",
+    }
+    if training["total"] is not None:
+        headline[times(training["total"]["speedup"]) + " "] = (
+            f"speedup of the whole training, {training['steps']} steps"
+        )
+    tables = [_totals("Totals by pass", summary["by_pass"] | {"total": total})]
+    if len(summary["by_step"]) > 1:
+        by_step = {f"step {step}": part for step, part in summary["by_step"].items()}
+        tables.append(_totals("Totals by step", by_step))
+    if training["total"] is not None:
+        tables.append(_training(training))
+    tables += [_layers(result.layers), _slots(summary)]
+    notes = [*training["notes"]]
+    if "sampling" in summary:
+        sampling = summary["sampling"]
+        notes.append(f"Estimates: {sampling['simulated_tiles']:,} of {sampling['tiles']:,} tiles were simulated.")
+    if not result.trace["complete"]:
+        notes.append("The recording was cut off; its complete records were replayed.")
+    text = yaml.safe_dump(hardware, sort_keys=False, width=88)
+    return Content(f"{source.name}: {hardware['name']}", facts, headline, tables, text, notes)
+
+
+def _trace_facts(result: SavedResult) -> dict[str, str]:
+    trace = result.trace
+    facts = {"trace": ", ".join(_listed(trace["path"])) or "operations in memory"}
+    if trace.get("sha256"):
+        facts["trace, SHA-256"] = ", ".join(_listed(trace["sha256"]))
+    wanted = ("model", "framework", "data", "network", "batch", "pattern", "zero_as", "command")
+    for name in wanted:
+        if (value := trace["meta"].get(name)) is not None:
+            facts[name] = (
+                ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else str(value)
+            )
+    return facts
+
+
+def _listed(value: Any) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else list(map(str, value))
+
+
+def _totals(title: str, rows: dict[str, dict[str, Any]]) -> Table:
+    columns = ["", "MACs", "effectual", "cycles", "without skipping", "speedup", "DRAM bytes", "energy", "energy saved"]
+    return Table(
+        title,
+        columns,
+        [
+            [
+                Cell(name, name),
+                _number(count(part["macs"]), part["macs"]),
+                _number(share(part["effectual_macs"], part["macs"]), part["effectual_macs"] / (part["macs"] or 1)),
+                _number(f"{part['cycles']:,}", part["cycles"]),
+                _number(f"{part['dense_cycles']:,}", part["dense_cycles"]),
+                _times(part["speedup"]),
+                _number(count(part["dram_bytes"]), part["dram_bytes"]),
+                _number(joules(part["energy_pj"]), part["energy_pj"]),
+                _times(part["energy_ratio"]),
+            ]
+            for name, part in rows.items()
+        ],
+    )
+
+
+def _training(training: dict[str, Any]) -> Table:
+    rows = training["by_pass"] | {"total": training["total"]}
+    columns = ["", "cycles", "without skipping", "speedup", "seconds", "energy", "energy saved"]
+    cells = [
+        [
+            Cell(name, name),
+            _number(count(sums["cycles"]), sums["cycles"]),
+            _number(count(sums["dense_cycles"]), sums["dense_cycles"]),
+            _times(sums["speedup"]),
+            _number(f"{sums['seconds']:.3g}", sums["seconds"]),
+            _number(joules(sums["energy_pj"]), sums["energy_pj"]),
+            _times(sums["energy_ratio"]),
+        ]
+        for name, sums in rows.items()
+    ]
+    updates = training["mask_updates"]["count"]
+    note = f"From the recorded steps: {training['rule']}. The total has {updates} mask updates."
+    return Table(f"Whole training, {training['steps']} steps", columns, cells, note)
+
+
+def _layers(layers: pd.DataFrame) -> Table:
+    columns = ["layer", "pass", "MACs", "effectual", "cycles", "speedup", "most lost to", "share lost", "energy"]
+    rows = []
+    for (layer, which), part in layers.groupby(["layer", "pass"], sort=False):
+        total = part.sum(numeric_only=True)
+        slots = {name: float(total[name]) for name in SLOT_COLUMNS if name in total.index}
+        every, lost = sum(slots.values()), {name: slots[name] for name in slots if name != "slots_effectual"}
+        worst = max(lost, key=lambda name: lost[name])
+        faster = float(total["dense_cycles"] / total["cycles"]) if total["cycles"] else None
+        rows.append(
+            [
+                Cell(str(layer), str(layer)),
+                Cell(str(which), str(which)),
+                _number(count(total["macs"]), total["macs"]),
+                _number(share(total["effectual_macs"], total["macs"]), total["effectual_macs"] / (total["macs"] or 1)),
+                _number(f"{int(total['cycles']):,}", total["cycles"]),
+                _times(faster),
+                Cell(worst.removeprefix("slots_"), worst),
+                _number(share(lost[worst], every), lost[worst] / (every or 1)),
+                _number(joules(float(total["energy_pj"])), total["energy_pj"]),
+            ]
+        )
+    return Table("Layers", columns, rows, "Steps and calls are added up.")
+
+
+def _slots(summary: dict[str, Any]) -> Table:
+    used = [name for name in SLOT_COLUMNS if summary["total"][name]]
+    rows = []
+    for name, part in (summary["by_pass"] | {"total": summary["total"]}).items():
+        every = sum(part[slot] for slot in used)
+        shares = [_number(share(part[slot], every), part[slot] / (every or 1)) for slot in used]
+        rows.append([Cell(name, name), *shares])
+    return Table("Where the slots went", ["", *(name.removeprefix("slots_") for name in used)], rows)
+
+
+def _of_sweep(source: Source) -> Content:
+    table = source.table
+    keys = swept_keys(table)
+    varied = [key for key in keys if table[key].astype(str).nunique() > 1]
+    measures = [name for name in _SWEPT_MEASURES if name in table.columns]
+    facts = {"file": str(source.path), "machines": str(table["machine"].nunique())}
+    facts["traces"] = ", ".join(map(str, table["trace"].unique()))
+    for column, name in (("trace_sha256", "traces, SHA-256"), ("accelsim_version", "accelsim")):
+        if column in table.columns:
+            facts[name] = ", ".join(map(str, table[column].dropna().unique()))
+    sums = table.groupby(["machine", "trace"], sort=False)[["cycles", "dense_cycles", "energy_pj"]].sum()
+    faster = sums["dense_cycles"] / sums["cycles"]
+    headline = {
+        count(sums["cycles"].min()): f"fewest cycles: {_label(sums['cycles'].idxmin())}",
+        times(float(faster.max())): f"highest speedup: {_label(faster.idxmax())}",
+        joules(float(sums["energy_pj"].min())): f"least energy: {_label(sums['energy_pj'].idxmin())}",
+    }
+    first = [] if varied and "machine" not in varied and _named_by_keys(table, varied) else ["machine"]
+    columns = [*first, *varied, "trace", "pass", *measures]
+    shown = table.head(MOST_ROWS)
+    rows = [[_cell(name, value) for name, value in zip(columns, row, strict=True)] for row in _values(shown[columns])]
+    note = f"The first {MOST_ROWS:,} of {len(table):,} rows." if len(table) > MOST_ROWS else ""
+    fixed = {key: str(table[key].iloc[0]) for key in keys if key not in varied}
+    text = yaml.safe_dump(fixed, sort_keys=False, width=88) if fixed else ""
+    return Content(source.name, facts, headline, [Table("Designs", columns, rows, note)], text)
+
+
+def _named_by_keys(table: pd.DataFrame, varied: list[str]) -> bool:
+    return len(table[varied].astype(str).drop_duplicates()) == table["machine"].nunique()
+
+
+def _label(key: Any) -> str:
+    return f"{key[0]} on {key[1]}"
+
+
+def _values(table: pd.DataFrame) -> Iterable[tuple[Any, ...]]:
+    return table.itertuples(index=False, name=None)
+
+
+def _cell(name: str, value: Any) -> Cell:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return Cell(str(value), str(value))
+    if name == "speedup":
+        return _times(float(value))
+    if name.endswith("_pj"):
+        return _number(joules(value), value)
+    return _number(f"{value:,}" if isinstance(value, int) else f"{value:g}", value)

@@ -1,0 +1,111 @@
+"""The report, read as text and looked at by a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from accelsim.errors import AccelsimError
+from accelsim.show.figures.source import read_source
+from accelsim.show.report import page, report_html
+from tests.show.browser import chromium, set_size
+
+PHONE, DESK = 375, 1200
+
+
+@pytest.fixture(scope="module")
+def pages(results: dict[str, Path], sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    base = tmp_path_factory.mktemp("pages")
+    for name, source in (("run", results["small"]), ("sweep", sweep)):
+        (base / f"{name}.html").write_text(report_html(read_source(source)), encoding="utf-8")
+    return {name: base / f"{name}.html" for name in ("run", "sweep")}
+
+
+def test_a_run_has_its_summary_tables_figures_configuration_and_explanations(
+    pages: dict[str, Path], results: dict[str, Path]
+) -> None:
+    text = pages["run"].read_text()
+    source = read_source(results["small"])
+    assert source.result is not None
+    total = source.result.summary["total"]
+    for words in (f"{total['cycles']:,}", f"{total['speedup']:.2f}x", "Whole training, 40 steps", "How to read it"):
+        assert words in text
+    assert str(source.result.trace["sha256"]) in text
+    assert "scan_width: 8" in text
+    assert re.findall(r'<figure id="(\w+)"', text) == ["training", "slots", "energy", "roofline", "layers"]
+    assert "layer1.0.conv1 &lt;b&gt;&amp;" in text
+    assert "<b>" not in text
+
+
+def test_a_sweep_has_its_designs_and_says_what_it_cannot_draw(pages: dict[str, Path]) -> None:
+    text = pages["sweep"].read_text()
+    assert re.findall(r'<figure id="(\w+)"', text) == ["granularity", "slots", "energy", "roofline", "pareto"]
+    assert "Not drawn: speedup by layer and pass" in text
+    assert "skipping.sync" in text
+
+
+@pytest.mark.parametrize("name", ["run", "sweep"])
+def test_nothing_comes_from_elsewhere(pages: dict[str, Path], name: str) -> None:
+    text = pages[name].read_text()
+    links = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)', text)
+    assert links
+    assert all("".join(link).startswith("#") for link in links)
+    identifiers = re.findall(r'\bid="([^"]+)"', text)
+    assert len(identifiers) == len(set(identifiers))
+
+
+@pytest.mark.parametrize("name", ["run", "sweep"])
+def test_a_browser_shows_it_without_complaint_network_or_overflow(
+    pages: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    address = f"file://{pages[name]}"
+    with chromium(tmp_path) as driver:
+        driver.execute_cdp_cmd("Network.enable", {})
+        driver.execute_cdp_cmd("Network.emulateNetworkConditions", _offline())
+        driver.get_log("performance")  # of the empty tab
+        for width in (PHONE, DESK):
+            set_size(driver, width, 800)
+            driver.get(address)
+            assert driver.execute_script("return innerWidth") == width
+            assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+            drawn = driver.execute_script(
+                "return [...document.querySelectorAll('figure svg')].map(svg => svg.getBoundingClientRect().height)"
+            )
+            assert drawn
+            assert min(drawn) > 50
+        assert driver.get_log("browser") == []
+        messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+        asked = {one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"}
+        assert {url for url in asked if not url.startswith("chrome")} == {address}
+
+
+def test_tables_sort_by_number_and_by_name(pages: dict[str, Path], tmp_path: Path) -> None:
+    with chromium(tmp_path) as driver:
+        driver.get(f"file://{pages['run']}")
+        table = "[...document.querySelectorAll('h3')].find(h => h.textContent == 'Layers').nextElementSibling"
+        column = f"[...{table}.querySelectorAll('td:nth-child(%d)')].map(cell => cell.dataset.value)"
+        click = f"{table}.querySelectorAll('th button')[%d].click();"
+        cycles = [driver.execute_script(click % 4 + "return " + column % 5) for _ in range(2)]
+        down = [float(value) for value in cycles[0]]
+        assert down == sorted(down, reverse=True)
+        assert down != sorted(down)
+        assert [float(value) for value in cycles[1]] == sorted(down)
+        names = driver.execute_script(click % 1 + "return " + column % 2)
+        assert names == sorted(names)
+        sorted_by = driver.execute_script(
+            f"return [...{table}.querySelectorAll('th')].map(head => head.getAttribute('aria-sort'))"
+        )
+        assert [place for place, value in enumerate(sorted_by) if value] == [1]
+
+
+def _offline() -> dict[str, object]:
+    return {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+
+
+def test_without_jinja2_one_sentence_says_so(results: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "find_spec", lambda name: None)
+    with pytest.raises(AccelsimError, match=r"pip install 'accelsim\[report\]'"):
+        report_html(read_source(results["small"]))
