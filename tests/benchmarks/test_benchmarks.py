@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks"
 TINY = {
     "kernels": "--quick --m 8 --n 16 --repeats 1",
-    "scaling": "--quick --repeats 1",
+    "scaling": "--quick --repeats 1 --part workers --part memory",
     "startup": "--quick --repeats 1 --part help --part sweep",
     "peers": "--layers 1 --repeats 1",
     "whole_step": "--width 4 --batch 4 --warm-batch 4 --warm-steps 1 --pairs 1 --sync row",
