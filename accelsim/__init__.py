@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from accelsim.errors import AccelsimError, AccelsimWarning, HardwareError, TraceError, TracingError
     from accelsim.hardware.load import load_hardware
     from accelsim.hardware.model import Hardware
+    from accelsim.live.meter import live
     from accelsim.pipeline import simulate, simulate_many
     from accelsim.results.result import Result
     from accelsim.results.saved import SavedResult, load_result
@@ -39,6 +40,7 @@ _WHERE = {
     "TraceWriter": "trace.writer",
     "open_trace": "trace.reader",
     "Tracer": "tracing",
+    "live": "live",
     "Result": "results.result",
     "Sampling": "sampling.plan",
     "SavedResult": "results.saved",
@@ -63,6 +65,7 @@ __all__ = [
     "TraceWriter",
     "Tracer",
     "TracingError",
+    "live",
     "load_hardware",
     "load_result",
     "open_trace",

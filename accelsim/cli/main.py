@@ -37,7 +37,7 @@ app.command()(compare)
 app.command()(train)
 app.command()(synth)
 app.command("import")(import_)
-app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False})(profile)
+app.command(context_settings={"allow_interspersed_args": False})(profile)
 app.command()(sweep)
 app.add_typer(validate_app)
 
