@@ -4,7 +4,8 @@ from accelsim.explore.area import area_proxy
 from accelsim.explore.cluster import Cluster
 from accelsim.explore.pareto import front
 from accelsim.explore.processes import Processes
+from accelsim.explore.search import search
 from accelsim.explore.space import Space, load_space
 from accelsim.explore.sweep import sweep
 
-__all__ = ["Cluster", "Processes", "Space", "area_proxy", "front", "load_space", "sweep"]
+__all__ = ["Cluster", "Processes", "Space", "area_proxy", "front", "load_space", "search", "sweep"]

@@ -94,10 +94,19 @@ def write_table(table: pa.Table, path: Path) -> None:
     pa = arrow()
     buffer = io.BytesIO()
     pa.parquet.write_table(table, buffer)
+    write_whole(path, buffer.getvalue())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; it is on disk when this returns.
+
+    Raises:
+        SpaceError: it cannot be written.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:
-            file.write(buffer.getbuffer())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -1,0 +1,77 @@
+"""`accelsim search`: the best machines of a space."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from accelsim.cli.sweep import Scheduler, SkipInvalid, SpaceFile, WorkerCount, find_workers, read_space
+
+
+class MethodName(StrEnum):
+    """How a search proposes designs."""
+
+    model = "model"
+    nsga2 = "nsga2"
+    tpe = "tpe"
+
+
+def search(
+    space: SpaceFile,
+    out: Annotated[Path, typer.Option(help="Folder for search.parquet, front.csv and the finished points.")],
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="Designs to simulate at most; default: a fifth of the grid, at most 500.")
+    ] = None,
+    method: Annotated[
+        MethodName | None,
+        typer.Option(help="Default: a model of the costs (up to 20,000 designs), beyond Optuna's NSGA-II."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the search.")] = 0,
+    workers: WorkerCount = None,
+    scheduler: Scheduler = None,
+    skip_invalid: SkipInvalid = False,
+) -> None:
+    """Find the designs of a space that no other beats in cycles, energy and area, without simulating all.
+
+    Stopped and started again with the same options, it goes on where it was.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Table
+
+    from accelsim.explore.search import search as run_search
+    from accelsim.show.console import output_console
+
+    designs = read_space(space, skip_invalid)
+    stderr = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        bar = progress.add_task(space.name, total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
+
+        found = run_search(
+            designs,
+            out,
+            budget=budget,
+            method=None if method is None else method.value,
+            seed=seed,
+            workers=find_workers(workers, scheduler),
+            on_progress=show,
+        )
+    found.save_front(out / "front.csv")
+    table = Table(title=f"Pareto front: {len(found.front)} designs")
+    for name in found.front.columns:
+        table.add_column(str(name))
+    for row in found.front.itertuples(index=False):
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
+    output_console().print(table)
+    end = "nothing is left to hope for" if found.settled else "the budget is spent"
+    failed = f", {found.failed} failed" if found.failed else ""
+    typer.echo(
+        f"{found.simulated:,} of {found.size:,} designs simulated by {found.method}{failed}; {end}: {found.path}"
+    )
