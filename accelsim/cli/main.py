@@ -15,6 +15,7 @@ from accelsim.cli.plot import plot
 from accelsim.cli.profile import profile
 from accelsim.cli.report import report
 from accelsim.cli.run import run
+from accelsim.cli.search import search
 from accelsim.cli.sweep import sweep
 from accelsim.cli.synth import synth
 from accelsim.cli.train import train
@@ -39,6 +40,7 @@ app.command()(synth)
 app.command("import")(import_)
 app.command(context_settings={"allow_interspersed_args": False})(profile)
 app.command()(sweep)
+app.command()(search)
 app.add_typer(validate_app)
 
 
