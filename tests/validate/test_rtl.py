@@ -60,6 +60,22 @@ def test_random_gemms_agree(index: int) -> None:
 
 
 @verilated
+def test_a_fault_in_the_rtl_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "rtl", tmp_path / "rtl")
+    queue = tmp_path / "rtl" / "scan_queue.sv"
+    right = queue.read_text(encoding="utf-8")
+    line = "assign take = (present < T'(L)) ? present : T'(L);"
+    assert right.count(line) == 1
+    queue.write_text(right.replace(line, line.replace("present", "T'(held)")), encoding="utf-8")
+    monkeypatch.setattr(rtl_bench, "find_rtl", lambda: tmp_path / "rtl")
+    machine = random_machines(7, 1)[0]
+    outcomes = run_cases(Parameters.of(machine, MOST_RANDOM_K), list(random_cases(machine, 0, seed=7, count=40)))
+    said = "; ".join(text for outcome in outcomes for text in outcome.off)
+    assert "cycles, accelsim counts" in said
+    assert "outputs" not in said  # pairs that cannot leave in the cycle in which they came only take longer
+
+
+@verilated
 @pytest.mark.parametrize("kind", [0, 1, 2], ids=["dense", "scanning", "systolic"])
 def test_lint_is_clean(kind: int) -> None:
     sizes = {0: "-GL=3 -GS=3 -GSYNC=3", 1: "-GR=3 -GC=2 -GL=5 -GS=3 -GD=7 -GW=16 -GSYNC=0", 2: "-GS=1 -GR=3"}[kind]
