@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from accelsim import OpTrace, TraceWriter
 
@@ -142,3 +143,25 @@ def test_help_needs_no_heavy_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.smoke
+def test_writes_a_timeline_and_action_counts(trace: Path, tmp_path: Path) -> None:
+    timeline, counts = tmp_path / "t.json", tmp_path / "c.yaml"
+    done = accelsim(
+        *("run", "--hw", CONFIG, "--trace", trace, "--timeline", timeline, "--action-counts", counts, "--json")
+    )
+    assert done.returncode == 0, done.stderr
+    total = json.loads(done.stdout)["summary"]["total"]
+    events = json.loads(timeline.read_text())["traceEvents"]
+    assert events[-1]["ts"] == total["cycles"]
+    written = yaml.safe_load(counts.read_text())
+    assert sum(one["energy_pj"] for one in written["passes"]) == pytest.approx(total["energy_pj"])
+
+
+def test_a_timeline_needs_every_tile(trace: Path, tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    done = accelsim("run", "--hw", CONFIG, "--trace", trace, "--timeline", path, "--sample", "0.5")
+    assert done.returncode == 2
+    assert done.stderr == "accelsim: --timeline needs every tile: leave --sample away\n"
+    assert not path.exists()
