@@ -74,6 +74,7 @@ def draw(table: pd.DataFrame) -> Figure:
     grid[0].invert_yaxis()
     bar = figure.colorbar(image, ax=list(grid), label="speedup", aspect=40)
     if bar.solids is not None:
+        bar.solids.set_edgecolor("face")
         bar.solids.set_rasterized(False)  # an image in an SVG is one more thing that a page has to load
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
     bar.ax.yaxis.set_minor_locator(NullLocator())

@@ -84,7 +84,7 @@ def _of_result(source: Source, result: SavedResult) -> Content:
     headline = {
         times(total["speedup"]): "speedup of the recorded steps over the same machine without skipping",
         count(total["cycles"]): f"cycles, {total['seconds'] * 1e3:.3g} ms at {hardware['clock_mhz']:g} MHz",
-        times(total["energy_ratio"]): "less energy than without skipping",
+        times(total["energy_ratio"]): "as much energy without skipping",
     }
     if training["total"] is not None:
         headline[times(training["total"]["speedup"]) + " "] = (
