@@ -218,7 +218,7 @@ def _recorded_layers(
 
     from accelsim.hardware.load import load_hardware
     from accelsim.trace import open_trace
-    from accelsim.validate.rtl import array_words, recorded_cases, run_cases
+    from accelsim.validate.rtl import recorded_cases, run_cases
     from accelsim.validate.rtl_bench import Parameters
 
     machine = load_hardware(hw)
@@ -227,7 +227,7 @@ def _recorded_layers(
     view = view.select(steps=[view.steps[-1]])
     parameters = Parameters.of(machine, most_k)
     table = _rtl_table(
-        f"{trace.name}, step {view.steps[0]}, on {array_words(machine)}", "layer", "pass", "m, n, k", "K run"
+        f"{trace.name}, step {view.steps[0]}, on {machine.name}", "layer", "call", "pass", "m, n, k", "K run"
     )
     found: list[Outcome] = []
     with Console(stderr=True).status("") as status:
@@ -237,7 +237,7 @@ def _recorded_layers(
             outcomes = run_cases(parameters, [case for _, _, case in cut])
             for (which, whole, case), outcome in zip(cut, outcomes, strict=True):
                 extents = f"{whole.m}, {whole.n}, {whole.k}"
-                table.add_row(op.name, which, extents, str(case.gemm.k), *_sums([outcome]))
+                table.add_row(op.name, str(op.call), which, extents, str(case.gemm.k), *_sums([outcome]))
             found += outcomes
     return table, found
 
