@@ -194,7 +194,8 @@ def build(parameters: Parameters, waveform: bool = False) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         command = [verilator, "--cc", "--exe", "--build", "-j", "2", "-Wall", "--top-module", "bench_top"]
-        command += ["--unroll-count", "1"]  # else a 16 x 16 array becomes 140 MB of C++
+        # Loops stay loops, or a 16 x 16 array becomes 140 MB of C++; the count also bounds how often parts may repeat.
+        command += ["--unroll-stmts", "1", "--unroll-count", "4096"]
         command += [f"-G{name}={value}" for name, value in _generics(parameters).items()]
         command += ["-CFLAGS", " ".join(f"-D{name}={value}" for name, value in _macros(parameters).items())]
         command += ["-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1", "--Mdir", folder]
