@@ -66,7 +66,7 @@ def search(
     found.save_front(out / "front.csv")
     table = Table(title=f"Pareto front: {len(found.front)} designs")
     for name in found.front.columns:
-        table.add_column(str(name))
+        table.add_column(str(name).replace(".", ".\n"), overflow="fold")
     for row in found.front.itertuples(index=False):
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
     output_console().print(table)

@@ -93,6 +93,7 @@ def test_a_worker_that_is_killed_loses_nothing(space_file: SpaceFile, tmp_path: 
     assert swept.path.read_bytes() == alone.path.read_bytes()
 
 
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="a file that only this process sees needs Linux")
 def test_a_trace_that_workers_cannot_read_is_sent_to_each_once(space_file: SpaceFile, tmp_path: Path) -> None:
     space = load_space(space_file("{array.rows: {from: 2, to: 21, step: 1}}"))
     content = (tmp_path / "a.pkl").read_bytes()
