@@ -22,13 +22,13 @@ def profile(
     Options stand before the script, what is behind it is the script's. Its output and its exit code stay its own.
     """
     from accelsim.hardware.load import load_hardware
-    from accelsim.live.scalars import Scalars
+    from accelsim.live.scalars import require_tensorboard
     from accelsim.live.script import Finder, run_script
     from accelsim.show.console import output_console
 
     machine = load_hardware(hw)
     if tensorboard is not None:
-        Scalars(tensorboard).close()  # refused now, not after the training's first step
+        require_tensorboard()  # now, not after the training's first step
     finder = Finder(machine, every, out, tensorboard)
     code = run_script(script, arguments or [], finder)
     if finder.failure is not None:

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib import import_module
 
 from accelsim.errors import AccelsimError
+
+
+def require_tensorboard() -> None:
+    """Refuse to go on without TensorBoard.
+
+    Raises:
+        AccelsimError: it is not installed.
+    """
+    try:
+        import_module("torch.utils.tensorboard.writer")
+    except ImportError:
+        raise AccelsimError("TensorBoard scalars need the package tensorboard: pip install tensorboard") from None
 
 
 class Scalars:
@@ -16,10 +29,9 @@ class Scalars:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        try:
-            from torch.utils.tensorboard.writer import SummaryWriter
-        except ImportError:
-            raise AccelsimError("TensorBoard scalars need the package tensorboard: pip install tensorboard") from None
+        require_tensorboard()
+        from torch.utils.tensorboard.writer import SummaryWriter
+
         self._writer = SummaryWriter(os.fspath(folder))
 
     def add(self, step: int, own: Mapping[str, float], so_far: Mapping[str, float]) -> None:

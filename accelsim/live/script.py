@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from accelsim.errors import AccelsimError
+from accelsim.errors import AccelsimError, AccelsimWarning
 from accelsim.hardware.model import Hardware
 from accelsim.live.meter import Meter
 
@@ -67,7 +67,7 @@ class Finder:
         ended = kind is None or (isinstance(error, SystemExit) and not error.code)
         try:
             self.meter.__exit__(None if ended else kind, None if ended else error, None if ended else traceback)
-        except AccelsimError as failure:
+        except (AccelsimError, AccelsimWarning) as failure:  # a warning, where the script has made them errors
             self.failure = str(failure)
 
     def _enter_module(self, module: nn.Module, _inputs: Any) -> None:
