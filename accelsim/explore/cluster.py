@@ -15,6 +15,7 @@ from accelsim.errors import AccelsimError, SpaceError
 from accelsim.explore.task import Row, Task, run_task
 from accelsim.explore.trace_file import TraceFile, TraceNotHereError, find_here, store_block
 from accelsim.explore.workers import DIED
+from accelsim.trace.format import accelsim_version
 
 _BLOCK_BYTES = 16 << 20  # sent at a time
 _MOST_SENDINGS = 100  # of a trace for the sake of one task: beyond, it never arrives
@@ -77,7 +78,7 @@ class Cluster:
         """See `Workers.run`.
 
         Raises:
-            SpaceError: the scheduler is gone, a worker has no accelsim or another one, or a trace does not arrive.
+            SpaceError: the scheduler is gone, it or a worker has no accelsim or another one; a trace does not arrive.
         """
         from dask.distributed import as_completed
 
@@ -126,7 +127,11 @@ class Cluster:
                 f"the scheduler at {self._address} is gone ({type(error).__name__}); start the sweep again to go on"
             ) from None
         except Exception as error:
-            raise SpaceError(f"a worker cannot run a sweep's tasks: {type(error).__name__}: {error}") from None
+            why = " ".join(str(error).split()).partition(". ")[0]
+            raise SpaceError(
+                f"the cluster cannot run a sweep's tasks ({type(error).__name__}: {why}); scheduler and workers need"
+                f" the accelsim that is here, version {accelsim_version()}"
+            ) from None
 
     def _send(self, trace: TraceFile, to: _NotHere) -> None:
         """Send a trace, unless it is there by now; a worker that dies meanwhile does not need it any more."""
