@@ -10,7 +10,7 @@ import pandas as pd
 from accelsim.errors import AccelsimError
 from accelsim.lowering.gemm import PASSES
 from accelsim.show.figures.source import Source
-from accelsim.show.figures.style import new_figure, plain_axes, short_counts
+from accelsim.show.figures.style import new_figure, plain_axes, short_counts, short_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ def bars(sources: Sequence[Source], columns: Sequence[str], by_layer: bool) -> p
             bar = source.labels
         else:
             traces = source.table["trace"]
-            bar = source.table["machine"] + (", " + traces.astype(str) if traces.nunique() > 1 else "")
+            bar = source.table["machine"] + (", " + traces.astype(str).map(short_name) if traces.nunique() > 1 else "")
         tables.append(source.table.assign(bar=bar))
     together = pd.concat(tables, ignore_index=True)
     if (found := together["bar"].nunique()) > MOST_BARS:

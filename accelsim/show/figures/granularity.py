@@ -15,7 +15,7 @@ from accelsim.lowering.gemm import PASSES
 from accelsim.results.row import speedup
 from accelsim.show.figures.kind import FigureKind
 from accelsim.show.figures.source import Source
-from accelsim.show.figures.style import line, new_figure, plain_axes
+from accelsim.show.figures.style import MARKERS, line, new_figure, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,10 +34,12 @@ def data(sources: Sequence[Source]) -> pd.DataFrame:
     figure made in this trace and pass, which is the speedup of a machine that never idles and skips the same zeros.
 
     Raises:
-        AccelsimError: a source does not say its pattern, or has no slots.
+        AccelsimError: a source does not say its pattern, or has no slots; there are too many machines to tell apart.
     """
     tables = [_described(source) for source in sources]
     rows = pd.concat(tables, ignore_index=True)
+    if (machines := rows["machine"].nunique()) > len(MARKERS):
+        raise AccelsimError(f"{sources[0].path}: {machines} machines, this figure tells {len(MARKERS)} apart")
     sums = rows.groupby([*_FACTS, "machine", "pass"], sort=False, as_index=False)[_SUMMED].sum()
     sums["speedup"] = [speedup(*pair) for pair in zip(sums["dense_cycles"], sums["cycles"], strict=True)]
     fewest = sums.groupby([*_FACTS, "pass"])["slots_effectual"].transform("min")

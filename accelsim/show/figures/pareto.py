@@ -10,7 +10,7 @@ import pandas as pd
 
 from accelsim.show.figures.kind import FigureKind
 from accelsim.show.figures.source import Source
-from accelsim.show.figures.style import COLOURS, new_figure, plain_axes, short_counts
+from accelsim.show.figures.style import COLOURS, new_figure, plain_axes, short_counts, short_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,10 +52,11 @@ def on_front(costs: np.ndarray) -> np.ndarray:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw a panel a trace; a larger marker is a larger area."""
+    """Draw a panel a trace, designs on the front numbered; a larger marker is a larger area."""
     traces = list(dict.fromkeys(table["trace"]))
     areas = [column for column in table.columns if column.startswith("area")]
-    figure = new_figure(5.2 * len(traces), 4.2)
+    most = int(table.groupby("trace")["on_front"].sum().max())
+    figure = new_figure(5.2 * len(traces), 4.2 + 0.16 * min(most, _MOST_NAMED))
     grid = figure.subplots(1, len(traces), squeeze=False)[0]
     for axes, trace in zip(grid, traces, strict=True):
         rows = table[table["trace"] == trace]
@@ -68,20 +69,24 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.scatter(
             rows["cycles"][front], energy[front], s=size[front], marker="o", color=COLOURS[1], label="non-dominated"
         )
-        edge = rows[front].sort_values("cycles")
-        axes.step(edge["cycles"], edge["energy_pj"] / _PJ_PER_UJ, where="post", color=COLOURS[1], lw=1, alpha=0.6)
-        named = rows if len(rows) <= _MOST_NAMED else edge.iloc[:: -(-len(edge) // _MOST_NAMED)]
-        for _, row in named.iterrows():
+        edge = rows[front].sort_values(["cycles", "energy_pj"])
+        if not areas:  # with an area the front is no line in this plane
+            axes.step(edge["cycles"], edge["energy_pj"] / _PJ_PER_UJ, where="post", color=COLOURS[1], lw=1, alpha=0.6)
+        for number, (_, row) in enumerate(edge.head(_MOST_NAMED).iterrows(), start=1):
             where = (row["cycles"], row["energy_pj"] / _PJ_PER_UJ)
-            axes.annotate(str(row["design"]), where, xytext=(5, 4), textcoords="offset points", fontsize=7)
-        axes.margins(x=0.18, y=0.12)
-        axes.set_title(str(trace), fontsize=9)
+            axes.annotate(str(number), where, xytext=(6, 4), textcoords="offset points", fontsize=8)
+            axes.plot([], [], lw=0, label=f"{number}  {row['design']}")
+        axes.margins(x=0.12, y=0.12)
+        axes.set_title(short_name(str(trace)), fontsize=9)
+        handles, labels = axes.get_legend_handles_labels()
+        blank = {"handlelength": 0, "handletextpad": 0, "frameon": False, "fontsize": 7.5}
+        axes.legend(handles[2:], labels[2:], loc="upper left", bbox_to_anchor=(0, -0.14), **blank)
         axes.set_xlabel("cycles", fontsize=8.5)
         axes.set_ylabel("energy, µJ", fontsize=8.5)
         short_counts(axes.xaxis)
         short_counts(axes.yaxis)
         plain_axes(axes)
-    handles, labels = grid[0].get_legend_handles_labels()
+    handles, labels = (found[:2] for found in grid[0].get_legend_handles_labels())
     if areas:
         labels = [f"{label} (larger: {areas[0]})" for label in labels]
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)

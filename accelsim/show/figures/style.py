@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from accelsim.show.tables import count
@@ -10,8 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito, Color Universal Design (2008), https://jfly.uni-koeln.de/color/
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")
+# Okabe and Ito, Color Universal Design (2008), https://jfly.uni-koeln.de/color/; grey for their yellow, which fades on
+# white.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#777777")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":")
 PASS_STYLES = {"forward": (COLOURS[0], "o"), "input_grad": (COLOURS[1], "s"), "weight_grad": (COLOURS[2], "^")}
@@ -26,6 +28,11 @@ FILLS = {  # slots and energy by component: colour and hatch
     "memory": ("#0072b2", "||||"),
 }
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "----", "++++", "||||", "oooo")
+
+
+def short_name(trace: str) -> str:
+    """Return a trace's name without folders and suffix."""
+    return PurePath(trace).stem
 
 
 def fill(position: int) -> tuple[str, str]:

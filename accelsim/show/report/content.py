@@ -12,6 +12,7 @@ import yaml
 from accelsim.results.result import SLOT_COLUMNS
 from accelsim.results.saved import SavedResult
 from accelsim.show.figures.source import Source, swept_keys
+from accelsim.show.figures.style import short_name
 from accelsim.show.tables import count, joules, share, times
 
 MOST_ROWS = 2000
@@ -234,7 +235,7 @@ def _named_by_keys(table: pd.DataFrame, varied: list[str]) -> bool:
 
 
 def _label(key: Any) -> str:
-    return f"{key[0]} on {key[1]}"
+    return f"{key[0]} on {short_name(str(key[1]))}"
 
 
 def _values(table: pd.DataFrame) -> Iterable[tuple[Any, ...]]:

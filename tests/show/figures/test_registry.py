@@ -113,6 +113,17 @@ def test_what_cannot_be_drawn_is_said(results: dict[str, Path], sweep: Path, tmp
     assert not list(tmp_path.iterdir())
 
 
+def test_more_machines_than_marks_are_refused(sweep: Path, tmp_path: Path) -> None:
+    rows = pd.read_parquet(sweep).dropna(subset=["pass"])
+    many = pd.concat([rows.assign(**{"array.rows": number}) for number in range(1, 40)])
+    many.to_csv(tmp_path / "many.csv", index=False)
+    source = read_source(tmp_path / "many.csv")
+    for name, words in (("granularity", "tells 8 apart"), ("roofline", "has room for 6"), ("slots", "78 bars")):
+        with pytest.raises(AccelsimError, match=words):
+            KINDS[name].data([source])
+    plot(KINDS["pareto"], [source], tmp_path / "pareto.svg")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
