@@ -37,8 +37,8 @@ def draw(table: pd.DataFrame) -> Figure:
     used = [name for name in ENERGY_COLUMNS if name in table.columns and table[name].any()]
     names = {name: name.removeprefix("energy_").removesuffix("_pj").replace("_", " ") for name in used}
     parts = {name: (names[name], fill(place)) for place, name in enumerate(used)}
-    unit = lambda rows: pd.Series(_PJ_PER_UJ, index=rows.index)  # noqa: E731
-    return stacked(table, parts, "energy, µJ", unit, ("dense_energy_pj", "without skipping"))
+    mark = ("dense_energy_pj", "without skipping")
+    return stacked(table, parts, "energy, µJ", lambda rows: pd.Series(_PJ_PER_UJ, index=rows.index), mark)
 
 
 KIND = FigureKind(
