@@ -28,7 +28,8 @@ from accelsim.ssl.report import git_state
 from accelsim.ssl.training import Training
 
 HERE = Path(__file__).parent
-PE16X16 = HERE.parents[1] / "hw_configs" / "pe16x16.yaml"
+ROOT = HERE.parents[1]
+PE16X16 = ROOT / "hw_configs" / "pe16x16.yaml"
 SKIPPING = {  # closed outputs have zero gradients, so scanning the gradient is gating's doing, too
     "outputs": {"tensors": (), "blocks": (), "outputs": True},
     "outputs_and_gradient": {"tensors": ("gradient",), "blocks": (), "outputs": True},
@@ -150,21 +151,22 @@ def draw(table: pd.DataFrame, target: Path) -> None:
 def main() -> None:
     """Measure the rows that have no result yet, then write table and figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--out", type=Path, help="default: beside this file; with --quick, runs/dual_gating/quick")
     parser.add_argument("--quick", action="store_true", help="a smaller network, a few steps, two rows")
     options = parser.parse_args()
-    (options.out / "results").mkdir(parents=True, exist_ok=True)
+    out = options.out or (ROOT / "runs" / HERE.name / "quick" if options.quick else HERE)
+    (out / "results").mkdir(parents=True, exist_ok=True)
     base = TrainConfig(steps=3, width=8, batch=4, knn_images=20) if options.quick else TrainConfig(steps=300, batch=16)
     for row in ROWS[:2] if options.quick else ROWS:
-        path = options.out / "results" / f"{row.name}.json"
+        path = out / "results" / f"{row.name}.json"
         if not path.exists():
             text = json.dumps(measure(row, base), indent=2) + "\n"
             beside = path.with_suffix(".partial")
             beside.write_text(text)
             beside.replace(path)
-        table = table_of(options.out)
-        table.to_csv(options.out / "table.csv", index=False, float_format="%.6g")
-        draw(table, options.out / "gating")
+        table = table_of(out)
+        table.to_csv(out / "table.csv", index=False, float_format="%.6g")
+        draw(table, out / "gating")
     print(
         table[["row", "state", "operations_saved", *(f"cycles_saved_{name}" for name in SKIPPING)]].to_string(
             index=False

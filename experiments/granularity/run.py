@@ -88,17 +88,18 @@ def recorded(config: dict[str, Any], machines: list[Hardware]) -> Iterator[dict[
 def main() -> None:
     """Measure and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--out", type=Path, help="default: beside this file; with --quick, runs/granularity/quick")
     parser.add_argument("--quick", action="store_true", help="quick.yaml instead of config.yaml")
     options = parser.parse_args()
+    out = options.out or (ROOT / "runs" / HERE.name / "quick" if options.quick else HERE)
     config = yaml.safe_load((HERE / ("quick.yaml" if options.quick else "config.yaml")).read_text())
     machines = [load_hardware(ROOT / "hw_configs" / f"{name}.yaml") for name in config["machines"]]
     table = pd.DataFrame([*synthetic(config, machines), *recorded(config, machines)])
-    options.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(options.out / "table.csv", index=False)
-    source = read_source(options.out / "table.csv")
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / "table.csv", index=False)
+    source = read_source(out / "table.csv")
     for suffix in (".svg", ".png"):
-        plot(find_kind("granularity"), [source], (options.out / "granularity").with_suffix(suffix))
+        plot(find_kind("granularity"), [source], (out / "granularity").with_suffix(suffix))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from accelsim.ssl.data import load_data
 from accelsim.ssl.training import Training
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 FORMATS = ("exact", "fp8_e5m2", "fp8_e4m3", "int8")
 TENSORS = {"weight": "weight", "input": "activation", "grad_output": "gradient"}
 COLOURS = {"weight": "#0072b2", "activation": "#d55e00", "gradient": "#009e73"}
@@ -43,7 +44,7 @@ def zeros_and_speedup(training: Training, zero_as: str, folder: Path) -> dict[st
             if mask in entry.masks and entry.name.startswith("encoder.layer")
         ]
         row[f"{tensor}_zero"] = 1 - sum(part.nonzeros for part in found) / sum(part.size for part in found)
-    result = simulate(load_hardware(HERE.parents[1] / "hw_configs" / "pe16x16.yaml"), trace)
+    result = simulate(load_hardware(ROOT / "hw_configs" / "pe16x16.yaml"), trace)
     row |= {f"{name}_speedup": totals["speedup"] for name, totals in result.summary["by_pass"].items()}
     row["speedup"] = result.summary["total"]["speedup"]
     return row
@@ -79,9 +80,10 @@ def draw(table: pd.DataFrame, target: Path) -> None:
 def main() -> None:
     """Train, record, replay, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--out", type=Path, help="default: beside this file; with --quick, runs/number_formats/quick")
     parser.add_argument("--quick", action="store_true", help="a smaller network, a few steps")
     options = parser.parse_args()
+    out = options.out or (ROOT / "runs" / HERE.name / "quick" if options.quick else HERE)
     config = TrainConfig(steps=12, width=4, batch=8) if options.quick else TrainConfig(steps=400)
     training = Training(config, load_data(config.data))
     for _ in range(config.steps // 2):
@@ -93,9 +95,9 @@ def main() -> None:
             training.load_state(copy.deepcopy(state))
             rows.append(zeros_and_speedup(training, zero_as, Path(folder)))
     table = pd.DataFrame(rows)
-    options.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(options.out / "formats.csv", index=False)
-    draw(table, options.out / "formats")
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / "formats.csv", index=False)
+    draw(table, out / "formats")
     print(table.to_string(index=False))
 
 

@@ -19,7 +19,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 HERE = Path(__file__).parent
-RTL = HERE.parents[1] / "rtl"
+ROOT = HERE.parents[1]
+RTL = ROOT / "rtl"
 OPERAND_BITS = 8
 SUM_BITS = 32
 
@@ -79,13 +80,14 @@ def main() -> None:
     """Synthesise every PE and write the table whole."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="only the smallest of each kind")
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--out", type=Path, help="default: beside this file; with --quick, runs/rtl_area/quick")
     options = parser.parse_args()
+    out = options.out or (ROOT / "runs" / HERE.name / "quick" if options.quick else HERE)
     if shutil.which("yosys") is None:
         sys.exit("Yosys is not installed; get it with apt-get install yosys")
     chosen = [next(pe for pe in PES if pe.kind == kind) for kind in ("dense", "scanning")] if options.quick else PES
-    options.out.mkdir(parents=True, exist_ok=True)
-    target = options.out / "table.csv"
+    out.mkdir(parents=True, exist_ok=True)
+    target = out / "table.csv"
     part = target.with_suffix(".part")
     with part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -48,6 +48,7 @@ QUANTITIES: dict[str, Callable[[MachineRun], float]] = {
     "slots_barrier": lambda run: run.slots.barrier,
     "slots_memory": lambda run: run.slots.memory,
 }
+SEEDS, SHARE = 200, 0.05
 TOLERANCE = 1e-5  # of a quantity: an interval narrower than that is called exact
 
 
@@ -142,12 +143,17 @@ def table(rows: pd.DataFrame) -> str:
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=200)
-    parser.add_argument("--share", type=float, default=0.05)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="other than the default needs --out")
+    parser.add_argument("--share", type=float, default=SHARE, help="other than the default needs --out")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument(
+        "--out", type=Path, help="default: beside this file; with --quick, runs/sampling_coverage/quick"
+    )
     parser.add_argument("--quick", action="store_true", help="two passes, one machine, five seeds")
     options = parser.parse_args()
+    if (options.seeds, options.share) != (SEEDS, SHARE) and not options.out:
+        parser.error(f"--seeds and --share need --out DIR: beside this file lie the results of {SEEDS} and {SHARE}")
+    out = options.out or (ROOT / "runs" / HERE.name / "quick" if options.quick else HERE)
     names = CASES[:3:2] if options.quick else CASES
     reader = open_trace(TRACE).select(layers=[layer for layer, _ in names], steps=[STEP])
     ops = {op.name: op for op in reader if op.call == 0}
@@ -156,8 +162,8 @@ def main() -> None:
     work = partial(_measured, cases, 5 if options.quick else options.seeds, options.share)
     with ProcessPoolExecutor(options.workers) as pool:
         measured = pd.DataFrame([row for rows in pool.map(work, chosen) for row in rows])
-    options.out.mkdir(parents=True, exist_ok=True)
-    measured.to_csv(options.out / "coverage.csv", index=False, float_format="%.6g")
+    out.mkdir(parents=True, exist_ok=True)
+    measured.to_csv(out / "coverage.csv", index=False, float_format="%.6g")
     print(table(measured))
 
 

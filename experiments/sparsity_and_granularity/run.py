@@ -22,7 +22,7 @@ from tables import row_table, seed_table
 from accelsim.errors import AccelsimError, TrainingError
 
 HERE = Path(__file__).parent
-RUNS = HERE.parents[1] / "runs" / HERE.name
+ROOT = HERE.parents[1]
 
 
 def collect(plan: Plan, out: Path) -> None:
@@ -59,12 +59,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="cifar10:DIR; without it, tables and figure of what there is")
     parser.add_argument("--only", action="append", default=[], metavar="WILDCARD", help="rows by name: 'simclr-*-s0'")
-    parser.add_argument("--quick", action="store_true", help="quick.yaml on photographs, into --out or runs/")
-    parser.add_argument("--out", type=Path, help="where results, tables and figure go")
+    parser.add_argument("--quick", action="store_true", help="quick.yaml on photographs")
+    parser.add_argument(
+        "--out", type=Path, help="default: beside this file; with --quick, runs/sparsity_and_granularity/quick"
+    )
     parser.add_argument("--runs", type=Path, help="where checkpoints and traces go")
     options = parser.parse_args()
-    out = options.out or (RUNS / "quick" if options.quick else HERE)
-    runs = options.runs or (out / "runs" if options.quick else RUNS)
+    out = options.out or (ROOT / "runs" / HERE.name / "quick" if options.quick else HERE)
+    runs = options.runs or (out / "runs" if options.quick else ROOT / "runs" / HERE.name)
     data = "photos" if options.quick else options.data
     try:
         plan = read_plan(HERE / ("quick.yaml" if options.quick else "config.yaml"))

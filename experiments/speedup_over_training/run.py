@@ -17,6 +17,7 @@ from accelsim.show.speedup_figure import Panel, draw_speedup
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+TRACE = ROOT / "traces" / "simclr_resnet18w16_photos.pkl"
 MACHINES = {
     "pe16x16": "16×16 PEs, a scan pointer a row",
     "pe32x32": "32×32 PEs, a scan pointer a row",
@@ -43,15 +44,20 @@ def measure(trace: Path, machines: list[str], steps: int | None) -> tuple[pd.Dat
 def main() -> None:
     """Measure and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trace", type=Path, default=ROOT / "traces" / "simclr_resnet18w16_photos.pkl")
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--trace", type=Path, default=TRACE, help="another one needs --out")
+    parser.add_argument(
+        "--out", type=Path, help="default: beside this file; with --quick, runs/speedup_over_training/quick"
+    )
     parser.add_argument("--quick", action="store_true", help="one machine, one step")
     options = parser.parse_args()
+    if options.trace != TRACE and not options.out:
+        parser.error("--trace needs --out DIR: beside this file lie the results of the shipped trace")
+    out = options.out or (ROOT / "runs" / HERE.name / "quick" if options.quick else HERE)
     table, whole = measure(options.trace, list(MACHINES)[: 1 if options.quick else None], 1 if options.quick else None)
-    options.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(options.out / "speedup.csv", index=False)
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / "speedup.csv", index=False)
     panels = [Panel(MACHINES[machine], table[table["machine"] == machine], whole[machine]) for machine in whole]
-    draw_speedup(panels, options.out / "speedup")
+    draw_speedup(panels, out / "speedup")
     print(table[table["pass"] == "all passes"].to_string(index=False))
 
 

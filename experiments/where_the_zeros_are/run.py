@@ -23,7 +23,8 @@ from accelsim.ssl.data import load_data
 from accelsim.ssl.training import Training
 
 HERE = Path(__file__).parent
-SHIPPED = HERE.parents[1] / "traces" / "simclr_resnet18w16_photos.pkl"
+ROOT = HERE.parents[1]
+SHIPPED = ROOT / "traces" / "simclr_resnet18w16_photos.pkl"
 TENSORS = {"weight": "weight", "input": "activation", "grad_output": "gradient"}
 PASSES = {
     "weight": "forward, input_grad",
@@ -105,9 +106,12 @@ def draw(table: pd.DataFrame, target: Path) -> None:
 def main() -> None:
     """Read, train, record, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument(
+        "--out", type=Path, help="default: beside this file; with --quick, runs/where_the_zeros_are/quick"
+    )
     parser.add_argument("--quick", action="store_true", help="a smaller network, a few steps, no shipped trace")
     options = parser.parse_args()
+    out = options.out or (ROOT / "runs" / HERE.name / "quick" if options.quick else HERE)
     formats = [name for name in STYLES if options.quick or name != "exact"]
     with tempfile.TemporaryDirectory() as folder:
         if options.quick:
@@ -117,9 +121,9 @@ def main() -> None:
             late = int(shipped["step"].max())
             tables = [shipped, *record_formats(TrainConfig(steps=600), late, formats, Path(folder))]
     table = pd.concat(tables)
-    options.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(options.out / "density.csv", index=False, float_format="%.6g")
-    draw(table, options.out / "density")
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / "density.csv", index=False, float_format="%.6g")
+    draw(table, out / "density")
     shares = table.groupby(["zero_as", "step", "tensor"], sort=False)[["nonzeros", "elements"]].sum()
     print((shares["nonzeros"] / shares["elements"]).unstack().to_string(float_format="%.3f"))
 

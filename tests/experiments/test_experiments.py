@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,20 +17,59 @@ EXPERIMENTS = ROOT / "experiments"
 GRID = EXPERIMENTS / "sparsity_and_granularity"
 
 
-def run(experiment: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(EXPERIMENTS / experiment / "run.py"), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=_environment())
+def run(script: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run an experiment's script."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
-def _environment() -> dict[str, str]:
+def run_quick(name: str, root: Path, *options: str) -> Path:
+    """Run `--quick` of a copy of an experiment and return where its results are; the committed ones must not change."""
+    folder = root / "experiments" / name
+    if not folder.exists():
+        shutil.copytree(EXPERIMENTS / name, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        for beside in ("hw_configs", "traces", "rtl"):
+            (root / beside).symlink_to(ROOT / beside)
+    committed = _contents(folder)
+    done = run(folder / "run.py", "--quick", *options)
+    assert done.returncode == 0, done.stderr
+    assert _contents(folder) == committed
+    return root / "runs" / name / "quick"
 
-    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+
+
+@pytest.mark.parametrize("script", sorted(EXPERIMENTS.glob("*/run.py")), ids=lambda path: path.parent.name)
+def test_quick_results_go_where_git_does_not_look(script: Path) -> None:
+    """The slow way to see it is `run_quick`, of which every experiment has a test; Yosys may be missing for one."""
+    place = 'out = options.out or (ROOT / "runs" / HERE.name / "quick" if options.quick else HERE)'
+    source = script.read_text(encoding="utf-8")
+    assert source.count(place) == 1
+    assert source.count("options.out") == place.count("options.out") + source.count("not options.out:")
+    assert "runs/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("experiment", "option", "value"),
+    [
+        ("speedup_over_training", "--trace", "other.pkl"),
+        ("sampling_coverage", "--seeds", "3"),
+        ("sampling_coverage", "--share", "0.5"),
+    ],
+)
+def test_other_settings_do_not_replace_committed_results(experiment: str, option: str, value: str) -> None:
+    done = run(EXPERIMENTS / experiment / "run.py", option, value)
+    assert done.returncode == 2
+    assert option in done.stderr.splitlines()[-1]
+    assert "--out DIR" in done.stderr.splitlines()[-1]
 
 
 def test_the_grid_is_filled_row_by_row_and_keeps_what_it_has(tmp_path: Path) -> None:
-    first = run("sparsity_and_granularity", "--quick", "--out", str(tmp_path), "--only", "simclr-scp-*")
-    assert first.returncode == 0, first.stderr
-    table = pd.read_csv(tmp_path / "table.csv").set_index("row")
+    out = run_quick("sparsity_and_granularity", tmp_path, "--only", "simclr-scp-*")
+    table = pd.read_csv(out / "table.csv").set_index("row")
     assert table["state"].to_dict() == {
         "simclr-dense-s0": "missing",
         "simclr-scp-element-0.8-s0": "done",
@@ -43,18 +83,16 @@ def test_the_grid_is_filled_row_by_row_and_keeps_what_it_has(tmp_path: Path) -> 
     assert scp["pruned_second_branch"] == pytest.approx(0.5, abs=1e-3)
     assert scp["weight_density"] == pytest.approx(0.35, abs=1e-3)  # as many weights of each branch
     assert scp["pe16x16_speedup"] > 1
-    kept = tmp_path / "results" / "simclr-scp-element-0.8-s0.json"
+    kept = out / "results" / "simclr-scp-element-0.8-s0.json"
     measured = json.loads(kept.read_text())
     kept.write_text(json.dumps(measured | {"linear_probe_accuracy": 0.123}))
-    second = run("sparsity_and_granularity", "--quick", "--out", str(tmp_path))
-    assert second.returncode == 0, second.stderr
-    table = pd.read_csv(tmp_path / "table.csv").set_index("row")
+    run_quick("sparsity_and_granularity", tmp_path)
+    table = pd.read_csv(out / "table.csv").set_index("row")
     assert set(table["state"]) == {"done"}
     assert table.loc["simclr-scp-element-0.8-s0", "linear_probe_accuracy"] == 0.123
-    assert (tmp_path / "accuracy_and_speedup.png").stat().st_size > 10_000
+    assert (out / "accuracy_and_speedup.png").stat().st_size > 10_000
     kept.unlink()  # the finished run is still there: measured again without training, with the same numbers
-    third = run("sparsity_and_granularity", "--quick", "--out", str(tmp_path))
-    assert third.returncode == 0, third.stderr
+    run_quick("sparsity_and_granularity", tmp_path)
     assert json.loads(kept.read_text()) == measured
 
 
@@ -67,7 +105,7 @@ def test_the_grid_is_filled_row_by_row_and_keeps_what_it_has(tmp_path: Path) -> 
     ],
 )
 def test_what_the_grid_cannot_run_is_said_in_one_sentence(tmp_path: Path, options: list[str], words: str) -> None:
-    ran = run("sparsity_and_granularity", *options, "--out", str(tmp_path), "--runs", str(tmp_path / "runs"))
+    ran = run(GRID / "run.py", *options, "--out", str(tmp_path), "--runs", str(tmp_path / "runs"))
     assert ran.returncode == 2
     assert words in ran.stderr
     assert "Traceback" not in ran.stderr
@@ -86,9 +124,8 @@ def test_committed_results_and_tables_belong_together() -> None:
 
 
 def test_zeros_by_layer_time_and_format(tmp_path: Path) -> None:
-    ran = run("where_the_zeros_are", "--quick", "--out", str(tmp_path))
-    assert ran.returncode == 0, ran.stderr
-    table = pd.read_csv(tmp_path / "density.csv")
+    out = run_quick("where_the_zeros_are", tmp_path)
+    table = pd.read_csv(out / "density.csv")
     assert set(table["zero_as"]) == {"exact", "fp8_e4m3", "int8"}
     wide = table.pivot_table(index=["layer", "tensor"], columns="zero_as", values="nonzeros")
     assert (wide["int8"] <= wide["exact"]).all()  # rounding makes zeros and takes none away
@@ -97,19 +134,27 @@ def test_zeros_by_layer_time_and_format(tmp_path: Path) -> None:
     assert gradients["int8"].sum() < 0.8 * gradients["exact"].sum()
 
 
+def test_number_formats_see_more_zeros_the_fewer_bits_they_have(tmp_path: Path) -> None:
+    out = run_quick("number_formats", tmp_path)
+    table = pd.read_csv(out / "formats.csv").set_index("zero_as")
+    assert list(table.index) == ["exact", "fp8_e5m2", "fp8_e4m3", "int8"]
+    for tensor in ("weight", "activation", "gradient"):
+        assert table[f"{tensor}_zero"].is_monotonic_increasing
+    assert table.loc["int8", "speedup"] > table.loc["exact", "speedup"]
+    assert (out / "formats.png").stat().st_size > 10_000
+
+
 def test_speedup_over_training(tmp_path: Path) -> None:
-    ran = run("speedup_over_training", "--quick", "--out", str(tmp_path))
-    assert ran.returncode == 0, ran.stderr
-    table = pd.read_csv(tmp_path / "speedup.csv").set_index("pass")
+    out = run_quick("speedup_over_training", tmp_path)
+    table = pd.read_csv(out / "speedup.csv").set_index("pass")
     assert list(table.index) == ["forward", "input_grad", "weight_grad", "all passes"]
     assert table.loc["all passes", "cycles"] == table["cycles"].iloc[:3].sum()
-    assert (tmp_path / "speedup.png").stat().st_size > 10_000
+    assert (out / "speedup.png").stat().st_size > 10_000
 
 
 def test_gates_save_operations_and_fewer_cycles(tmp_path: Path) -> None:
-    ran = run("dual_gating", "--quick", "--out", str(tmp_path))
-    assert ran.returncode == 0, ran.stderr
-    table = pd.read_csv(tmp_path / "table.csv").set_index("row")
+    out = run_quick("dual_gating", tmp_path)
+    table = pd.read_csv(out / "table.csv").set_index("row")
     assert (table["state"] == "done").sum() == 2
     assert table.loc["ungated", "operations_saved"] == 1
     gated = table.loc["gate1_from0"]
@@ -127,8 +172,7 @@ def test_no_committed_result_names_a_place_on_the_machine_that_made_it(experimen
 
 
 def test_sampling_coverage_counts_what_intervals_hold(tmp_path: Path) -> None:
-    done = run("sampling_coverage", "--quick", "--out", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    rows = pd.read_csv(tmp_path / "coverage.csv").set_index(["layer", "quantity"])
+    out = run_quick("sampling_coverage", tmp_path)
+    rows = pd.read_csv(out / "coverage.csv").set_index(["layer", "quantity"])
     assert 0 < rows.loc[("all", "cycles"), "half_width_percent"] < 20
     assert rows.loc[("all", "cycles"), "coverage"] >= 0.4  # of five seeds; fewer have a chance of 0.01 %

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from accelsim import load_hardware
-from tests.experiments.test_experiments import run
+from tests.experiments.test_experiments import run_quick
 
 STUDY = Path(__file__).parents[2] / "experiments" / "granularity"
 MACHINES = STUDY.parents[1] / "hw_configs"
@@ -17,13 +17,12 @@ MACHINES = STUDY.parents[1] / "hw_configs"
 
 @pytest.mark.smoke
 def test_the_quick_variant_measures_and_draws(tmp_path: Path) -> None:
-    done = run("granularity", "--quick", "--out", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    table = pd.read_csv(tmp_path / "table.csv")
+    out = run_quick("granularity", tmp_path)
+    table = pd.read_csv(out / "table.csv")
     assert set(table["pattern"]) == {"none", "element", "2:4", "8x8"}
     assert set(table["origin"]) == {"synthetic", "recorded"}
-    assert (tmp_path / "granularity.png").stat().st_size > 10_000
-    assert len(pd.read_csv(tmp_path / "granularity.csv")) == len(table)
+    assert (out / "granularity.png").stat().st_size > 10_000
+    assert len(pd.read_csv(out / "granularity.csv")) == len(table)
 
 
 @pytest.mark.relations

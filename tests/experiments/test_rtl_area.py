@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.experiments.test_experiments import run_quick
 
 ROOT = Path(__file__).parents[2]
 AREA = ROOT / "experiments" / "rtl_area"
@@ -31,10 +30,8 @@ def test_the_shipped_table_says_what_skipping_costs() -> None:
 
 @pytest.mark.skipif(shutil.which("yosys") is None, reason="Yosys is not installed (apt-get install yosys)")
 def test_the_quick_variant_synthesises(tmp_path: Path) -> None:
-    command = [sys.executable, str(AREA / "run.py"), "--quick", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
-    assert done.returncode == 0, done.stderr
-    rows = list(csv.DictReader((tmp_path / "table.csv").open(encoding="utf-8")))
+    out = run_quick("rtl_area", tmp_path)
+    rows = list(csv.DictReader((out / "table.csv").open(encoding="utf-8")))
     assert [row["kind"] for row in rows] == ["dense", "scanning"]
     # 8-bit operands and a 32-bit sum: 16 + 1 + 32 flip-flops; a queue of four pairs and its count of three bits beside.
     assert int(rows[0]["flip_flops"]) == 49
