@@ -28,6 +28,8 @@ def operations(draw, largest: int = 6, kinds: tuple[str, ...] = ("conv", "conv_t
     if kind == "conv_transpose":
         output_padding = tuple(draw(st.integers(0, max(stride[i], dilation[i]) - 1)) for i in range(2))
         height, width = max(height, 2 * padding[0] + 1), max(width, 2 * padding[1] + 1)
+    if kind == "conv" and draw(st.booleans()):  # sides that differ
+        padding = tuple(pad + draw(st.integers(0, 1)) for pad in (*padding, *padding))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
 
     def mask(*shape: int) -> np.ndarray:

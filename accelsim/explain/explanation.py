@@ -18,7 +18,7 @@ from accelsim.memory import Mover
 from accelsim.pipeline import simulate_pass
 from accelsim.timing import PE_KINDS, Slots, order_rows, pe_kind, time_gemm
 from accelsim.timing.tensordash import scheduled_operand
-from accelsim.trace.record import OpTrace
+from accelsim.trace.record import OpTrace, Padding
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Explanation:
     kind: str
     groups: int
     stride: tuple[int, int]
-    padding: tuple[int, int]
+    padding: Padding
     dilation: tuple[int, int]
     masks: dict[str, Tensor]
     passes: tuple[PassExplanation, ...]

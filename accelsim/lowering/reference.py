@@ -45,7 +45,7 @@ def plain_lower(op: OpTrace, which: Pass) -> Iterator[PlainGemm]:
     (n, _, h, w), (_, _, p, q) = x.shape, y.shape
     o, i, r, s = weight.shape
     o //= op.groups
-    (sh, sw), (ph, pw), (dh, dw) = op.stride, op.padding, op.dilation
+    (sh, sw), (ph, pw), (dh, dw) = op.stride, op.padding[:2], op.dilation
     for g in range(op.groups):
         gw, gx, gy = weight[g * o : (g + 1) * o], x[:, g * i : (g + 1) * i], y[:, g * o : (g + 1) * o]
         if makes == "y":

@@ -13,7 +13,7 @@ from accelsim.synth.topology import Layer, Shape
 from accelsim.synth.weight_patterns import find_weight_pattern
 from accelsim.trace.entry import MaskEntry
 from accelsim.trace.reader import TraceReader
-from accelsim.trace.record import Kind, Pair
+from accelsim.trace.record import Kind, Padding, Pair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Plan:
     order: int | None = None
     kind: Kind = "conv"
     stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
+    padding: Padding = (0, 0)
     dilation: Pair = (1, 1)
     output_padding: Pair = (0, 0)
     groups: int = 1

@@ -13,7 +13,7 @@ import numpy as np
 from accelsim.errors import TraceError
 from accelsim.trace.bitmask import BitMask
 from accelsim.trace.format import FormatError
-from accelsim.trace.record import MASK_NAMES, Kind, OpTrace, Pair
+from accelsim.trace.record import MASK_NAMES, Kind, OpTrace, Padding, Pair
 
 Pass = Literal["forward", "input_grad", "weight_grad"]
 
@@ -66,7 +66,7 @@ class Entry:
     order: int
     kind: Kind
     stride: Pair
-    padding: Pair
+    padding: Padding
     dilation: Pair
     output_padding: Pair
     groups: int
@@ -123,6 +123,10 @@ def _is_pair(value: object) -> bool:
     return type(value) is tuple and len(value) == 2 and all(map(_is_count, value))
 
 
+def _is_padding(value: object) -> bool:
+    return type(value) is tuple and len(value) in (2, 4) and all(map(_is_count, value))
+
+
 def _is_bool(value: object) -> bool:
     return type(value) is bool
 
@@ -142,7 +146,7 @@ _FIELDS = {
     "order": _is_count,
     "kind": _is_kind,
     "stride": _is_pair,
-    "padding": _is_pair,
+    "padding": _is_padding,
     "dilation": _is_pair,
     "output_padding": _is_pair,
     "groups": _is_count,

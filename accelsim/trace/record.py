@@ -13,6 +13,7 @@ from accelsim.trace.bitmask import BitMask
 
 Kind = Literal["conv", "conv_transpose", "matmul"]
 Pair = tuple[int, int]
+Padding = Pair | tuple[int, int, int, int]
 MaskLike = BitMask | ArrayLike
 
 MASK_NAMES = ("weight", "input", "grad_output", "output_needed", "input_grad_needed", "weight_grad_needed")
@@ -36,6 +37,8 @@ class OpTrace:
         name: dotted module name, e.g. "layer1.0.conv1".
         step: training step, from 0.
         call: how often this layer ran before in the same step.
+        padding: lines and columns of zeros around the image: (rows, columns) on both sides, or (top, left, bottom, right)
+            where the sides differ, in ONNX's order; kept as two numbers if the sides agree.
         grad_output: None if the operation ran forward only (a momentum encoder).
         output_needed, input_grad_needed, weight_grad_needed: what must be computed; None means everything.
         needs_input_grad, needs_weight_grad: which gradients the backward pass computed.
@@ -58,7 +61,7 @@ class OpTrace:
         call: int = 0,
         kind: Kind = "conv",
         stride: Pair = (1, 1),
-        padding: Pair = (0, 0),
+        padding: Padding = (0, 0),
         dilation: Pair = (1, 1),
         output_padding: Pair = (0, 0),
         groups: int = 1,
@@ -77,9 +80,9 @@ class OpTrace:
         self.name, self.kind, self.dtype = name, kind, dtype
         self.step, self.call = _integer(name, "step", step, 0), _integer(name, "call", call, 0)
         self.order = None if order is None else _integer(name, "order", order, 0)
-        self.stride, self.padding, self.dilation, self.output_padding = (
+        self.padding = _padding(name, padding)
+        self.stride, self.dilation, self.output_padding = (
             _pair(name, "stride", stride, 1),
-            _pair(name, "padding", padding, 0),
             _pair(name, "dilation", dilation, 1),
             _pair(name, "output_padding", output_padding, 0),
         )
@@ -129,17 +132,18 @@ class OpTrace:
         """[N, Cout, P, Q], from the other shapes."""
         n, _, *image = self.masks["input"].shape
         w0, w1, *kernel = self.masks["weight"].shape
+        pads = [self.padding[axis] + self.padding[axis - 2] for axis in (0, 1)]  # before and after, of two or of four
         if self.kind == "conv_transpose":
             p, q = (
-                (x - 1) * s - 2 * pad + d * (r - 1) + extra + 1
+                (x - 1) * s - pad + d * (r - 1) + extra + 1
                 for x, r, s, pad, d, extra in zip(
-                    image, kernel, self.stride, self.padding, self.dilation, self.output_padding, strict=True
+                    image, kernel, self.stride, pads, self.dilation, self.output_padding, strict=True
                 )
             )
             return n, w1 * self.groups, p, q
         p, q = (
-            (x + 2 * pad - d * (r - 1) - 1) // s + 1
-            for x, r, s, pad, d in zip(image, kernel, self.stride, self.padding, self.dilation, strict=True)
+            (x + pad - d * (r - 1) - 1) // s + 1
+            for x, r, s, pad, d in zip(image, kernel, self.stride, pads, self.dilation, strict=True)
         )
         return n, w0, p, q
 
@@ -213,6 +217,19 @@ def _pair(name: str, field: str, value: Pair, least: int) -> Pair:
     if min(first, second) < least:
         raise TraceError(f"{name}: {field} is {value!r}, expected two integers of at least {least}")
     return first, second
+
+
+def _padding(name: str, value: Padding) -> Padding:
+    try:
+        sides = tuple(map(operator.index, value))
+    except TypeError:
+        sides = ()
+    if len(sides) not in (2, 4) or min(sides) < 0:
+        raise TraceError(
+            f"{name}: padding is {value!r}, expected (rows, columns) or (top, left, bottom, right), integers of at least 0"
+        )
+    top, left, *after = sides
+    return (top, left) if after in ([], [top, left]) else (top, left, after[0], after[1])
 
 
 def _four_dimensional(name: str, mask_name: str, mask: MaskLike) -> BitMask:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from accelsim.trace.entry import Entry, Pass
 from accelsim.trace.reader import TraceReader
-from accelsim.trace.record import MASK_NAMES, Kind, Pair
+from accelsim.trace.record import MASK_NAMES, Kind, Padding, Pair
 from accelsim.trace.training_run import TrainingRun
 
 Shape = tuple[int, int, int, int]
@@ -43,7 +43,7 @@ class LayerSummary:
     weight_shape: Shape
     input_shape: Shape
     stride: Pair
-    padding: Pair
+    padding: Padding
     dilation: Pair
     groups: int
     records: int

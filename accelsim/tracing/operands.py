@@ -9,8 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from accelsim.trace.record import Kind, Pair
+from accelsim.trace.record import Kind, Padding, Pair
 from accelsim.tracing.products import Product
+from accelsim.tracing.provenance import NO_RIM, Rim
 
 aten = torch.ops.aten
 
@@ -28,7 +29,7 @@ class Geometry:
 
     kind: Kind = "conv"
     stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
+    padding: Padding = (0, 0)
     dilation: Pair = (1, 1)
     output_padding: Pair = (0, 0)
     groups: int = 1
@@ -44,6 +45,7 @@ class Operands:
             weight is the second operand; `columns`, weight is the first; `batched`, a group a batch entry.
         geometry: the record's parameters.
         product: recognises the backward's products; None for a convolution.
+        rim: zeros around the input that belong to the record's padding, not to its input.
     """
 
     weight: torch.Tensor
@@ -51,6 +53,7 @@ class Operands:
     layout: Layout
     geometry: Geometry
     product: Product | None
+    rim: Rim = NO_RIM
 
     def weight_view(self) -> tuple[torch.Tensor, tuple[int, ...]]:
         """The weight in the record's order of elements, and the record's shape."""
@@ -69,7 +72,13 @@ class Operands:
 
     def input_view(self) -> tuple[torch.Tensor, tuple[int, ...]]:
         """The input in the record's order of elements, and the record's shape."""
-        return activation_view(self.input, self.layout)
+        if self.rim == NO_RIM:
+            return activation_view(self.input, self.layout)
+        top, left, bottom, right = self.rim
+        image = self.input[..., left : self.input.shape[-1] - right]
+        if image.dim() == 4:
+            image = image[:, :, top : image.shape[2] - bottom]
+        return image, tuple(image.shape)
 
 
 def activation_view(tensor: torch.Tensor, layout: Layout) -> tuple[torch.Tensor, tuple[int, ...]]:
@@ -87,11 +96,17 @@ def activation_view(tensor: torch.Tensor, layout: Layout) -> tuple[torch.Tensor,
             return tensor, tuple(tensor.shape)
 
 
-def convolution(args: Sequence[Any]) -> Operands | None:
-    """Return a convolution's operands, None if it has more than two image dimensions."""
+def convolution(args: Sequence[Any], rim: Callable[[torch.Tensor], Rim]) -> Operands | None:
+    """Return a convolution's operands, None if it has more than two image dimensions.
+
+    Zeros that the training put around the image before the convolution (`F.pad`, an uneven `padding="same"`) count as
+    its padding: the gradient at them is nobody's, and no machine would compute it. `rim` says how many there are.
+    """
     source, weight, _, stride, padding, dilation, transposed, output_padding, groups = args[:9]
     if weight.dim() not in (3, 4) or source.dim() != weight.dim() or source.layout is not torch.strided:
         return None
+    (rows, columns), zeros = _pair(padding, weight, 0), NO_RIM if transposed else rim(source)
+    top, left, bottom, right = zeros
     return Operands(
         weight=weight,
         input=source,
@@ -99,12 +114,13 @@ def convolution(args: Sequence[Any]) -> Operands | None:
         geometry=Geometry(
             kind="conv_transpose" if transposed else "conv",
             stride=_pair(stride, weight, 1),
-            padding=_pair(padding, weight, 0),
+            padding=(rows + top, columns + left, rows + bottom, columns + right),
             dilation=_pair(dilation, weight, 1),
             output_padding=_pair(output_padding, weight, 0),
             groups=int(groups),
         ),
         product=None,
+        rim=zeros,
     )
 
 

@@ -1,4 +1,4 @@
-"""What is known of storages: which hold a ReLU's output or a parameter's cast, and which were not written lately.
+"""What is known of storages: which hold a ReLU's output, a parameter's cast or a padded image, and which were not written.
 
 Where a tensor that came out of a ReLU is zero, its gradient will be zeroed anyway.
 
@@ -28,6 +28,11 @@ class Tag(enum.Enum):
     SIGNED = enum.auto()
 
 
+Rim = tuple[int, int, int, int]
+"""Lines and columns of zeros around an image: top, left, bottom, right."""
+NO_RIM: Rim = (0, 0, 0, 0)
+_Layout = tuple[tuple[int, ...], tuple[int, ...]]  # shape, strides
+
 Arguments = Sequence[Any]
 Rule = Callable[["Provenance", Arguments, dict[str, Any]], Tag | None]
 
@@ -43,6 +48,7 @@ class Provenance:
         self._tags: dict[int, tuple[StorageWeakRef, Tag]] = {}
         self._unwritten: set[int] = set()
         self._casts: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._rims: dict[int, tuple[StorageWeakRef, _Layout, Rim]] = {}
         self._written: dict[Any, tuple[tuple[int, str], ...]] = {}
 
     def clear(self) -> None:
@@ -50,12 +56,18 @@ class Provenance:
         self._tags.clear()
         self._unwritten.clear()
         self._casts.clear()
+        self._rims.clear()
 
     def origin(self, tensor: torch.Tensor) -> int:
         """Address of the tensor's storage, or of the parameter's that autocast made it of."""
         address: int = tensor.untyped_storage()._cdata
         cast = self._casts.get(address)
         return cast[1] if cast else address
+
+    def rim(self, tensor: torch.Tensor) -> Rim:
+        """Zeros that padding put around an image, if the tensor is the padded image as it was made."""
+        found = self._rims.get(tensor.untyped_storage()._cdata)
+        return found[2] if found and found[1] == _layout(tensor) else NO_RIM
 
     def mark_unwritten(self, tensor: torch.Tensor) -> None:
         """Mark a tensor's storage until something is written into it; the caller keeps the storage alive."""
@@ -96,14 +108,26 @@ class Provenance:
                     self._tags.pop(address, None)
                     self._unwritten.discard(address)
                     self._casts.pop(address, None)
+                    self._rims.pop(address, None)
         if function is aten._to_copy.default:
             notes.follow_cast(args[0], result)
         if function is aten._to_copy.default and isinstance(args[0], torch.nn.Parameter):
             storage = result.untyped_storage()
             self._casts[storage._cdata] = StorageWeakRef(storage), args[0].untyped_storage()._cdata
+        if function is aten.constant_pad_nd.default and _number(args, kwargs, 2, "value", 0) == 0:
+            self._remember_rim(result, args[1])
         if tag is not None:
             self._set(result[0] if isinstance(result, tuple) else result, tag)
         return result
+
+    def _remember_rim(self, padded: torch.Tensor, pads: Sequence[int]) -> None:
+        """Keep a rim, given `constant_pad_nd`'s list: last dimension first, before and after; below 0 cuts off."""
+        left, right, top, bottom, *others = [max(0, int(pad)) for pad in pads] + [0] * (4 - len(pads))
+        *_, height, width = padded.shape
+        if any(others) or width <= left + right or (padded.dim() < 4 and top + bottom) or height <= top + bottom:
+            return  # padded along other dimensions than an image's, or nothing but padding
+        storage = padded.untyped_storage()
+        self._rims[storage._cdata] = StorageWeakRef(storage), _layout(padded), (top, left, bottom, right)
 
     def _set(self, tensor: torch.Tensor, tag: Tag) -> None:
         storage = tensor.untyped_storage()
@@ -120,6 +144,10 @@ class Provenance:
                 if argument.alias_info is not None and argument.alias_info.is_write
             )
         return positions
+
+
+def _layout(tensor: torch.Tensor) -> _Layout:
+    return tuple(tensor.shape), tensor.stride()
 
 
 def _number(args: Arguments, kwargs: dict[str, Any], position: int, name: str, default: Any) -> Any:

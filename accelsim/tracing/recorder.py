@@ -156,7 +156,7 @@ class Recorder(TorchDispatchMode):
         if reason or frame is None:
             return reason or OUTSIDE
         if role == "convolution":
-            operands = ops.convolution(args)
+            operands = ops.convolution(args, self._provenance.rim)
         else:
             first = 1 if role == "added_product" else 0
             operands = ops.product(args[first], args[first + 1], frame.module, self._provenance.origin)

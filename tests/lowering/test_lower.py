@@ -141,7 +141,9 @@ def test_gemms_multiply_out_to_torch(op: OpTrace) -> None:
     weight = torch.tensor(op.weight, dtype=torch.float64, requires_grad=True)
     image = torch.tensor(op.input, dtype=torch.float64, requires_grad=True)
     if op.kind == "conv":
-        output = torch.nn.functional.conv2d(image, weight, None, op.stride, op.padding, op.dilation, op.groups)
+        top, left, bottom, right = op.padding if len(op.padding) == 4 else op.padding * 2
+        padded = torch.nn.functional.pad(image, (left, right, top, bottom))
+        output = torch.nn.functional.conv2d(padded, weight, None, op.stride, 0, op.dilation, op.groups)
     else:
         output = torch.nn.functional.conv_transpose2d(
             image, weight, None, op.stride, op.padding, op.output_padding, op.groups, op.dilation

@@ -45,7 +45,10 @@ def ops(draw: st.DrawFn) -> OpTrace:
     kind = draw(st.sampled_from(["conv", "conv_transpose", "matmul"]))
     pointwise = kind == "matmul"
     pair = st.tuples(st.integers(1, 2), st.integers(1, 3))
-    padding = (0, 0) if pointwise else draw(st.tuples(st.integers(0, 2), st.integers(0, 1)))
+    sides = st.tuples(st.integers(0, 2), st.integers(0, 1))
+    padding = (0, 0) if pointwise else draw(sides)
+    if kind == "conv" and not pointwise:
+        padding += draw(st.sampled_from([(), (2, 1)]))
     stride, dilation, kernel = ((1, 1),) * 3 if pointwise else (draw(pair), draw(pair), draw(pair))
     groups, n, c_in, c_out = (draw(st.integers(1, 3)) for _ in range(4))
     image = (1, 1) if pointwise else draw(st.tuples(st.integers(8, 11), st.integers(8, 11)))

@@ -15,14 +15,15 @@ from tests.trace.operations import ops, small_op
 @given(ops())
 def test_output_shape_is_torchs(op: OpTrace) -> None:
     weight, x = torch.from_numpy(op.weight).float(), torch.from_numpy(op.input).float()
-    common = {"stride": op.stride, "padding": op.padding, "dilation": op.dilation, "groups": op.groups}
+    common = {"stride": op.stride, "dilation": op.dilation, "groups": op.groups}
     if op.kind == "conv_transpose":
         # output_padding must be smaller than stride or dilation for torch to run it
         if any(o >= max(s, d) for o, s, d in zip(op.output_padding, op.stride, op.dilation, strict=True)):
             return
-        y = torch.conv_transpose2d(x, weight, output_padding=op.output_padding, **common)
+        y = torch.conv_transpose2d(x, weight, padding=op.padding, output_padding=op.output_padding, **common)
     else:
-        y = torch.conv2d(x, weight, **common)
+        top, left, bottom, right = op.padding if len(op.padding) == 4 else op.padding * 2
+        y = torch.conv2d(torch.nn.functional.pad(x, (left, right, top, bottom)), weight, **common)
     assert op.output_shape == tuple(y.shape)
 
 
@@ -33,6 +34,11 @@ def test_linear_and_1d_get_four_dimensions() -> None:
     assert linear.macs == 5 * 4 * 3
     conv1d = OpTrace(name="c", step=0, weight=np.ones((4, 3, 2)), input=np.ones((5, 3, 9)), stride=(1, 2))
     assert conv1d.output_shape == (5, 4, 1, 4)
+
+
+def test_padding_whose_sides_agree_is_two_numbers() -> None:
+    assert small_op(padding=(1, 0, 1, 0), grad_output=None).padding == (1, 0)
+    assert small_op(padding=(1, 0, 0, 0), grad_output=None).padding == (1, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +52,8 @@ def test_linear_and_1d_get_four_dimensions() -> None:
         ({"stride": (0, 1)}, "stride is"),
         ({"stride": 2}, "stride is 2, expected two integers"),
         ({"padding": (0.5, 0)}, "padding is"),
+        ({"padding": (1, 1, 1)}, r"padding is \(1, 1, 1\), expected \(rows, columns\) or \(top, left, bottom, right\)"),
+        ({"padding": (1, 1, 1, -1)}, "padding is"),
         ({"dtype": None}, "dtype is None, expected a str"),
         ({"kind": "conv3d"}, "kind is 'conv3d', expected one of conv"),
         ({"dilation": (3, 1)}, "too small for the kernel"),

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from accelsim.errors import AccelsimWarning
+from accelsim.lowering import lower
 from tests.tracing.loops import meta, record, watched
 
 
@@ -108,7 +109,6 @@ def test_conv2d_options(options, layout, tmp_path):
 @pytest.mark.parametrize(
     ("options", "image", "padding"),
     [
-        ({"padding": "same"}, (8, 9), (1, 1)),  # three columns of zeros: one explicit, the rest symmetric
         ({"padding": 1, "padding_mode": "circular"}, (9, 10), (0, 0)),
         ({"padding": 1, "padding_mode": "reflect"}, (9, 10), (0, 0)),
     ],
@@ -119,6 +119,59 @@ def test_padding_that_pytorch_makes_explicit(options, image, padding, tmp_path):
     (op,) = record(layer, tmp_path / "t.pkl", lambda _: layer(x).sum().backward())
     assert (op.input.shape[2:], op.padding) == (image, padding)
     assert op.output_shape[2:] == layer(x).shape[2:]
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    ("pad", "kernel", "padding", "recorded"),
+    [
+        (None, 4, "same", (1, 1, 2, 2)),
+        (None, (1, 2), "same", (0, 0, 0, 1)),
+        ((1, 0, 2, 1), 3, 0, (2, 1, 1, 0)),
+        ((1, 1, 2, 2), 3, 1, (3, 2)),
+        ((-1, 1, 0, 2), 3, 0, (0, 0, 2, 1)),  # the first column is cut off
+    ],
+)
+def test_zeros_put_around_an_image_are_padding(pad, kernel, padding, recorded, layout, tmp_path):
+    layer = nn.Conv2d(2, 3, kernel, padding=padding)
+    x = torch.randn(2, 2, 7, 8).relu().to(memory_format=layout).requires_grad_()
+    image = x[..., 1:] if pad and pad[0] < 0 else x
+
+    output = lambda: layer(x if pad is None else functional.pad(x, pad))  # noqa: E731
+    (op,) = record(layer, tmp_path / "t.pkl", lambda _: output().square().sum().backward())
+    assert op.padding == recorded
+    assert op.output_shape == output().shape
+    assert np.array_equal(op.input, image.detach().numpy() != 0)
+    assert op.needs_input_grad
+    (gemm,) = lower(op, "input_grad")
+    taps = op.weight.shape[2] * op.weight.shape[3]
+    assert gemm.macs == image.numel() * 3 * taps  # no gradient of the zeros is computed
+
+
+def test_padding_of_a_sequence(tmp_path):
+    """A causal 1-D convolution."""
+    layer, x = nn.Conv1d(2, 3, 4, dilation=2), torch.randn(2, 2, 9).requires_grad_()
+    (op,) = record(layer, tmp_path / "t.pkl", lambda _: layer(functional.pad(x, (6, 0))).sum().backward())
+    assert (op.input.shape, op.padding, op.output_shape) == ((2, 2, 1, 9), (0, 6, 0, 0), (2, 3, 1, 9))
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda x: functional.pad(x, (1, 1, 1, 1), value=1.0),
+        lambda x: functional.pad(x, (1, 1, 1, 1)).add_(1.0),
+        lambda x: functional.pad(x, (1, 0, 0, 0)).transpose(2, 3),
+        lambda x: functional.pad(x, (0, 0, 0, 0, 1, 1))[:, 1:3],
+        lambda x: functional.pad(x, (1, 1, 1, 1))[..., :7],
+    ],
+)
+def test_what_is_no_padding_any_more(prepare, tmp_path):
+    layer, x = nn.Conv2d(2, 3, 3), torch.randn(2, 2, 7, 6)
+    image = prepare(x)
+    (op,) = record(layer, tmp_path / "t.pkl", lambda _: layer(prepare(x)).sum().backward())
+    assert op.padding == (0, 0)
+    assert np.array_equal(op.input, image.numpy() != 0)
 
 
 @pytest.mark.parametrize("bias", [True, False])
