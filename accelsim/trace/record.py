@@ -37,7 +37,7 @@ class OpTrace:
         name: dotted module name, e.g. "layer1.0.conv1".
         step: training step, from 0.
         call: how often this layer ran before in the same step.
-        padding: lines and columns of zeros around the image: (rows, columns) on both sides, or (top, left, bottom, right)
+        padding: zeros around the image, (rows, columns) on both sides, or (top, left, bottom, right)
             where the sides differ, in ONNX's order; kept as two numbers if the sides agree.
         grad_output: None if the operation ran forward only (a momentum encoder).
         output_needed, input_grad_needed, weight_grad_needed: what must be computed; None means everything.
@@ -226,7 +226,7 @@ def _padding(name: str, value: Padding) -> Padding:
         sides = ()
     if len(sides) not in (2, 4) or min(sides) < 0:
         raise TraceError(
-            f"{name}: padding is {value!r}, expected (rows, columns) or (top, left, bottom, right), integers of at least 0"
+            f"{name}: padding is {value!r}, expected (rows, columns) or (top, left, bottom, right), integers from 0 on"
         )
     top, left, *after = sides
     return (top, left) if after in ([], [top, left]) else (top, left, after[0], after[1])

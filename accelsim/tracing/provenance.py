@@ -1,4 +1,4 @@
-"""What is known of storages: which hold a ReLU's output, a parameter's cast or a padded image, and which were not written.
+"""What is known of storages: which hold a ReLU's output, a parameter's cast or a padded image; which were not written.
 
 Where a tensor that came out of a ReLU is zero, its gradient will be zeroed anyway.
 
