@@ -13,9 +13,13 @@ def import_(
     out: Annotated[Path, typer.Option(help="The machine's YAML file, to be written.")],
 ) -> None:
     """Make a machine of a SCALE-Sim configuration. Its topologies are read by `accelsim synth --topology`."""
-    from accelsim.hardware.scalesim_config import import_scalesim_config
+    from accelsim.hardware.scalesim_config import import_scalesim_config, left_out
 
     machine = import_scalesim_config(config, out)
     array, dram = machine.array, machine.memory.dram
     memory = "ideal memory" if dram is None else f"{dram.bytes_per_cycle:g} bytes a cycle"
     typer.echo(f"{out}: {machine.name}, {array.rows} x {array.cols} {array.dataflow}, {memory}")
+    if missing := left_out(config):
+        typer.echo("Left out, as accelsim's machine has no counterpart:", err=True)
+        for line in missing:
+            typer.echo(f"  {line}", err=True)

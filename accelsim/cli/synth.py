@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from accelsim.errors import AccelsimError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from accelsim.synth import Layer, SyntheticTrace
     from accelsim.trace import TraceReader
@@ -84,9 +84,11 @@ def synth(
     to a speedup.
     """
     from accelsim.synth import synthesize
+    from accelsim.trace import TraceReader
 
+    shapes = _source(network, topology, like, step, data_layer)
     made = synthesize(
-        _source(network, topology, like, step, data_layer),
+        shapes,
         batch=batch,
         weight_density=weight_density,
         activation_density=activation_density,
@@ -130,6 +132,10 @@ def synth(
         f"Written: {out}, {len(made)} operations, {macs / 1e9:.4g} G multiply-accumulates forward,"
         f" {out.stat().st_size / 1e6:.4g} MB"
     )
+    if isinstance(shapes, TraceReader):
+        typer.echo(f"Left out of {shapes.path}:", err=True)
+        for line in _left_out(shapes.meta):
+            typer.echo(f"  {line}", err=True)
 
 
 def _source(
@@ -147,6 +153,15 @@ def _source(
     if like is not None:
         return open_trace(like).select(steps=step or None)
     return network if topology is None else read_topology(topology, first_reads_data=data_layer)  # type: ignore[return-value]
+
+
+def _left_out(meta: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what of a recorded trace its likeness does not have."""
+    yield "where zeros lie: they are drawn at random, by density and pattern"
+    if "training" in meta:
+        yield "the run: its length, growth steps and mask updates (accelsim run --run-steps N says how long it was)"
+    if meta.get("unlowered"):
+        yield "what the trace names as not recorded (accelsim inspect lists it)"
 
 
 def _write(out: Path, made: SyntheticTrace, meta: dict[str, object]) -> None:

@@ -21,6 +21,12 @@ from accelsim.hardware.yaml_file import read_document
 
 _DATAFLOWS = {"os": "output_stationary", "ws": "weight_stationary", "is": "input_stationary"}
 _ARCHITECTURE = "architecture_presets"
+_READ = {  # by section, in lower case: SCALE-Sim does not tell cases apart
+    "general": {"run_name"},
+    _ARCHITECTURE: {"arrayheight", "arraywidth", "dataflow", "ifmapsramszkb", "filtersramszkb", "ofmapsramszkb"},
+    "run_presets": {"interfacebandwidth"},
+}
+_LONGEST = 120  # letters of a line that says what was left out
 
 
 def read_scalesim_config(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -35,18 +41,10 @@ def read_scalesim_config(path: str | os.PathLike[str]) -> dict[str, Any]:
         HardwareError: no such file, or a key that is missing or has a value that cannot be used; names file and key.
     """
     file = Path(path)
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        parser.read_string(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HardwareError(f"{file}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise HardwareError(f"{file}: it is no text, expected a SCALE-Sim configuration") from None
-    except configparser.Error as error:
-        raise HardwareError(f"{file}: it is no SCALE-Sim configuration: {' '.join(str(error).split())}") from None
+    sections = _sections(file)
 
     def value(section: str, key: str) -> str:
-        found = parser.get(section, key, fallback="").strip()
+        _, found = sections.get(section, {}).get(key.lower(), (key, ""))
         if not found:
             raise HardwareError(f"{file}: {key} is missing from [{section}]")
         return found
@@ -67,12 +65,12 @@ def read_scalesim_config(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise HardwareError(f"{file}: InterfaceBandwidth is {mode!r}, expected CALC or USER")
     dram = None
     if mode == "USER":
-        first = value(_ARCHITECTURE, "Bandwidth").split(",")[0].strip()
+        first, _, _ = (text.strip() for text in value(_ARCHITECTURE, "Bandwidth").partition(","))
         if not re.fullmatch(r"[0-9]{1,9}", first) or not int(first):
             raise HardwareError(f"{file}: Bandwidth is {first!r}, expected a whole number of at least 1")
         dram = {"bytes_per_cycle": float(first), "latency_cycles": 0}
     return {
-        "name": parser.get("general", "run_name", fallback="").strip().strip("\"'") or file.stem,
+        "name": sections.get("general", {}).get("run_name", ("", ""))[1].strip("\"'") or file.stem,
         "array": {"rows": rows, "cols": cols, "dataflow": _DATAFLOWS[code], "interconnect": "systolic"},
         "precision": {"operand_bits": 8, "accumulator_bits": 32, "format": "int8"},
         "memory": {
@@ -86,6 +84,53 @@ def read_scalesim_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
+def left_out(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return everything in a SCALE-Sim configuration that `read_scalesim_config` has no counterpart of.
+
+    Returns:
+        One `[section] key: value` each, in the file's order, in printable characters.
+
+    Raises:
+        HardwareError: the file cannot be read or is no configuration.
+    """
+    sections = _sections(Path(path))
+    by_user = sections.get("run_presets", {}).get("interfacebandwidth", ("", ""))[1].upper() == "USER"
+    found = []
+    for section, keys in sections.items():
+        for key, (written, text) in keys.items():
+            if section == _ARCHITECTURE and key == "bandwidth" and by_user:
+                _, _, others = text.partition(",")
+                if others.strip():
+                    found.append(f"[{section}] {written} after the first number: {others.strip()}")
+            elif key not in _READ.get(section, ()):
+                dense = " (the machine is dense)" if (key, text.lower()) == ("sparsitysupport", "true") else ""
+                found.append(f"[{section}] {written}: {text}{dense}")
+    return tuple(map(_printable, found))
+
+
+def _sections(file: Path) -> dict[str, dict[str, tuple[str, str]]]:
+    """Return, by section and key in lower case, each key as it is written and its value."""
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # keys as they are written
+    try:
+        parser.read_string(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise HardwareError(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise HardwareError(f"{file}: it is no text, expected a SCALE-Sim configuration") from None
+    except configparser.Error as error:
+        raise HardwareError(f"{file}: it is no SCALE-Sim configuration: {' '.join(str(error).split())}") from None
+    return {
+        section: {key.lower(): (key, value.strip()) for key, value in parser.items(section)}
+        for section in parser.sections()
+    }
+
+
+def _printable(text: str) -> str:
+    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown)
+
+
 def import_scalesim_config(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> Hardware:
     """Write the machine of a SCALE-Sim configuration as a YAML file, whole or not at all, and return it.
 
@@ -95,11 +140,12 @@ def import_scalesim_config(path: str | os.PathLike[str], out: str | os.PathLike[
     """
     target, described = Path(out), read_scalesim_config(path)
     beside = target.with_name(f".{target.name}.{os.getpid()}")
-    head = (
-        f"# From SCALE-Sim's {Path(path).name}; clock_mhz, energy and all that is not here have accelsim's defaults.\n"
-    )
+    head = [
+        f"# From SCALE-Sim's {Path(path).name}; clock_mhz, energy and all that is not here have accelsim's defaults."
+    ]
+    head += [f"# Left out: {line}" for line in left_out(path)]
     try:
-        beside.write_text(head + yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+        beside.write_text("\n".join([*head, yaml.safe_dump(described, sort_keys=False)]), encoding="utf-8")
         try:
             machine = check(read_document(beside), Hardware)
         except HardwareError as error:

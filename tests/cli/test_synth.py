@@ -70,7 +70,12 @@ def test_the_command_in_the_metadata_writes_it_again(topology: Path, tmp_path: P
 def test_like_a_trace(topology: Path, tmp_path: Path) -> None:
     recorded, out = tmp_path / "recorded.pkl", tmp_path / "out.pkl"
     assert synth("--topology", topology, "--activation-density", 0.4, "--out", recorded).exit_code == 0
-    assert synth("--like", recorded, "--step", 0, "--seed", 1, "--out", out).exit_code == 0
+    done = synth("--like", recorded, "--step", 0, "--seed", 1, "--out", out)
+    assert done.exit_code == 0
+    assert done.stderr.splitlines() == [
+        f"Left out of {recorded}:",
+        "  where zeros lie: they are drawn at random, by density and pattern",
+    ]
     theirs, mine = open_trace(recorded), open_trace(out)
     assert mine.meta["network"] == "recorded.pkl"
     assert len(mine) == 3
@@ -78,6 +83,14 @@ def test_like_a_trace(topology: Path, tmp_path: Path) -> None:
         assert {name: mask.nonzeros for name, mask in ours.masks.items()} == {
             name: mask.nonzeros for name, mask in other.masks.items()
         }
+
+
+def test_a_likeness_says_that_it_has_no_run(tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[2] / "traces" / "simclr_gmp_channel.pkl"
+    assert "training" in open_trace(shipped).meta
+    done = synth("--like", shipped, "--step", 25, "--out", tmp_path / "out.pkl")
+    assert "  the run: its length, growth steps and mask updates" in done.stderr
+    assert "training" not in open_trace(tmp_path / "out.pkl").meta
 
 
 @pytest.mark.parametrize(

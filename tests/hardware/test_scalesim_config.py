@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from accelsim import HardwareError, OpTrace, load_hardware, simulate
+from accelsim.cli.main import app
 from accelsim.hardware.scalesim_config import import_scalesim_config
 
 CONFIG = """\
@@ -67,6 +69,46 @@ def test_bandwidth_of_the_user(tmp_path: Path) -> None:
     dram = import_scalesim_config(config(tmp_path, mode="USER"), tmp_path / "hw.yaml").memory.dram
     assert dram is not None
     assert dram.bytes_per_cycle == 10
+
+
+@pytest.mark.parametrize("mode", ["CALC", "USER"])
+def test_an_import_says_what_it_left_out(tmp_path: Path, mode: str) -> None:
+    path, out = config(tmp_path, mode=mode), tmp_path / "hw.yaml"
+    path.write_text(
+        path.read_text()
+        + "UseRamulatorTrace: False\n[sparsity]\nSparsitySupport : true\nSparseRep = ellpack_block\n"
+        + "[memory]\nevil: a\x1b[31m\n  b\n[layout]\nIfmapCustomLayout: False\n"
+    )
+    done = CliRunner().invoke(app, ["import", str(path), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    listed = [line.strip() for line in done.stderr.splitlines()]
+    assert listed == [
+        "Left out, as accelsim's machine has no counterpart:",
+        "[architecture_presets] IfmapOffset: 0",
+        "[architecture_presets] FilterOffset: 10000000",
+        "[architecture_presets] OfmapOffset: 20000000",
+        "[architecture_presets] Bandwidth" + (": 10,12" if mode == "CALC" else " after the first number: 12"),
+        "[architecture_presets] MemoryBanks: 1",
+        "[run_presets] UseRamulatorTrace: False",
+        "[sparsity] SparsitySupport: true (the machine is dense)",
+        "[sparsity] SparseRep: ellpack_block",
+        "[memory] evil: a\\x1b[31m\\nb",
+        "[layout] IfmapCustomLayout: False",
+    ]
+    assert [line for line in out.read_text().splitlines() if "Left out" in line] == [
+        f"# Left out: {line}" for line in listed[1:]
+    ]
+    assert load_hardware(out).array.interconnect == "systolic"
+
+
+def test_nothing_left_out_is_nothing_said(tmp_path: Path) -> None:
+    text = "".join(
+        line for line in CONFIG.splitlines(keepends=True) if not line.startswith(("IfmapO", "FilterO", "OfmapO", "Mem"))
+    )
+    path = tmp_path / "scale.cfg"
+    path.write_text(text.format(height=8, width=4, dataflow="ws", mode="USER").replace("10,12", "10"))
+    done = CliRunner().invoke(app, ["import", str(path), "--out", str(tmp_path / "hw.yaml")])
+    assert (done.exit_code, done.stderr) == (0, "")
 
 
 def test_says_what_is_wrong(tmp_path: Path) -> None:

@@ -59,6 +59,37 @@ def test_stride_of_the_width_byte_order_mark_and_no_header(tmp_path: Path) -> No
     assert layer.stride == (2, 3)
 
 
+def test_columns_are_found_by_their_names(tmp_path: Path) -> None:
+    text = "Layer_Name, Stride Width, stride height, Num Filters, channels, Filter Height, Filter width,"
+    text += (
+        " Ifmap  height, IFMAP Width, Sparsity,\nconv, 3, 2, 4, 2, 3, 1, 9, 8, 2:4,\nlast, 1, 1, 4, 2, 3, 1, 9, 8,\n"
+    )
+    conv, last = read_topology(written(tmp_path, text))
+    assert (conv.name, conv.image, conv.kernel, conv.stride) == ("conv", (9, 10), (3, 1), (2, 3))
+    assert (conv.c_in, conv.c_out, conv.weight_pattern, last.weight_pattern) == (2, 4, "2:4", "")
+    (product,) = read_topology(written(tmp_path, "Layer, K, M, N, Sparsity,\nfc, 16, 3, 5, 3:4,\n"))
+    assert (product.c_in, product.tokens, product.c_out, product.weight_pattern) == (16, 3, 5, "3:4")
+
+
+def test_a_batch_size_is_no_stride(tmp_path: Path) -> None:
+    header = HEADER.replace("Strides,", "Strides, Batch Size,")
+    (layer,) = read_topology(written(tmp_path, header + "A, 16, 16, 1, 1, 8, 16, 1, 1,\n"))
+    assert (layer.stride, layer.output) == ((1, 1), (16, 16))
+    (layer,) = read_topology(written(tmp_path, "Layer, M, N, K, Batch,\nqk, 8, 8, 4, 1,\n"))
+    assert layer.tokens == 8
+
+
+def test_both_widths_of_scale_sims_mlperf_files(tmp_path: Path) -> None:
+    text = HEADER.replace("IFMAP Height", "IFMAP Width") + "conv1,700,161,41,11,1,2,2,\n"
+    (layer,) = read_topology(written(tmp_path, text))
+    assert (layer.image, layer.kernel) == ((701, 161), (41, 11))
+
+
+def test_what_follows_a_hash_is_a_comment(tmp_path: Path) -> None:
+    (layer,) = read_topology(written(tmp_path, HEADER + "Conv2_dw, 112, 112, 3, 3, 1, 1, 2,#dw\n"))
+    assert (layer.stride, layer.groups) == ((2, 2), 1)
+
+
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 5), st.integers(1, 4), st.integers(1, 4))
 def test_gemms_are_scale_sims(tmp_path_factory, extent: int, kernel: int, stride: int, channels: int, filters: int):
     extent = max(extent, kernel)
@@ -84,6 +115,27 @@ def test_gemms_are_scale_sims(tmp_path_factory, extent: int, kernel: int, stride
         (HEADER + "conv,9,9,3,3,2,1,1,4:2,\n", 2, "the last column is '4:2', expected N:M"),
         ("a,1,2,3,\nconv,9,9,3,3,2,4,1,\n", 2, "mixed, line 1 has the other kind"),
         ("a,1,,3,\n", 1, "N is ''"),
+        (
+            HEADER.replace("Strides,", "Strides, Batch Size,") + "A,16,16,1,1,8,16,1,4,\n",
+            2,
+            "batch size is '4', expected 1",
+        ),
+        ("Layer,M,N,K,Batch,\nqk,8,8,4,12,\n", 2, "batch size is '12', expected 1"),
+        (
+            HEADER.replace("Strides,", "Strides,, Target") + "A,9,9,1,1,8,16,1, NPU\n",
+            1,
+            "unknown column '' and 'Target'",
+        ),
+        (HEADER.replace("Strides,", "Strides, Dilation,") + "A,9,9,1,1,8,16,1,2,\n", 1, "unknown column 'Dilation'"),
+        ("Layer,M,N,K,FFN_up,\nup,1378,18944,3584,", 1, "unknown column 'FFN_up'"),
+        ("Layer,M,N,K,Strides,\nup,1378,18944,3584,1,", 1, "unknown column 'Strides'"),
+        ("Layer,rows,columns\na,1,2,3\n", 1, "unknown column 'rows' and 'columns'"),
+        (HEADER.replace("Channels, ", "") + "A,9,9,1,1,16,1,\n", 1, "the header has no column channels"),
+        (HEADER.replace("Channels", "Num Filter") + "A,9,9,1,1,8,16,1,\n", 1, "the header has no column channels"),
+        (HEADER.replace("Strides,", "Strides, Strides,") + "A,9,9,1,1,8,16,1,1,\n", 1, "two columns stride"),
+        (HEADER + "A, 96, 96, 3, 3, 3, 8, 2, 2\n", 2, "9 cells, expected at most 8"),
+        (HEADER + "A, 96, 96, 3, 3, 3, 8,\n", 2, "stride is ''"),
+        (HEADER.replace("Strides,", "Strides, Sparsity,") + "A,9,9,3,3,2,1,1,1,\n", 2, "sparsity is '1', expected N:M"),
         (HEADER, None, "no layer is in it"),
         ("", None, "no layer is in it"),
     ],
