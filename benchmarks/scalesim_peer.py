@@ -16,6 +16,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from accelsim.files import write_whole
 from accelsim.synth.networks import resnet18_cifar
 from accelsim.validate.networks import PASS_NAMES
 from accelsim.validate.scalesim import DATAFLOWS, Run, measure, read_table, runs_of, table_lines
@@ -42,7 +43,7 @@ def wanted() -> list[Run]:
 
 
 def main() -> None:
-    """Measure what is missing; the file is written anew after each run, beside and then renamed."""
+    """Measure what is missing; the file is written anew, whole, after each run."""
     path = Path(sys.argv[1])
     known = read_table(path) if path.exists() else {}
     comment = f"SCALE-Sim {version('scalesim')}: PYTHONPATH=. python benchmarks/scalesim_peer.py {path}"
@@ -51,9 +52,7 @@ def main() -> None:
         if run in known:
             continue
         known[run] = measure(run)
-        beside = path.with_suffix(".part")
-        beside.write_text("".join(table_lines(comment, known.items())), encoding="utf-8")
-        beside.rename(path)
+        write_whole(path, "".join(table_lines(comment, known.items())))
         print(f"{position + 1} of {len(runs)}: {run} {known[run]}", file=sys.stderr, flush=True)
 
 

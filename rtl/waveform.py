@@ -9,6 +9,7 @@ example but the names of the signals.
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+
+from accelsim.files import write_whole
 
 ARRAY = "TOP.bench_top.g_tiles.u_array"
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
@@ -101,9 +104,9 @@ def main(source: Path, target: Path) -> None:
     axes.set_xlim(0, len(shown))
     axes.set_xlabel("cycle of the tile")
     axes.spines[:].set_visible(False)
-    part = target.with_name(f"part-{target.name}")
-    figure.savefig(part, dpi=130)
-    part.replace(target)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=130, format=target.suffix[1:])
+    write_whole(target, drawn.getvalue())
 
 
 if __name__ == "__main__":

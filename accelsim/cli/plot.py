@@ -25,8 +25,9 @@ def plot(
     Raises:
         AccelsimError: an unknown kind, a result that cannot be read or does not have what the kind shows.
     """
+    from accelsim.show.console import say_written
     from accelsim.show.figures.registry import find_kind, plot
     from accelsim.show.figures.source import read_source
 
     written = plot(find_kind(kind), [read_source(path) for path in results], out)
-    typer.echo(f"Written: {', '.join(map(str, written))}")
+    say_written(f"Written: {', '.join(map(str, written))}", *written)

@@ -19,9 +19,10 @@ def report(
     Raises:
         AccelsimError: the result cannot be read, Jinja2 or matplotlib is missing, the file cannot be written.
     """
-    from accelsim.show.figures.files import write_whole
+    from accelsim.files import write_whole
+    from accelsim.show.console import say_written
     from accelsim.show.figures.source import read_source
     from accelsim.show.report import report_html
 
-    write_whole(out, report_html(read_source(result)).encode())
-    typer.echo(f"Written: {out}")
+    write_whole(out, report_html(read_source(result)))
+    say_written(f"Written: {out}", out)

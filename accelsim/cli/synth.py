@@ -83,6 +83,7 @@ def synth(
     Zeros fall independently of each other unless told otherwise, real ones cluster: docs/synth.md says what that does
     to a speedup.
     """
+    from accelsim.show.console import say_written
     from accelsim.synth import synthesize
     from accelsim.trace import TraceReader
 
@@ -128,10 +129,8 @@ def synth(
     meta = {**made.meta, "command": _command(options, switches)}
     _write(out, made, meta if source is None else {**meta, "network": source.name})
     macs = sum(plan.macs for plan in made.plans)
-    typer.echo(
-        f"Written: {out}, {len(made)} operations, {macs / 1e9:.4g} G multiply-accumulates forward,"
-        f" {out.stat().st_size / 1e6:.4g} MB"
-    )
+    size = f", {out.stat().st_size / 1e6:.4g} MB" if out.is_file() else ""
+    say_written(f"Written: {out}, {len(made)} operations, {macs / 1e9:.4g} G multiply-accumulates forward{size}", out)
     if isinstance(shapes, TraceReader):
         typer.echo(f"Left out of {shapes.path}:", err=True)
         for line in _left_out(shapes.meta):
@@ -169,21 +168,14 @@ def _write(out: Path, made: SyntheticTrace, meta: dict[str, object]) -> None:
     from rich.console import Console
     from rich.progress import track
 
+    from accelsim.files import whole_file
     from accelsim.trace import TraceWriter
 
     stderr = Console(stderr=True)
-    beside = out.with_name(f"{out.name}.part")
-    try:
-        with TraceWriter(beside, meta) as writer:
-            for op in track(
-                made, str(out.name), len(made), console=stderr, transient=True, disable=not stderr.is_terminal
-            ):
-                writer.write(op)
-        beside.replace(out)
-    except OSError as error:
-        raise AccelsimError(f"{out}: cannot be written: {error.strerror}") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    progress = track(made, out.name, len(made), console=stderr, transient=True, disable=not stderr.is_terminal)
+    with whole_file(out) as beside, TraceWriter(beside, meta) as writer:
+        for op in progress:
+            writer.write(op)
 
 
 def _command(options: dict[str, object], switches: list[str | None]) -> str:

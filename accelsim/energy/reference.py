@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from accelsim.energy.load import load_table
+from accelsim.files import write_whole
 
 _BLOCK = re.compile(r"<!-- table (\S+) -->\n.*?<!-- end -->", re.DOTALL)
 
@@ -42,4 +43,4 @@ def refresh(page: str) -> str:
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         path = Path(name)
-        path.write_text(refresh(path.read_text(encoding="utf-8")), encoding="utf-8")
+        write_whole(path, refresh(path.read_text(encoding="utf-8")))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelsim.errors import SpaceError
 from accelsim.explore.task import COUNTS, ENERGIES, Row
+from accelsim.files import write_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,26 +94,7 @@ def write_table(table: pa.Table, path: Path) -> None:
     pa = arrow()
     buffer = io.BytesIO()
     pa.parquet.write_table(table, buffer)
-    write_whole(path, buffer.getvalue())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; it is on disk when this returns.
-
-    Raises:
-        SpaceError: it cannot be written.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        raise SpaceError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(path, buffer.getvalue(), SpaceError)
 
 
 def _schema(pa: Any) -> Any:

@@ -15,11 +15,11 @@ from accelsim.explore.area import area_proxy
 from accelsim.explore.designs import Design, Impossible, choose
 from accelsim.explore.evaluation import Evaluation
 from accelsim.explore.pareto import front
-from accelsim.explore.parts import write_whole
 from accelsim.explore.processes import Processes
 from accelsim.explore.proposers import Costs, ModelProposer, OptunaProposer, Proposer
 from accelsim.explore.space import Space
 from accelsim.explore.workers import Workers
+from accelsim.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ class Found:
         Raises:
             SpaceError: it cannot be written.
         """
-        write_whole(path, self.front.to_csv(index=False).encode())
+        write_whole(path, self.front.to_csv(index=False), SpaceError)
 
 
 def search(

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from accelsim.errors import HardwareError
+from accelsim.files import whole_file, write_whole
 from accelsim.hardware.check import check
 from accelsim.hardware.model import Hardware
 from accelsim.hardware.yaml_file import read_document
@@ -139,20 +140,13 @@ def import_scalesim_config(path: str | os.PathLike[str], out: str | os.PathLike[
             written.
     """
     target, described = Path(out), read_scalesim_config(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
     head = [
         f"# From SCALE-Sim's {Path(path).name}; clock_mhz, energy and all that is not here have accelsim's defaults."
     ]
     head += [f"# Left out: {line}" for line in left_out(path)]
-    try:
-        beside.write_text("\n".join([*head, yaml.safe_dump(described, sort_keys=False)]), encoding="utf-8")
+    with whole_file(target, HardwareError) as beside:
+        write_whole(beside, "\n".join([*head, yaml.safe_dump(described, sort_keys=False)]), HardwareError)
         try:
-            machine = check(read_document(beside), Hardware)
+            return check(read_document(beside), Hardware)
         except HardwareError as error:
             raise HardwareError(str(error).replace(str(beside), str(path))) from None
-        beside.replace(target)
-    except OSError as error:
-        raise HardwareError(f"{target}: cannot be written: {error.strerror}") from None
-    finally:
-        beside.unlink(missing_ok=True)
-    return machine

@@ -16,6 +16,7 @@ import pandas as pd
 
 from accelsim.energy.account import EnergyBreakdown
 from accelsim.errors import AccelsimError
+from accelsim.files import write_whole
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.html import summary_html
@@ -175,22 +176,13 @@ class Result:
         directory = Path(folder)
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            _write_whole(directory / "layers.csv", self.layers.to_csv(index=False))
-            _write_whole(directory / "training.csv", self.steps.to_csv(index=False))
-            _write_whole(directory / "summary.json", json.dumps(self.summary, indent=2, allow_nan=False) + "\n")
         except OSError as error:
             raise AccelsimError(f"{directory}: results cannot be written: {error.strerror}") from None
+        write_whole(directory / "layers.csv", self.layers.to_csv(index=False))
+        write_whole(directory / "training.csv", self.steps.to_csv(index=False))
+        write_whole(directory / "summary.json", json.dumps(self.summary, indent=2, allow_nan=False) + "\n")
 
 
 def mask_update_table(rows: Iterable[dict[str, float]]) -> pd.DataFrame:
     """Build a result's table of mask updates."""
     return pd.DataFrame(rows, columns=["step", "judged", "pruned", "grown", "dram_bytes", "cycles", "energy_pj"])
-
-
-def _write_whole(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

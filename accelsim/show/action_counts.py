@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ import yaml
 from accelsim.energy.actions import ActionCount, count_actions
 from accelsim.energy.load import load_table
 from accelsim.errors import AccelsimError
+from accelsim.files import whole_file
 from accelsim.fleet import PassDetail
 from accelsim.hardware.model import Hardware
 from accelsim.results import PassResult
@@ -36,16 +38,18 @@ class ActionCounts:
 
     def __init__(self, path: str | os.PathLike[str], hw: Hardware) -> None:
         self.path, self._hw, self._table = Path(path), hw, load_table(hw.energy)
-        self._beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         self._design = re.sub(r"\W", "_", hw.name)
         self._totals: list[int] = []
         self._kinds: list[ActionCount] = []
 
     def __enter__(self) -> Self:
         try:
-            self._file = self._beside.open("w", encoding="utf-8")
-            self._file.write("# Counts by pass, then their sum as Accelergy reads it; fields: docs/interop.md.\n")
-            self._file.write("passes:\n")
+            with ExitStack() as opening:
+                beside = opening.enter_context(whole_file(self.path))
+                self._file = opening.enter_context(beside.open("w", encoding="utf-8"))
+                self._file.write("# Counts by pass, then their sum as Accelergy reads it; fields: docs/interop.md.\n")
+                self._file.write("passes:\n")
+                self._closing = opening.pop_all()
         except OSError as error:
             raise self._unwritable(error) from None
         return self
@@ -53,16 +57,14 @@ class ActionCounts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if error is not None:
+            self._closing.__exit__(kind, error, traceback)
+            return
         try:
-            with self._file:
-                if kind is None:
-                    self._finish()
-            if kind is None:
-                self._beside.replace(self.path)
+            with self._closing:
+                self._finish()
         except OSError as failure:
             raise self._unwritable(failure) from None
-        finally:
-            self._beside.unlink(missing_ok=True)
 
     def add(self, result: PassResult, detail: PassDetail) -> None:
         """Append a pass.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -15,3 +17,15 @@ def output_console() -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = max(console.width, _WIDTH_IN_A_FILE)
     return console
+
+
+def say_written(sentence: str, *written: Path) -> None:
+    """Print what was written: to standard error where standard output is the file, which holds nothing else."""
+    print(sentence, file=sys.stderr if any(map(_is_standard_output, written)) else sys.stdout)
+
+
+def _is_standard_output(path: Path) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):  # no such file; standard output is no file, as under a notebook or a test
+        return False

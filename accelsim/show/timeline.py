@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import AccelsimError
+from accelsim.files import whole_file
 from accelsim.fleet import PassDetail
 from accelsim.hardware.model import Hardware
 from accelsim.memory.recurrence import pass_spans
@@ -65,17 +67,19 @@ class Timeline:
         if limit < 1:
             raise AccelsimError(f"the timeline's limit is {limit}, expected at least 1 slice")
         self.path, self._hw, self._limit = Path(path), hw, limit
-        self._beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         self._now = 0
         self._open: list[tuple[object, ...]] = []  # the running step and layer
 
     def __enter__(self) -> Self:
         try:
-            self._file = self._beside.open("w", encoding="utf-8")
-            self._file.write('{"displayTimeUnit":"ns","otherData":')
-            facts = {"machine": self._hw.name, "clock_mhz": self._hw.clock_mhz, "timestamps": "1 us is 1 cycle"}
-            self._file.write(json.dumps(facts) + ',"traceEvents":[\n')
-            self._file.write(",\n".join(self._names()))
+            with ExitStack() as opening:
+                beside = opening.enter_context(whole_file(self.path))
+                self._file = opening.enter_context(beside.open("w", encoding="utf-8"))
+                self._file.write('{"displayTimeUnit":"ns","otherData":')
+                facts = {"machine": self._hw.name, "clock_mhz": self._hw.clock_mhz, "timestamps": "1 us is 1 cycle"}
+                self._file.write(json.dumps(facts) + ',"traceEvents":[\n')
+                self._file.write(",\n".join(self._names()))
+                self._closing = opening.pop_all()
         except OSError as error:
             raise self._unwritable(error) from None
         return self
@@ -83,17 +87,15 @@ class Timeline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if error is not None:
+            self._closing.__exit__(kind, error, traceback)
+            return
         try:
-            with self._file:
-                if kind is None:
-                    self._close_down_to(0)
-                    self._file.write("\n]}\n")
-            if kind is None:
-                self._beside.replace(self.path)
+            with self._closing:
+                self._close_down_to(0)
+                self._file.write("\n]}\n")
         except OSError as failure:
             raise self._unwritable(failure) from None
-        finally:
-            self._beside.unlink(missing_ok=True)
 
     def add(self, result: PassResult, detail: PassDetail) -> None:
         """Append a pass.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from accelsim.errors import TrainingError
+from accelsim.files import whole_file
 
 VERSION = 3
 
@@ -43,10 +44,16 @@ class Checkpoint(TypedDict):
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint whole: beside, then renamed over the one before."""
-    beside = path.with_name(path.name + ".partial")
-    torch.save(dict(checkpoint), beside)
-    beside.replace(path)
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        TrainingError: it cannot be written.
+    """
+    with whole_file(path, TrainingError) as beside:
+        try:
+            torch.save(dict(checkpoint), beside)
+        except (OSError, RuntimeError) as error:  # PyTorch's own file writer raises the second where the disk is full
+            raise TrainingError(f"{path}: the checkpoint cannot be written: {str(error).splitlines()[0]}") from None
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

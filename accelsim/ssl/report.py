@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from accelsim.errors import TrainingError
+from accelsim.files import write_whole
 from accelsim.sparsity import sparsity_by_layer
 from accelsim.ssl.training import Training
 from accelsim.trace.format import accelsim_version
@@ -28,7 +30,7 @@ def write_losses(training: Training, path: Path) -> None:
     rows.writerow(("step", "loss", "learning_rate", "sparsity"))
     for step, (loss, sparsity) in enumerate(zip(training.losses, training.sparsities, strict=True)):
         rows.writerow((step, f"{loss:.6f}", f"{training.config.learning_rate_at(step):.6g}", f"{sparsity:.4f}"))
-    _write_whole(path, text.getvalue().encode())
+    write_whole(path, text.getvalue(), TrainingError)
 
 
 def write_mask_updates(training: Training, path: Path) -> None:
@@ -44,7 +46,7 @@ def write_mask_updates(training: Training, path: Path) -> None:
     for update in training.mask_updates:
         shares = (*_both(update.sparsity), *_both(update.overlap_previous), update.overlap_branches)
         rows.writerow((update.step, *("" if share is None else f"{share:.6f}" for share in shares)))
-    _write_whole(path, text.getvalue().encode())
+    write_whole(path, text.getvalue(), TrainingError)
 
 
 def results(
@@ -96,7 +98,7 @@ def results(
 
 def write_results(found: dict[str, Any], path: Path) -> None:
     """Write results as JSON."""
-    _write_whole(path, (json.dumps(found, indent=2) + "\n").encode())
+    write_whole(path, json.dumps(found, indent=2) + "\n", TrainingError)
 
 
 def write_figure(training: Training, trained_knn: float, stem: Path) -> None:
@@ -127,7 +129,7 @@ def write_figure(training: Training, trained_knn: float, stem: Path) -> None:
     for suffix, canvas in (("png", FigureCanvasAgg(figure)), ("svg", FigureCanvasSVG(figure))):
         drawn = io.BytesIO()
         canvas.print_figure(drawn, format=suffix, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
-        _write_whole(stem.with_suffix(f".{suffix}"), drawn.getvalue())
+        write_whole(stem.with_suffix(f".{suffix}"), drawn.getvalue(), TrainingError)
 
 
 def git_state() -> dict[str, str | bool] | None:
@@ -149,9 +151,3 @@ def git_state() -> dict[str, str | bool] | None:
 
 def _both(branches: tuple[float, ...]) -> tuple[float, float | None]:
     return branches[0], branches[1] if len(branches) > 1 else None
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    beside = path.with_name(path.name + ".partial")
-    beside.write_bytes(content)
-    beside.replace(path)

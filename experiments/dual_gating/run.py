@@ -21,6 +21,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from accelsim import Hardware, Tracer, load_hardware, simulate
+from accelsim.files import write_whole
+from accelsim.show.figures.files import save_figure
 from accelsim.ssl.config import TrainConfig
 from accelsim.ssl.data import load_data
 from accelsim.ssl.flops import StepFlops
@@ -144,7 +146,7 @@ def draw(table: pd.DataFrame, target: Path) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     for kind in ("svg", "png"):
-        figure.savefig(target.with_suffix(f".{kind}"), dpi=160, metadata={"Date": None} if kind == "svg" else None)
+        save_figure(figure, target.with_suffix(f".{kind}"))
     plt.close(figure)
 
 
@@ -160,12 +162,9 @@ def main() -> None:
     for row in ROWS[:2] if options.quick else ROWS:
         path = out / "results" / f"{row.name}.json"
         if not path.exists():
-            text = json.dumps(measure(row, base), indent=2) + "\n"
-            beside = path.with_suffix(".partial")
-            beside.write_text(text)
-            beside.replace(path)
+            write_whole(path, json.dumps(measure(row, base), indent=2) + "\n")
         table = table_of(out)
-        table.to_csv(out / "table.csv", index=False, float_format="%.6g")
+        write_whole(out / "table.csv", table.to_csv(index=False, float_format="%.6g"))
         draw(table, out / "gating")
     print(
         table[["row", "state", "operations_saved", *(f"cycles_saved_{name}" for name in SKIPPING)]].to_string(

@@ -18,6 +18,7 @@ import pandas as pd
 import yaml
 
 from accelsim import Hardware, Result, load_hardware, open_trace, simulate_many, synthesize
+from accelsim.files import write_whole
 from accelsim.lowering import PASSES
 from accelsim.results.result import ENERGY_COLUMNS, SLOT_COLUMNS
 from accelsim.results.row import speedup
@@ -96,7 +97,7 @@ def main() -> None:
     machines = [load_hardware(ROOT / "hw_configs" / f"{name}.yaml") for name in config["machines"]]
     table = pd.DataFrame([*synthetic(config, machines), *recorded(config, machines)])
     out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(out / "table.csv", index=False)
+    write_whole(out / "table.csv", table.to_csv(index=False))
     source = read_source(out / "table.csv")
     for suffix in (".svg", ".png"):
         plot(find_kind("granularity"), [source], (out / "granularity").with_suffix(suffix))

@@ -17,6 +17,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from accelsim import Tracer, load_hardware, open_trace, simulate
+from accelsim.files import write_whole
+from accelsim.show.figures.files import save_figure
 from accelsim.ssl.config import TrainConfig
 from accelsim.ssl.data import load_data
 from accelsim.ssl.training import Training
@@ -73,7 +75,7 @@ def draw(table: pd.DataFrame, target: Path) -> None:
     axis.legend(frameon=False, ncols=3, loc="upper left", fontsize=8)
     figure.tight_layout()
     for kind in ("svg", "png"):
-        figure.savefig(target.with_suffix(f".{kind}"), dpi=160, metadata={"Date": None} if kind == "svg" else None)
+        save_figure(figure, target.with_suffix(f".{kind}"))
     plt.close(figure)
 
 
@@ -96,7 +98,7 @@ def main() -> None:
             rows.append(zeros_and_speedup(training, zero_as, Path(folder)))
     table = pd.DataFrame(rows)
     out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(out / "formats.csv", index=False)
+    write_whole(out / "formats.csv", table.to_csv(index=False))
     draw(table, out / "formats")
     print(table.to_string(index=False))
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import re
 import shutil
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+
+from accelsim.files import whole_file
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -87,16 +88,13 @@ def main() -> None:
         sys.exit("Yosys is not installed; get it with apt-get install yosys")
     chosen = [next(pe for pe in PES if pe.kind == kind) for kind in ("dense", "scanning")] if options.quick else PES
     out.mkdir(parents=True, exist_ok=True)
-    target = out / "table.csv"
-    part = target.with_suffix(".part")
-    with part.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(out / "table.csv") as beside, beside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for kind in (Pe, Cells) for field in fields(kind)])
         for pe in chosen:
             row = asdict(pe) | asdict(synthesise(pe))
             writer.writerow(row.values())
             print(*row.values(), flush=True)
-    os.replace(part, target)
 
 
 if __name__ == "__main__":

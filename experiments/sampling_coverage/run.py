@@ -22,6 +22,7 @@ import pandas as pd
 
 from accelsim import Hardware, load_hardware, open_trace
 from accelsim.energy.load import load_table
+from accelsim.files import write_whole
 from accelsim.fleet import Fleet, PassOfFleet, Timer
 from accelsim.lowering import MaskedGemm, Pass, lower
 from accelsim.results import MachineRun
@@ -163,7 +164,7 @@ def main() -> None:
     with ProcessPoolExecutor(options.workers) as pool:
         measured = pd.DataFrame([row for rows in pool.map(work, chosen) for row in rows])
     out.mkdir(parents=True, exist_ok=True)
-    measured.to_csv(out / "coverage.csv", index=False, float_format="%.6g")
+    write_whole(out / "coverage.csv", measured.to_csv(index=False, float_format="%.6g"))
     print(table(measured))
 
 

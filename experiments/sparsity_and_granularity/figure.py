@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from accelsim.show.figures.files import save_figure
+
 MEASURES = {"linear_probe_accuracy": "linear probe, %", "pe16x16_speedup": "speedup of the last step\non pe16x16"}
 COLOURS = {  # distinguishable by the colour-blind; the pattern's marker tells points of one method apart
     "dense": "black",
@@ -56,7 +58,7 @@ def draw(seeds: pd.DataFrame, target: Path) -> None:
     figure.tight_layout(rect=(0, 0.09, 1, 1))
     figure.legend(handles=handles, frameon=False, fontsize=8, ncols=min(4, max(1, len(handles))), loc="lower center")
     for kind in ("svg", "png"):
-        figure.savefig(target.with_suffix(f".{kind}"), dpi=160, metadata={"Date": None} if kind == "svg" else None)
+        save_figure(figure, target.with_suffix(f".{kind}"))
     plt.close(figure)
 
 

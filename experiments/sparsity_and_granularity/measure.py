@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -43,14 +42,6 @@ def measure(plan: Plan, row: Row, data: str, runs: Path) -> dict[str, Any] | Non
             "machines": {name: _replayed(name, folder / "step.pkl") for name in plan.machines[row.pattern]},
         },
     }
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text)
-    beside.replace(path)
 
 
 def _trained(config: TrainConfig, folder: Path) -> dict[str, Any] | None:

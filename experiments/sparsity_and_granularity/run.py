@@ -15,11 +15,12 @@ import sys
 from pathlib import Path
 
 from figure import draw
-from measure import measure, write_whole
+from measure import measure
 from rows import Plan, read_plan
 from tables import row_table, seed_table
 
 from accelsim.errors import AccelsimError, TrainingError
+from accelsim.files import write_whole
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -27,6 +28,7 @@ ROOT = HERE.parents[1]
 
 def collect(plan: Plan, out: Path) -> None:
     """Write tables and figure of the rows measured so far."""
+    (out / "results").mkdir(parents=True, exist_ok=True)
     table = row_table(plan, out / "results")
     seeds = seed_table(table)
     write_whole(out / "table.csv", table.to_csv(index=False, float_format="%.6g"))
@@ -50,6 +52,7 @@ def run(plan: Plan, data: str, only: list[str], out: Path, runs: Path) -> None:
         found = measure(plan, row, data, runs)
         if found is None:
             raise KeyboardInterrupt
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(found, indent=2) + "\n")
         collect(plan, out)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from accelsim import load_hardware, open_trace, simulate
+from accelsim.files import write_whole
 from accelsim.show.speedup_figure import Panel, draw_speedup
 
 HERE = Path(__file__).parent
@@ -55,7 +56,7 @@ def main() -> None:
     out = options.out or (ROOT / "runs" / HERE.name / "quick" if options.quick else HERE)
     table, whole = measure(options.trace, list(MACHINES)[: 1 if options.quick else None], 1 if options.quick else None)
     out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(out / "speedup.csv", index=False)
+    write_whole(out / "speedup.csv", table.to_csv(index=False))
     panels = [Panel(MACHINES[machine], table[table["machine"] == machine], whole[machine]) for machine in whole]
     draw_speedup(panels, out / "speedup")
     print(table[table["pass"] == "all passes"].to_string(index=False))

@@ -18,6 +18,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from accelsim import Tracer, open_trace
+from accelsim.files import write_whole
+from accelsim.show.figures.files import save_figure
 from accelsim.ssl.config import TrainConfig
 from accelsim.ssl.data import load_data
 from accelsim.ssl.training import Training
@@ -99,7 +101,7 @@ def draw(table: pd.DataFrame, target: Path) -> None:
         axis.legend(frameon=False, fontsize=7.5, loc="lower left")
     figure.tight_layout()
     for kind in ("svg", "png"):
-        figure.savefig(target.with_suffix(f".{kind}"), dpi=160, metadata={"Date": None} if kind == "svg" else None)
+        save_figure(figure, target.with_suffix(f".{kind}"))
     plt.close(figure)
 
 
@@ -122,7 +124,7 @@ def main() -> None:
             tables = [shipped, *record_formats(TrainConfig(steps=600), late, formats, Path(folder))]
     table = pd.concat(tables)
     out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(out / "density.csv", index=False, float_format="%.6g")
+    write_whole(out / "density.csv", table.to_csv(index=False, float_format="%.6g"))
     draw(table, out / "density")
     shares = table.groupby(["zero_as", "step", "tensor"], sort=False)[["nonzeros", "elements"]].sum()
     print((shares["nonzeros"] / shares["elements"]).unstack().to_string(float_format="%.3f"))

@@ -10,7 +10,7 @@ import pytest
 
 from accelsim.errors import SpaceError
 from accelsim.explore import load_space, sweep
-from accelsim.explore.parts import Parts, write_whole
+from accelsim.explore.parts import Parts
 
 from .test_sweep import Here
 
@@ -20,14 +20,6 @@ def test_without_pyarrow(space_file: Callable[..., Path], tmp_path: Path, monkey
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(SpaceError, match=r"pip install 'accelsim\[explore\]'"):
         sweep(space, tmp_path / "out", Here())
-
-
-def test_files_are_whole_or_not_there(tmp_path: Path) -> None:
-    write_whole(tmp_path / "a", b"one")
-    write_whole(tmp_path / "a", b"two")
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"two")]
-    with pytest.raises(SpaceError, match="cannot be written: No such file"):
-        write_whole(tmp_path / "nowhere" / "a", b"one")
 
 
 def test_what_was_being_written_when_it_was_killed_is_not_read(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from accelsim.errors import AccelsimError
+from accelsim.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,21 +69,4 @@ def save_data(table: pd.DataFrame, path: Path) -> Path:
     Raises:
         AccelsimError: the file cannot be written.
     """
-    return write_whole(path, table.to_csv(index=False).encode())
-
-
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write beside, then rename.
-
-    Raises:
-        AccelsimError: the file cannot be written.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        raise AccelsimError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        beside.unlink(missing_ok=True)
-    return path
+    return write_whole(path, table.to_csv(index=False))
