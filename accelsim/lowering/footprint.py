@@ -20,6 +20,7 @@ def footprint(line_nonzeros: Lines, images: int, channels: int, taps: Taps, alon
     last = np.clip(y + taps.offset_y.max() + 1, 0, height)
     image = np.arange(images)[:, None] * height
     return Footprint(
+        images=images,
         lines=images * height,
         channels=channels,
         line_elements=width * channels,

@@ -21,6 +21,7 @@ class Footprint:
     """Which lines of its source tensor operand B is gathered from; a line is one image row, W x C elements.
 
     Attributes:
+        images: images of the source tensor; all are read in the same way.
         lines: lines of the source tensor (images x height).
         channels: channels of a line, those of one group.
         line_elements: elements of a line: image width x channels.
@@ -31,6 +32,7 @@ class Footprint:
         along: the GEMM axis that runs over grid positions; the other axis of B runs over taps and channels.
     """
 
+    images: int
     lines: int
     channels: int
     line_elements: int

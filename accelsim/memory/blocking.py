@@ -80,7 +80,13 @@ def lines_behind(footprint: Footprint) -> Lines:
 
 @dataclass(frozen=True)
 class Problem:
-    """All that a blocking depends on: shapes, not masks, so that layers, steps and machines share solutions."""
+    """All that a blocking depends on: shapes, not masks, so that layers, steps and machines share solutions.
+
+    Attributes:
+        images, height: of operand B's source tensor.
+        first, last: the source lines that each grid line of one image reads; all images are read in the same way, and
+            solutions are kept, so a batch must not make them large.
+    """
 
     rows: int
     cols: int
@@ -94,8 +100,10 @@ class Problem:
     line_elements: int
     along: Literal["n", "k"]
     grid_width: int
-    first: bytes
-    last: bytes
+    images: int
+    height: int
+    first: tuple[int, ...]
+    last: tuple[int, ...]
 
     @classmethod
     def of(cls, hw: Hardware, gemm: MaskedGemm) -> Problem:
@@ -114,8 +122,10 @@ class Problem:
             line_elements=footprint.line_elements,
             along=footprint.along,
             grid_width=footprint.grid_width,
-            first=footprint.first.tobytes(),
-            last=footprint.last.tobytes(),
+            images=footprint.images,
+            height=footprint.lines // footprint.images,
+            first=tuple(footprint.first[: footprint.grid_lines // footprint.images].tolist()),
+            last=tuple(footprint.last[: footprint.grid_lines // footprint.images].tolist()),
         )
 
     @property
@@ -125,8 +135,9 @@ class Problem:
 
     def lines(self) -> Lines:
         """Return the lines behind operand B, their non-zeros left out."""
-        first, last = np.frombuffer(self.first, np.int64), np.frombuffer(self.last, np.int64)
-        return Lines(self.grid_width, first, last, np.zeros(int(last.max()), np.int64))
+        image = np.arange(self.images)[:, None] * self.height
+        first, last = (image + np.array(lines) for lines in (self.first, self.last))
+        return Lines(self.grid_width, first.ravel(), last.ravel(), np.zeros(int(last.max()), np.int64))
 
     def b_fraction(self, columns: int, chunk: int) -> tuple[int, int]:
         """Share of each line's elements that a macro-tile reads, as a fraction.

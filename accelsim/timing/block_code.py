@@ -16,7 +16,7 @@ member.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Literal
@@ -99,12 +99,25 @@ class Block:
         return self.pairs_at + (self.all_vectors * LANES if self.each else 0)
 
 
-@lru_cache(maxsize=256)
-def compile_block(block: Block) -> int:
-    """Return the address of a block's code.
+@dataclass(frozen=True, eq=False)
+class BlockCode:
+    """Machine code of a block; it is there as long as this object, so keep it while the code runs.
 
-    It is a C function of eight 64-bit integers: addresses of the groups' planes, bytes from plane to plane, the same of
-    the members, address and number of the windows to scan (int64, indices), address of the wanted PEs' masks (`each`:
+    Attributes:
+        address: of the function, see `compile_block`.
+        engine: owns the memory that the code lies in.
+    """
+
+    address: int
+    engine: Any = field(repr=False)
+
+
+@lru_cache(maxsize=256)
+def compile_block(block: Block) -> BlockCode:
+    """Compile a block, or return the code of an equal one that was used lately.
+
+    The code is a C function of eight 64-bit integers: addresses of the groups' planes, bytes from plane to plane, the same
+    of the members, address and number of the windows to scan (int64, indices), address of the wanted PEs' masks (`each`:
     `bits` a lane, all set where the PE has an output; behind them, `gathered`, a byte a lane with its member's number),
     address of the output (uint32, see `Block`). If gathered, a plane holds one byte for all groups, and 64 members'.
     """
@@ -113,8 +126,7 @@ def compile_block(block: Block) -> int:
         module.verify()
         engine = binding.create_mcjit_compiler(module, _target())
         engine.finalize_object()
-        _ENGINES.append(engine)  # the code lives as long as its engine
-        return int(engine.get_function_address(_NAME))
+        return BlockCode(int(engine.get_function_address(_NAME)), engine)
 
 
 def can_gather() -> bool:
@@ -124,7 +136,6 @@ def can_gather() -> bool:
 
 _NAME = "scan_block"
 _COMPILING = threading.Lock()
-_ENGINES: list[Any] = []
 
 
 def _target() -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import Words
 from accelsim.lowering.gemm import MaskedGemm
-from accelsim.timing.block_code import LANES, Block, Sync, can_gather, compile_block
+from accelsim.timing.block_code import LANES, Block, BlockCode, Sync, can_gather, compile_block
 from accelsim.timing.dense import effectual_where_needed
 from accelsim.timing.outcome import GemmTiming, Slots
 from accelsim.timing.scan_alike import find_kinds, scan_alike
@@ -87,7 +87,9 @@ def _run(hw: Hardware, gemm: MaskedGemm, a: Words, b: Words, plan: Schedule, nee
     drops = (gemm.a_kind if by_column else gemm.b_kind) in hw.skipping.blocks
     may_batch = not drops and not (by_column and needed is not None)
     members = hw.array.rows if by_column else hw.array.cols
-    pes, room = _array(hw, gemm.k, by_column, *_cover(hw, gemm.k, by_column, members, each, may_batch))
+    block, batch = _cover(hw, gemm.k, by_column, members, each, may_batch)
+    code = compile_block(block)
+    pes, room = _array(hw, gemm.k, by_column, block, batch, code)
     totals = _no_totals(plan)
     ours, theirs = _operand(hw, gemm.a_kind, a, gemm.k), _operand(hw, gemm.b_kind, b, gemm.k)
     scan_gemm(ours, theirs, _tiling(plan, needed), pes, room, totals)
@@ -106,8 +108,9 @@ def _run_alike(hw: Hardware, gemm: MaskedGemm, plan: Schedule, needed: Words) ->
         kinds = find_kinds(_as_seen(hw, kind, rows))
         if kinds is None:
             continue
-        cover = _cover(hw, gemm.k, by_column, len(kinds.first), each=True, may_batch=False)
-        pes, room = _array(hw, gemm.k, by_column, *cover)
+        block, batch = _cover(hw, gemm.k, by_column, len(kinds.first), each=True, may_batch=False)
+        code = compile_block(block)
+        pes, room = _array(hw, gemm.k, by_column, block, batch, code)
         a, b = (rows[kinds.first], gemm.columns) if by_column else (gemm.a, rows[kinds.first])
         kinds = kinds if of is None else kinds._replace(of=kinds.of[of])
         totals = _no_totals(plan)
@@ -131,9 +134,10 @@ def _run_gathered(hw: Hardware, gemm: MaskedGemm, plan: Schedule, needed: Words)
         blocks.append(replace(block, gathered=True))
     if blocks[-1].bits != 8:
         return None
-    pes, room = _array(hw, gemm.k, by_column=False, block=blocks[-1], batch=1)
+    codes = [compile_block(block) for block in blocks]
+    pes, room = _array(hw, gemm.k, by_column=False, block=blocks[-1], batch=1, code=codes[-1])
     room = Room(np.zeros(2 * blocks[-1].vectors * LANES, np.uint8), room.out)
-    addresses = np.array([compile_block(block) for block in blocks])
+    addresses = np.array([code.address for code in codes])
     totals = _no_totals(plan)
     ours = _operand(hw, gemm.a_kind, gemm.a[:1], gemm.k)
     theirs = _operand(hw, gemm.b_kind, gemm.columns, gemm.k)
@@ -215,8 +219,8 @@ def _power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-def _array(hw: Hardware, k: int, by_column: bool, block: Block, batch: int) -> tuple[Pes, Room]:
-    """Describe to the kernels how blocks cover the array, and make room for one."""
+def _array(hw: Hardware, k: int, by_column: bool, block: Block, batch: int, code: BlockCode) -> tuple[Pes, Room]:
+    """Describe to the kernels how blocks cover the array, and make room for one; the caller keeps the code."""
     group, member = np.ogrid[: block.groups * block.stacks, : block.members]
     lane = member * block.groups + group % block.groups  # in its stack
     pointer_lanes = block.all_vectors // block.pointer_vectors * LANES
@@ -238,7 +242,7 @@ def _array(hw: Hardware, k: int, by_column: bool, block: Block, batch: int) -> t
         pointers=lanes_at if block.sync == "alone" else lane % LANES + lane // pointer_lanes * LANES,
         batch=batch,
         each=block.each,
-        address=compile_block(block),
+        address=code.address,
         starved_at=block.starved_at,
         pairs_at=block.pairs_at,
     )

@@ -116,6 +116,17 @@ def test_a_buffer_too_small_for_one_tile_names_the_size_that_would_do(key: str) 
                 macro_steps(hw, gemm, time_gemm(hw, gemm))
 
 
+@pytest.mark.parametrize("which", PASSES)
+def test_a_solution_that_is_kept_does_not_grow_with_the_batch(which: str) -> None:
+    small, large = (Problem.of(machine(), gemm) for batch in (1, 9) for gemm in lower(layer(batch=batch), which))
+    assert [len(lines) for lines in (large.first, large.last)] == [12, 12]
+    assert (large.first, large.last) == (small.first, small.last)
+    (gemm,) = lower(layer(batch=9), which)
+    lines, whole = large.lines(), lines_behind(gemm.footprint)
+    assert (lines.all_lines, lines.tallest) == (whole.all_lines, whole.tallest)
+    assert all(lines.most_behind(count) == whole.most_behind(count) for count in range(1, 9 * 144 + 1))
+
+
 @pytest.mark.reference
 def test_lines_are_counted_once_in_a_union() -> None:
     """Prefix sums equal sets of lines, for every run of grid lines, with strides, dilation and several images."""

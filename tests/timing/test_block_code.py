@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -70,4 +73,17 @@ def test_arrays_of_every_shape_equal_the_reference(
 
 def test_a_shape_is_compiled_once() -> None:
     shape = Block(16, 1, 4, 16, "group", 2, 16, 1, 15, False, 8)
-    assert compile_block(shape) == compile_block(Block(16, 1, 4, 16, "group", 2, 16, 1, 15, False, 8))
+    assert compile_block(shape) is compile_block(Block(16, 1, 4, 16, "group", 2, 16, 1, 15, False, 8))
+
+
+def test_code_is_freed_when_it_is_no_longer_used() -> None:
+    """A long sweep compiles more blocks than the cache holds."""
+    shapes = [Block(16, 1, 1, 4, "group", 1, 8, lanes, 15, False, 8) for lanes in (1, 2, 3)]
+    codes = [compile_block(shape) for shape in shapes]
+    engines = [weakref.ref(code.engine) for code in codes]
+    kept = codes[0]
+    del codes
+    compile_block.cache_clear()
+    gc.collect()
+    assert [engine() is not None for engine in engines] == [True, False, False]
+    assert kept.engine.get_function_address("scan_block") == kept.address
