@@ -116,10 +116,11 @@ class BlockCode:
 def compile_block(block: Block) -> BlockCode:
     """Compile a block, or return the code of an equal one that was used lately.
 
-    The code is a C function of eight 64-bit integers: addresses of the groups' planes, bytes from plane to plane, the same
-    of the members, address and number of the windows to scan (int64, indices), address of the wanted PEs' masks (`each`:
-    `bits` a lane, all set where the PE has an output; behind them, `gathered`, a byte a lane with its member's number),
-    address of the output (uint32, see `Block`). If gathered, a plane holds one byte for all groups, and 64 members'.
+    The code is a C function of eight 64-bit integers: addresses of the groups' planes, bytes from plane to plane, the
+    same of the members, address and number of the windows to scan (int64, indices), address of the wanted PEs' masks
+    (`each`: `bits` a lane, all set where the PE has an output; after them, `gathered`, a byte a lane with its member's
+    number), address of the output (uint32, see `Block`). If gathered, a plane holds one byte for all groups, and 64
+    members'.
     """
     with _COMPILING:
         module = binding.parse_assembly(str(_Writer(block).module))
