@@ -4,7 +4,8 @@ What holds for every file that accelsim writes (a trace while it is recorded is 
 
 - A regular file, or a name that is free, holds its old content or all of the new one, whatever stops the program or the
   machine. The content goes to a temporary file in the same folder, which is flushed to disk (fsync) and renamed; then
-  the folder is flushed. When the function returns, the content is on disk.
+  the folder is flushed. When the function returns, the content is on disk. (With `to_disk=False` nothing is flushed,
+  which takes tens of milliseconds: then a power failure may cost the content, another end of the program still not.)
 - A symbolic link stays what it is; the file that it points to is replaced, or made.
 - A device, a pipe or a name of an open file (/dev/null, /dev/stdout, /dev/fd/3) is written to, never replaced. It gets
   the content once all of it is there, from a temporary file in the system's temporary folder, so a reader at the other
@@ -39,14 +40,18 @@ _temporary: set[Path] = set()  # there now, or about to be
 
 
 def write_whole(
-    path: str | os.PathLike[str], content: str | bytes, raises: type[AccelsimError] = AccelsimError
+    path: str | os.PathLike[str],
+    content: str | bytes,
+    raises: type[AccelsimError] = AccelsimError,
+    *,
+    to_disk: bool = True,
 ) -> Path:
     """Write a file whole or not at all; text as UTF-8. Returns the path.
 
     Raises:
         AccelsimError: it cannot be written; of the kind that `raises` names.
     """
-    with whole_file(path, raises) as beside:
+    with whole_file(path, raises, to_disk=to_disk) as beside:
         try:
             beside.write_bytes(content.encode() if isinstance(content, str) else content)
         except OSError as error:
@@ -55,7 +60,9 @@ def write_whole(
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str], raises: type[AccelsimError] = AccelsimError) -> Iterator[Path]:
+def whole_file(
+    path: str | os.PathLike[str], raises: type[AccelsimError] = AccelsimError, *, to_disk: bool = True
+) -> Iterator[Path]:
     """Yield an empty temporary file, which becomes the file when the block ends, and is removed after an exception.
 
     Sentences of the block that name the temporary file name the file instead. The block's own `OSError` stays one.
@@ -88,7 +95,8 @@ def whole_file(path: str | os.PathLike[str], raises: type[AccelsimError] = Accel
             raise
         try:
             if special is None:
-                _rename(temporary, target, replaced)
+                _take_permissions(temporary, replaced)
+                _rename(temporary, target, to_disk)
             else:
                 _pour(temporary, special)
         except BrokenPipeError as error:
@@ -189,16 +197,20 @@ def _replaced(path: Path) -> os.stat_result | None:
     return status
 
 
-def _rename(temporary: Path, target: Path, replaced: os.stat_result | None) -> None:
+def _take_permissions(temporary: Path, replaced: os.stat_result | None) -> None:
     if replaced is not None:
         if hasattr(os, "chown"):
             with suppress(OSError):
                 os.chown(temporary, replaced.st_uid, replaced.st_gid)
         with suppress(OSError):  # a file system without permissions
             os.chmod(temporary, stat.S_IMODE(replaced.st_mode))
-    _flush(temporary, os.O_RDWR)
+
+
+def _rename(temporary: Path, target: Path, to_disk: bool) -> None:
+    if to_disk:
+        _flush(temporary, os.O_RDWR)
     os.replace(temporary, target)
-    if os.name == "posix":
+    if to_disk and os.name == "posix":
         with suppress(OSError):  # some network file systems have no such thing; the content is flushed
             _flush(target.parent, os.O_RDONLY)
 

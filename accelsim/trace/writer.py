@@ -1,16 +1,18 @@
-"""Writes a trace, a record at a time, so that whatever kills the run leaves the records written so far."""
+"""Writes a trace, one record at a time, so that whatever stops the run leaves the records written so far."""
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import io
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from accelsim.errors import TraceError
+from accelsim.files import open_special, write_whole
 from accelsim.trace.entry import Entry, encode
 from accelsim.trace.format import (
     FORMAT_VERSION,
@@ -24,14 +26,26 @@ from accelsim.trace.format import (
 from accelsim.trace.record import OpTrace
 
 
+class _Written(NamedTuple):
+    """A record's place in the file, from `start` to `end` in bytes, and what the index says of it."""
+
+    start: int
+    end: int
+    name: str
+    step: int
+    order: int
+
+
 class TraceWriter:
     """Writes a trace file; a context manager.
 
     Each record goes to the file whole, by one unbuffered write. Leaving the `with` block, also by an exception, adds
-    the index; a run killed before leaves a file that reads up to its last complete record.
+    the index; a run killed before leaves a file that reads up to its last complete record. An exception raised by a
+    signal may interrupt the writer itself, at any instruction: the file then reads up to its last complete record, too,
+    and the writer goes on after it.
 
     Args:
-        path: the file, replaced if it exists.
+        path: the file, replaced if it exists. A device or pipe is written to.
         meta: what the trace is about (model, data, command, ...): plain str, int (64 bits), float, bool, None, bytes,
             list, tuple and dict only.
 
@@ -50,15 +64,23 @@ class TraceWriter:
         self.path = Path(path)
         self.meta = dict(meta or {})
         self._checked_meta()
-        self._index: list[tuple[int, str, int, int]] = []
+        header = preamble() + chunk({"format": FORMAT_VERSION, "accelsim": accelsim_version(), "meta": self.meta})
+        # Records whose write has begun. Each is here before its first byte is in the file, so that the file's size,
+        # not a count of our own that a signal may come before, says which of them are complete: see `_settle`.
+        self._records: list[_Written] = []
+        self._header_bytes = len(header)
+        # Unbuffered: a kill loses no complete record, and a forked DataLoader worker inherits no bytes to flush.
         try:
-            # Unbuffered: a kill loses no complete record, and a forked DataLoader worker inherits no bytes to flush.
-            self._file = self.path.open("wb", buffering=0)
-        except OSError as error:
-            raise TraceError(f"{self.path}: cannot be written: {error.strerror}") from None
-        self._position = 0
-        header = {"format": FORMAT_VERSION, "accelsim": accelsim_version(), "meta": self.meta}
-        self._append(preamble() + chunk(header))
+            special = open_special(self.path)
+            if special is None:
+                write_whole(self.path, header, TraceError, to_disk=False)  # there is never a file without its header
+            self._file = special or io.FileIO(self.path, "r+b")
+        except (OSError, ValueError) as error:
+            raise self._unwritable(error) from None
+        self._seekable = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode) and special is None
+        self._cut = False  # a pipe or device got a part of a chunk, which cannot be taken back
+        if special is not None:
+            self._append(header)
 
     def write(self, op: OpTrace) -> None:
         """Add a record.
@@ -70,15 +92,17 @@ class TraceWriter:
             raise TraceError(f"{self.path}: the trace is closed, write before leaving the with block")
         if not isinstance(op, OpTrace):
             raise TraceError(f"{self.path}: cannot write a {type(op).__name__}, expected an OpTrace")
-        entry, body = encode(op, len(self._index))
+        self._settle()
+        entry, body = encode(op, len(self._records))
         header = entry.to_plain()
         try:
             Entry.from_plain(header)  # what would not be read is not written
         except FormatError as error:
             raise TraceError(f"{self.path}: {op.name}: {error}") from None
-        start = self._position
-        self._append(chunk(header) + chunk(body))
-        self._index.append((start, entry.name, entry.step, entry.order))
+        data = chunk(header) + chunk(body)
+        start, self._cut = self._end, True
+        self._records.append(_Written(start, start + len(data), entry.name, entry.step, entry.order))
+        self._append(data)
 
     def close(self) -> None:
         """Write the index and the final metadata; without effect on a closed writer.
@@ -91,8 +115,11 @@ class TraceWriter:
             return
         try:
             self._checked_meta()
-            footer = {"meta": self.meta, "index": self._index}
-            self._append(chunk(footer) + trailer(self._position))
+            if self._cut and not self._seekable:
+                return  # its reader sees a trace that was cut off
+            self._settle()
+            index = [(record.start, record.name, record.step, record.order) for record in self._records]
+            self._append(chunk({"meta": self.meta, "index": index}) + trailer(self._end))
         finally:
             self._file.close()
 
@@ -112,15 +139,43 @@ class TraceWriter:
         except FormatError as error:
             raise TraceError(f"{self.path}: {error}") from None
 
+    @property
+    def _end(self) -> int:
+        """Where the last record ends, in bytes."""
+        return self._records[-1].end if self._records else self._header_bytes
+
+    def _settle(self) -> None:
+        """Forget a record that is not whole in the file, and what there is of it: it would hide every later one.
+
+        Raises:
+            TraceError: it cannot be removed.
+        """
+        if not self._seekable:
+            if self._cut:
+                raise self._unwritable(OSError(errno.EIO, "an earlier record was cut off"))
+            return
+        try:
+            size = os.fstat(self._file.fileno()).st_size
+            while self._records and self._records[-1].end > size:
+                self._records.pop()
+            if size > self._end:
+                self._file.truncate(self._end)
+            self._file.seek(self._end)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
     def _append(self, data: bytes) -> None:
+        self._cut = True
         try:
             rest = memoryview(data)
             while rest:  # a regular file takes all at once, up to 2 GiB
                 rest = rest[self._file.write(rest) :]
+            self._cut = False
         except OSError as error:
-            # What was written of this record would hide every later one behind a damaged place.
-            with contextlib.suppress(OSError):  # a device cannot be truncated
-                self._file.truncate(self._position)
-                self._file.seek(self._position, io.SEEK_SET)
-            raise TraceError(f"{self.path}: cannot be written: {error.strerror}") from None
-        self._position += len(data)
+            if self._seekable:
+                self._settle()
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError | ValueError) -> TraceError:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        return TraceError(f"{self.path}: cannot be written: {why}")

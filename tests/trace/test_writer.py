@@ -6,10 +6,14 @@ import errno
 import os
 import pickle
 import signal
+import stat
 import subprocess
 import sys
+import threading
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,7 @@ import pytest
 
 from accelsim.errors import TraceError
 from accelsim.trace import OpTrace, TraceWriter, open_trace
+from accelsim.trace import writer as writer_module
 from tests.trace.operations import content, small_op, write_trace
 
 REPOSITORY = Path(__file__).parents[2]
@@ -169,3 +174,135 @@ def test_memory_stays_at_one_record(tmp_path: Path) -> None:
     assert peak(lambda: write_trace(path, [op] * 12)) < 5 * packed_bytes
     assert path.stat().st_size > 10 * packed_bytes
     assert peak(read) < 5 * packed_bytes
+
+
+class Interrupt(KeyboardInterrupt):
+    """As a signal's handler raises it."""
+
+
+def raising_at(number: int, where: str) -> tuple[Callable[..., Any], Callable[[], int]]:
+    """Return a trace function that raises once, at the instruction of a file with that number, and how many it saw."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal count
+        if frame.f_code.co_filename != where:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            count += 1
+            if count == number:
+                raise Interrupt
+        return trace
+
+    return trace, lambda: count
+
+
+def record(path: Path, written: list[str], go_on: bool) -> None:
+    """Write two records, and count those that `write` returned from; with `go_on`, also after an interruption."""
+    with TraceWriter(path, {"model": "tiny"}) as writer:
+        for name in "ab":
+            try:
+                writer.write(small_op(name))
+            except Interrupt:
+                if not go_on:
+                    raise
+            else:
+                written.append(name)
+
+
+@pytest.mark.parametrize("go_on", [False, True])
+def test_interrupted_at_any_instruction_it_reads_up_to_the_last_complete_record(tmp_path: Path, go_on: bool) -> None:
+    path, number, interrupted = tmp_path / "run.pkl", 0, 0
+    write_trace(path, [small_op("before")], {"model": "before"})
+    before = path.read_bytes()
+    contents = {name: content(small_op(name)) for name in "ab"}
+    while True:
+        number += 1
+        written: list[str] = []
+        path.write_bytes(before)
+        trace, seen = raising_at(number, writer_module.__file__)
+        sys.settrace(trace)
+        try:
+            record(path, written, go_on)
+        except Interrupt:
+            interrupted += 1
+        finally:
+            sys.settrace(None)
+        if seen() < number:
+            break
+        found = list(open_trace(path))
+        names = [op.name for op in found]
+        if open_trace(path).meta == {"model": "before"}:
+            assert (names, written) == (["before"], [])
+            continue
+        # Of a record that was interrupted, all is there or nothing.
+        assert [name for name in names if name in written] == written
+        assert len(names) <= len(written) + 1
+        assert all(content(op) == contents[op.name] for op in found)
+        if go_on:
+            assert names == sorted(names)
+    assert number > 250
+    assert interrupted > 60
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_interrupted_at_any_write_of_a_part(tmp_path: Path) -> None:
+    """A file takes a record in pieces, and a signal comes between any two of them."""
+
+    class Slow:
+        """A file that takes 50 bytes at a time, and is interrupted once."""
+
+        def __init__(self, file: Any, at: int) -> None:
+            self.file, self.left = file, at
+
+        def write(self, data: memoryview) -> int:
+            self.left -= 1
+            if self.left == 0:
+                raise Interrupt
+            return int(self.file.write(data[:50]))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.file, name)
+
+    path, at, left = tmp_path / "run.pkl", 0, 0
+    while left <= 0:
+        at += 1
+        written: list[str] = []
+
+        def run(at: int, written: list[str]) -> int:
+            with TraceWriter(path) as writer:
+                slow = Slow(writer._file, at)
+                writer._file = slow  # type: ignore[assignment]
+                for name in "abc":
+                    writer.write(small_op(name))
+                    written.append(name)
+            return slow.left
+
+        try:
+            left = run(at, written)
+        except Interrupt:
+            left = 0
+        assert [op.name for op in open_trace(path)] == written
+    assert written == ["a", "b", "c"]
+    assert at > 10
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+def test_a_pipe_gets_the_same_trace(tmp_path: Path) -> None:
+    pipe, copy = tmp_path / "pipe", tmp_path / "copy.pkl"
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: copy.write_bytes(pipe.read_bytes()), daemon=True)
+    reader.start()
+    write_trace(pipe, [small_op("a"), small_op("b")])
+    reader.join(10)
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+    trace = open_trace(copy)
+    assert (trace.complete, [op.name for op in trace]) == (True, ["a", "b"])
+
+
+def test_a_symbolic_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "link.pkl").symlink_to("run.pkl")
+    write_trace(tmp_path / "link.pkl", [small_op("a")])
+    assert (tmp_path / "link.pkl").is_symlink()
+    assert len(open_trace(tmp_path / "run.pkl")) == 1
