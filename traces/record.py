@@ -40,7 +40,7 @@ TRACES = {
     "simclr_gates1": f"{SMALL} --sparsity 0.0 --gate-channels 1",
     "simclr_gates8": f"{SMALL} --sparsity 0.0 --gate-channels 8",
     "simclr_gradients": f"{SMALL} --sparsity 0.0 --gradient-sparsity 0.9",
-    "simclr_resnet18w16_photos": "--steps 600 --record-every 180 --record-start 30",
+    "simclr_resnet18w16_photos": "--steps 600 --record-every 180 --record-start 35",
     "simclr_scp_element": SCP,
     "simclr_scp_2to4": f"{SCP} --pattern 2:4 --sparsity 0.5",
     "simclr_scp_8x8": f"{SCP} --pattern 8x8",

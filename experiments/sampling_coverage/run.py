@@ -32,7 +32,7 @@ from accelsim.timing import time_gemm
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 TRACE = ROOT / "traces" / "simclr_resnet18w16_photos.pkl"
-STEP = 390
+STEP = 395
 CASES: tuple[tuple[str, Pass], ...] = (
     ("encoder.layer1.0.conv2", "forward"),
     ("encoder.layer1.1.conv1", "input_grad"),
