@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from accelsim import AccelsimError, Hardware, OpTrace, TraceWriter, open_trace, 
 from accelsim.lowering import passes_of
 from accelsim.lowering.reference import plain_lower
 from accelsim.timing.reference import plain_time
+from accelsim.trace.record import Kind
 from tests.strategies import machines, operations
 
 SLOTS = ("effectual", "ineffectual", "edge", "barrier", "sync", "starved", "memory")
@@ -177,6 +179,25 @@ def test_vector_work_is_extra_and_charged_once() -> None:
     assert table[1, "weight_grad"] == 0  # the optimiser ran with call 0
     total = counted.summary["total"]
     assert 1 < total["speedup_with_vector_work"] < total["speedup"]
+
+
+@pytest.mark.parametrize("kind", ["conv", "conv_transpose", "matmul"])
+def test_an_empty_batch_takes_no_cycles(kind: Kind) -> None:
+    none = np.ones((0, 2, 1, 1))
+    op = OpTrace(name="empty", step=0, kind=kind, weight=np.ones((2, 2, 1, 1)), input=none, grad_output=none)
+    assert simulate(small(), [op], workers=1).layers["cycles"].tolist() == [0, 0, 0]
+
+
+def test_a_stride_beyond_the_image_costs_no_time() -> None:
+    """A phase of such a stride has no pixel; a file may say any stride."""
+    one = np.ones((1, 1, 1, 1))
+    start = time.process_time()
+    rows = [
+        simulate(small(), [OpTrace(name="a", step=0, weight=one, input=one, grad_output=one, stride=stride)], workers=1)
+        for stride in ((1, 1), (1 << 16, 1 << 16))
+    ]
+    assert rows[0].layers["cycles"].tolist() == rows[1].layers["cycles"].tolist()
+    assert time.process_time() - start < 60
 
 
 def test_nothing_to_simulate_is_said() -> None:

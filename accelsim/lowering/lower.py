@@ -63,6 +63,8 @@ class Lowering:
         if which not in passes_of(op):
             raise ValueError(f"{op.name}, step {op.step}, call {op.call} did not run {which}")
         direct = op.kind != "conv_transpose"
+        if not self.x.images:  # an empty batch
+            return iter(())
         match which:
             case "forward":
                 return self._response(which) if direct else self._image(which)
@@ -169,15 +171,17 @@ class Lowering:
 
     def _phases(self) -> Iterator[_Phase]:
         """Yield the stride phases that some tap reaches."""
-        (height, width), stride = self.x.image, self.op.stride
-        for a in range(stride[0]):
-            for b in range(stride[1]):
-                taps_r, offset_y = self._phase_taps(0, a)
-                taps_s, offset_x = self._phase_taps(1, b)
-                grid = (len(range(a, height, stride[0])), len(range(b, width, stride[1])))
-                if taps_r.size and taps_s.size and min(grid) and self.y.images:
-                    taps = (taps_r[:, None] * self.w.taps_s + taps_s).ravel()
-                    yield _Phase((a, b), taps, Taps(self.y.image, grid, (1, 1), offset_y, offset_x))
+        rows, columns = (self._reached_phases(axis) for axis in (0, 1))
+        for a, height, taps_r, offset_y in rows:
+            for b, width, taps_s, offset_x in columns:
+                taps = (taps_r[:, None] * self.w.taps_s + taps_s).ravel()
+                yield _Phase((a, b), taps, Taps(self.y.image, (height, width), (1, 1), offset_y, offset_x))
+
+    def _reached_phases(self, axis: int) -> list[tuple[int, int, Offsets, Offsets]]:
+        """Phases along an axis, with their extent and taps; a stride far beyond the image has no more than pixels."""
+        extent, stride = self.x.image[axis], self.op.stride[axis]
+        phases = ((a, len(range(a, extent, stride)), *self._phase_taps(axis, a)) for a in range(min(stride, extent)))
+        return [phase for phase in phases if phase[2].size]
 
     def _phase_taps(self, axis: int, phase: int) -> tuple[Offsets, Offsets]:
         """Taps that reach image positions congruent to `phase`, and the response position each reads first."""
