@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from accelsim.errors import AccelsimError
-from accelsim.trace.training_run import TrainingRun
+from accelsim.trace.training_run import MAX_STEPS, TrainingRun
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def find_run(meta: Mapping[str, Any], run_steps: int | None, recorded: Sequence[
         whole: whether all layers and passes are replayed; mask updates are not charged to a part of them.
 
     Raises:
-        AccelsimError: fewer steps than were recorded.
+        AccelsimError: fewer steps than were recorded, or more than can be summed.
     """
     unfinished = meta.get("incomplete_step")
     if not isinstance(unfinished, int):
@@ -43,6 +43,8 @@ def find_run(meta: Mapping[str, Any], run_steps: int | None, recorded: Sequence[
     least = max((step for step in recorded if step != unfinished), default=0) + 1
     if run_steps is not None and run_steps < least:
         raise AccelsimError(f"the run is said to have {run_steps} steps, expected at least the {least} of the trace")
+    if run_steps is not None and run_steps > MAX_STEPS:
+        raise AccelsimError(f"the run is said to have {run_steps} steps, expected at most {MAX_STEPS}")
     known = TrainingRun.from_meta(meta)
     if known is None and run_steps is None:
         steps = meta.get("steps")

@@ -180,8 +180,8 @@ def _notes(result: Result) -> Iterator[str]:
         )
     else:
         yield "Batch norm, ReLU and optimiser are not counted; --vector-work adds an estimate."
-    unlowered = result.trace["meta"].get("unlowered") or {}
-    if unlowered:
+    unlowered = result.trace["meta"].get("unlowered")
+    if isinstance(unlowered, dict) and unlowered:
         yield f"The trace leaves out: {escape(', '.join(map(str, unlowered)))}; see `accelsim inspect`."
     if not result.trace["complete"]:
         yield "The recording was cut off; its complete records were replayed."

@@ -47,7 +47,8 @@ class TraceChain:
             seen.add(real)
         unlowered: dict[str, Any] = {}
         for reader in reversed(self.readers):
-            unlowered |= reader.meta.get("unlowered") or {}
+            noted = reader.meta.get("unlowered")
+            unlowered |= noted if isinstance(noted, dict) else {}
         self.meta: dict[str, Any] = {**readers[0].meta, "unlowered": unlowered}
         self.meta.pop("training", None)
         runs = [TrainingRun.from_meta(reader.meta) for reader in self.readers]

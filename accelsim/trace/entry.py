@@ -12,13 +12,14 @@ import numpy as np
 
 from accelsim.errors import TraceError
 from accelsim.trace.bitmask import BitMask
-from accelsim.trace.format import FormatError
+from accelsim.trace.plain import FormatError
 from accelsim.trace.record import MASK_NAMES, Kind, OpTrace, Padding, Pair
 
 Pass = Literal["forward", "input_grad", "weight_grad"]
 
 MAX_MASK_ELEMENTS = 1 << 33
-"""Elements of one mask (1 GiB packed): no real tensor is larger, and a mask of ones costs a file nothing."""
+"""Elements of one mask (1 GiB packed) or output, and the largest extent, stride or padding: no real tensor is larger,
+and a mask of ones costs a file nothing."""
 
 # Packed masks are nearly noise. ReLU outputs on photographs shrink to 0.46 at 80 MB/s (of packed bits) with level 1, to
 # 0.42 at a third of the speed with level 6, to 0.57 by Huffman coding alone; the training run waits for it.
@@ -119,12 +120,16 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 1 << 63
 
 
+def _is_extent(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_MASK_ELEMENTS
+
+
 def _is_pair(value: object) -> bool:
-    return type(value) is tuple and len(value) == 2 and all(map(_is_count, value))
+    return type(value) is tuple and len(value) == 2 and all(map(_is_extent, value))
 
 
 def _is_padding(value: object) -> bool:
-    return type(value) is tuple and len(value) in (2, 4) and all(map(_is_count, value))
+    return type(value) is tuple and len(value) in (2, 4) and all(map(_is_extent, value))
 
 
 def _is_bool(value: object) -> bool:
@@ -160,8 +165,8 @@ _FIELDS = {
 
 def _mask_entry(name: str, fields: object, earlier: Mapping[str, MaskEntry]) -> MaskEntry:
     match fields:
-        case ((int(n), int(c), int(h), int(w)), int(nonzeros), str(storage), int(stored_bytes)) if (
-            min(n, c, h, w, nonzeros, stored_bytes) >= 0
+        case ((n, c, h, w), nonzeros, str(storage), stored_bytes) if (
+            all(map(_is_extent, (n, c, h, w))) and _is_count(nonzeros) and _is_count(stored_bytes)
         ):
             mask = MaskEntry((n, c, h, w), nonzeros, storage, stored_bytes)
         case _:
@@ -197,13 +202,13 @@ def encode(op: OpTrace, order: int) -> tuple[Entry, bytes]:
         order: stands in where the operation has none.
 
     Raises:
-        TraceError: a mask is larger than the format allows.
+        TraceError: a mask or the output is larger than the format allows.
     """
+    if (reason := _too_large(op)) is not None:
+        raise TraceError(f"{op.name}: {reason}")
     masks: dict[str, MaskEntry] = {}
     parts: list[bytes] = []
     for name, mask in op.masks.items():
-        if mask.size > MAX_MASK_ELEMENTS:
-            raise TraceError(f"{op.name}: {name} has {mask.size} elements, more than the {MAX_MASK_ELEMENTS} supported")
         storage, stored = _store(mask, {earlier: op.masks[earlier] for earlier in masks})
         n, c, h, w = mask.shape
         masks[name] = MaskEntry((n, c, h, w), mask.nonzeros, storage, len(stored))
@@ -227,6 +232,15 @@ def encode(op: OpTrace, order: int) -> tuple[Entry, bytes]:
         masks=masks,
     )
     return entry, b"".join(parts)
+
+
+def _too_large(op: OpTrace) -> str | None:
+    """Say what of an operation is larger than the format allows."""
+    sizes = {name: mask.size for name, mask in op.masks.items()} | {"output": prod(op.output_shape)}
+    for name, size in sizes.items():
+        if size > MAX_MASK_ELEMENTS:
+            return f"{name} has {size} elements, more than the {MAX_MASK_ELEMENTS} supported"
+    return None
 
 
 def _store(mask: BitMask, earlier: Mapping[str, BitMask]) -> tuple[str, bytes]:
@@ -294,6 +308,8 @@ def decode(entry: Entry, body: bytes) -> OpTrace:
         input_grad_needed=masks.get("input_grad_needed"),
         weight_grad_needed=masks.get("weight_grad_needed"),
     )
+    if (reason := _too_large(op)) is not None:
+        raise FormatError(reason)
     if op.macs != entry.macs:
         raise FormatError(f"it has {op.macs} multiply-accumulates by its shapes, not {entry.macs}")
     return op

@@ -8,28 +8,27 @@
 
 A chunk is two pickles: a prelude of fixed size (bytes: length and CRC-32 of what follows, CRC-32 of both) and the
 value. So whatever is to be skipped is skipped unread, a cut is told from a damaged length, and nothing damaged
-reaches the unpickler. CRCs find accidents, not intent: against hostile files, a pickle is first scanned for any
-operation but those that build plain values within bounds, then loaded by an unpickler that knows no global.
+is decoded. CRCs find accidents, not intent: against hostile files, pickles are decoded by `plain`, which knows no
+operation but those that build plain values, and bounds their number, size and depth.
 """
 
 from __future__ import annotations
 
-import io
 import pickle
 import struct
 import zlib
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
+
+from accelsim.trace.plain import MAX_VALUE_BYTES, MAX_VALUES, FormatError, load_first_plain, load_plain
 
 FORMAT_VERSION = 1
+MAX_RECORDS = 1 << 19
+"""Records in one file."""
+MAX_META_VALUES = MAX_VALUES - 5 * MAX_RECORDS - 8
+"""Values in the metadata: what a full index leaves of the last chunk's."""
 MAGIC = "accelsim trace"
 PROTOCOL = 4
-
-MAX_VALUES = 1 << 24
-"""Values in one pickle, and visits when it is checked: bounds memory and time against a hostile file."""
-MAX_DEPTH = 32
-MAX_VALUE_BYTES = 1 << 28
-"""Size of one pickle but a record's body, which is bounded by what its header declares."""
 
 PREAMBLE_LIMIT = 256
 _MAGIC_AT = 11  # behind PROTO and FRAME, of which the second holds a length
@@ -38,10 +37,6 @@ _MAGIC_BYTES = b"\x8c" + bytes([len(MAGIC)]) + MAGIC.encode()
 _PRELUDE = struct.Struct("<QII")
 _TRAILER = struct.Struct("<8sQI")
 _TRAILER_MAGIC = b"acs-end\n"
-
-
-class FormatError(Exception):
-    """Why bytes are not what the grammar says; the reader adds file and record to make a `TraceError` of it."""
 
 
 class CutError(FormatError):
@@ -54,119 +49,6 @@ def accelsim_version() -> str:
         return version("accelsim")
     except PackageNotFoundError:
         return "unknown"
-
-
-# Arguments of the operations that pickles of plain values consist of: a number is a fixed size, in bytes; a format
-# is that of a length, by which many bytes follow. Every other operation (globals, calls, persistent and extension
-# references, memo slots of one's choice) is refused before anything is loaded.
-_OPERATIONS: dict[int, int | struct.Struct] = {
-    **dict.fromkeys(b"NK\x88\x89.(]}ea)t\x85\x86\x87us\x94", 0),
-    **dict.fromkeys(b"K\x80h", 1),
-    **dict.fromkeys(b"M", 2),
-    **dict.fromkeys(b"Jj", 4),
-    **dict.fromkeys(b"G\x95", 8),
-    **dict.fromkeys(b"\x8a\x8cC", struct.Struct("<B")),
-    **dict.fromkeys(b"XB", struct.Struct("<I")),
-    **dict.fromkeys(b"\x8d\x8e", struct.Struct("<Q")),
-}
-_STOP = ord(".")
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module_name: str, global_name: str, /) -> NoReturn:
-        raise FormatError(f"it refers to {module_name}.{global_name}, which a trace never does")
-
-    def persistent_load(self, pid: Any) -> NoReturn:
-        raise FormatError("it refers to an object outside the file, which a trace never does")
-
-
-def _end_of_pickle(data: bytes) -> int:
-    """Return the length of the pickle that `data` starts with.
-
-    Raises:
-        FormatError: an operation that plain values do not need, too many of them, or the end is missing.
-    """
-    at, operations = 0, 0
-    size = len(data)
-    while at < size:
-        operation = data[at]
-        argument = _OPERATIONS.get(operation)
-        if argument is None:
-            raise FormatError(f"it holds pickle operation 0x{operation:02x}, which plain data does not need")
-        if isinstance(argument, int):
-            at += 1 + argument
-        else:
-            counted = at + 1 + argument.size
-            if counted > size:
-                break
-            at = counted + argument.unpack_from(data, at + 1)[0]
-        if operation == _STOP:
-            return at
-        operations += 1
-        if operations > 2 * MAX_VALUES:
-            raise FormatError(f"one of its pickles has more than {MAX_VALUES} values")
-    raise FormatError("one of its pickles has no end")
-
-
-def load_plain(data: bytes) -> Any:
-    """Return the plain value that exactly these bytes are the pickle of.
-
-    Raises:
-        FormatError: anything but plain values, sizes out of bounds, or bytes that are no pickle.
-    """
-    if _end_of_pickle(data) != len(data):
-        raise FormatError("bytes follow a pickle's end")
-    try:
-        value = _PlainUnpickler(io.BytesIO(data)).load()
-    except FormatError:
-        raise
-    except Exception as error:
-        raise FormatError(f"its pickle cannot be loaded ({type(error).__name__})") from None
-    check_plain(value, "it")
-    return value
-
-
-def check_plain(value: object, where: str) -> None:
-    """Check that a value consists of str, int (64 bits), float, bool, None, bytes, list, tuple and dict only.
-
-    Subclasses are refused too: a numpy.float64 is a float, but its pickle names a class.
-
-    Raises:
-        FormatError: names the place inside `where` and the type found.
-    """
-    visits = 0
-
-    def check(value: object, keys: tuple[object, ...]) -> None:
-        nonlocal visits
-        visits += 1
-        if visits > MAX_VALUES:
-            raise FormatError(f"{where} has more than {MAX_VALUES} values")
-        kind = type(value)
-        if kind in (str, float, bool, bytes, type(None)):
-            return
-        if isinstance(value, int) and kind is int:
-            if not -(1 << 63) <= value < 1 << 63:
-                raise FormatError(f"{_place(where, keys)} is an integer of more than 64 bits")
-        elif len(keys) == MAX_DEPTH:
-            raise FormatError(f"{where} is nested more than {MAX_DEPTH} deep")
-        elif isinstance(value, dict) and kind is dict:
-            for key, item in value.items():
-                check(key, keys)
-                check(item, (*keys, key))
-        elif isinstance(value, (list, tuple)) and kind in (list, tuple):
-            for position, item in enumerate(value):
-                check(item, (*keys, position))
-        else:
-            raise FormatError(
-                f"{_place(where, keys)} is a {kind.__module__}.{kind.__qualname__}, expected plain str, int, float,"
-                f" bool, None, bytes, list, tuple or dict"
-            )
-
-    check(value, ())
-
-
-def _place(where: str, keys: tuple[object, ...]) -> str:
-    return where + "".join(f"[{key!r:.40}]" for key in keys[:4])
 
 
 def _fixed(payload: bytes) -> bytes:
@@ -189,8 +71,14 @@ def preamble() -> bytes:
 
 
 def chunk(value: object) -> bytes:
-    """Return prelude and pickle of a plain value; the caller has checked that it is plain."""
+    """Return prelude and pickle of a plain value; the caller has checked that it is plain.
+
+    Raises:
+        FormatError: it is not bytes (a record's body), and larger than a reader accepts.
+    """
     data = pickle.dumps(value, PROTOCOL)
+    if len(data) > MAX_VALUE_BYTES and not isinstance(value, bytes):
+        raise FormatError(f"it takes {len(data)} bytes, more than the {MAX_VALUE_BYTES} that it may have")
     announced = struct.pack("<QI", len(data), zlib.crc32(data))
     return _fixed(announced + struct.pack("<I", zlib.crc32(announced))) + data
 
@@ -217,12 +105,12 @@ def read_preamble(file: BinaryIO) -> tuple[int, str]:
             raise CutError("the file ends inside its first bytes")
         raise FormatError(_foreign(data))
     try:
-        end = _end_of_pickle(data)
+        start, end = load_first_plain(data)
     except FormatError:
         if len(data) < PREAMBLE_LIMIT:
             raise CutError("the file ends inside its first bytes") from None
         raise FormatError("its first bytes are damaged") from None
-    match load_plain(data[:end]):
+    match start:
         case (str(), int(format_version), str(writer_version)) if type(format_version) is int:
             file.seek(end)
             return format_version, writer_version

@@ -18,13 +18,13 @@ from accelsim.trace.format import (
     FORMAT_VERSION,
     TRAILER_BYTES,
     CutError,
-    FormatError,
     accelsim_version,
     read_chunk,
     read_preamble,
     read_prelude,
     read_trailer,
 )
+from accelsim.trace.plain import FormatError
 from accelsim.trace.record import OpTrace
 
 _BYTES_FRAMING = 32  # what a pickle of bytes adds to them, at most

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from accelsim.errors import TraceError
 from accelsim.trace.bitmask import BitMask
+from accelsim.trace.plain import is_unicode
 
 Kind = Literal["conv", "conv_transpose", "matmul"]
 Pair = tuple[int, int]
@@ -75,8 +76,8 @@ class OpTrace:
         order: int | None = None,
     ) -> None:
         for field, text in (("name", name), ("dtype", dtype)):
-            if not isinstance(text, str):
-                raise TraceError(f"{name}: {field} is {text!r}, expected a str")
+            if not isinstance(text, str) or not is_unicode(text):
+                raise TraceError(f"{name!a}: {field} is {text!a}, expected a str of valid Unicode")
         self.name, self.kind, self.dtype = name, kind, dtype
         self.step, self.call = _integer(name, "step", step, 0), _integer(name, "call", call, 0)
         self.order = None if order is None else _integer(name, "order", order, 0)
@@ -174,7 +175,7 @@ class OpTrace:
                 f" in {self.groups} groups"
             )
         output_shape = self.output_shape
-        if min(output_shape[2:]) < 1 or min(self.masks["weight"].shape) < 1:
+        if min(*output_shape[2:], *self.masks["input"].shape[1:], *self.masks["weight"].shape) < 1:
             raise TraceError(
                 f"{self.name}: input {self.masks['input'].shape} is too small for the kernel of weight"
                 f" {self.masks['weight'].shape}"

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+MAX_STEPS = 10_000_000
+"""Steps of a run: sums over a run take some numbers a step."""
+
 
 @dataclass(frozen=True)
 class MaskWork:
@@ -56,11 +59,11 @@ class TrainingRun:
                 "end_step": int(end),
                 "growth_steps": list(growth),
                 "mask_updates": list(updates),
-            } if 0 <= first <= end and all(type(step) is int for step in growth):
+            } if 0 <= first <= end <= MAX_STEPS and all(type(step) is int for step in (first, end, *growth)):
                 known = [update for update in updates if _is_work(update)]
                 if len(known) == len(updates):
                     ascending = sorted((MaskWork(**update) for update in known), key=lambda update: update.step)
-                    return cls(first, end, tuple(sorted(growth)), tuple(ascending))
+                    return cls(first, end, tuple(sorted(set(growth))), tuple(ascending))
         return None
 
     @classmethod

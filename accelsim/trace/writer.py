@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import io
 import os
@@ -16,13 +17,14 @@ from accelsim.files import open_special, write_whole
 from accelsim.trace.entry import Entry, encode
 from accelsim.trace.format import (
     FORMAT_VERSION,
-    FormatError,
+    MAX_META_VALUES,
+    MAX_RECORDS,
     accelsim_version,
-    check_plain,
     chunk,
     preamble,
     trailer,
 )
+from accelsim.trace.plain import MAX_VALUE_BYTES, FormatError, check_plain
 from accelsim.trace.record import OpTrace
 
 
@@ -47,14 +49,14 @@ class TraceWriter:
     Args:
         path: the file, replaced if it exists. A device or pipe is written to.
         meta: what the trace is about (model, data, command, ...): plain str, int (64 bits), float, bool, None, bytes,
-            list, tuple and dict only.
+            list, tuple and dict only, with keys that are str or int, within the bounds of `accelsim.trace.plain`.
 
     Attributes:
         path: the file.
         meta: may be changed until `close`; the last values are those that a reader of a complete file sees.
 
     Raises:
-        TraceError: the file cannot be written, or `meta` holds something else than plain values.
+        TraceError: the file cannot be written, or `meta` holds what a reader would refuse; names the key.
     """
 
     path: Path
@@ -63,12 +65,14 @@ class TraceWriter:
     def __init__(self, path: str | os.PathLike[str], meta: Mapping[str, Any] | None = None) -> None:
         self.path = Path(path)
         self.meta = dict(meta or {})
-        self._checked_meta()
-        header = preamble() + chunk({"format": FORMAT_VERSION, "accelsim": accelsim_version(), "meta": self.meta})
+        version = {"format": FORMAT_VERSION, "accelsim": accelsim_version()}
+        header = preamble() + self._chunk_with(self.meta, version)
+        self._first_meta = copy.deepcopy(self.meta)
         # Records whose write has begun. Each is here before its first byte is in the file, so that the file's size,
         # not a count of our own that a signal may come before, says which of them are complete: see `_settle`.
         self._records: list[_Written] = []
         self._header_bytes = len(header)
+        self._names: dict[str, str] = {}
         # Unbuffered: a kill loses no complete record, and a forked DataLoader worker inherits no bytes to flush.
         try:
             special = open_special(self.path)
@@ -86,40 +90,52 @@ class TraceWriter:
         """Add a record.
 
         Raises:
-            TraceError: the writer is closed, the disk is full, or this is not an `OpTrace` that the format can hold.
+            TraceError: the writer is closed, the disk is full, the file has as many records as a file may have, or this
+                is not an `OpTrace` that the format can hold.
         """
         if self._file.closed:
             raise TraceError(f"{self.path}: the trace is closed, write before leaving the with block")
         if not isinstance(op, OpTrace):
             raise TraceError(f"{self.path}: cannot write a {type(op).__name__}, expected an OpTrace")
         self._settle()
+        if len(self._records) == MAX_RECORDS:
+            raise TraceError(f"{self.path}: has {MAX_RECORDS} records, go on in another file")
         entry, body = encode(op, len(self._records))
         header = entry.to_plain()
-        try:
-            Entry.from_plain(header)  # what would not be read is not written
+        try:  # what would not be read is not written
+            Entry.from_plain(header)
+            check_plain(header, "it")
         except FormatError as error:
             raise TraceError(f"{self.path}: {op.name}: {error}") from None
         data = chunk(header) + chunk(body)
+        name = self._names.setdefault(entry.name, entry.name)  # one text in memory and in the file's index
         start, self._cut = self._end, True
-        self._records.append(_Written(start, start + len(data), entry.name, entry.step, entry.order))
+        self._records.append(_Written(start, start + len(data), name, entry.step, entry.order))
         self._append(data)
 
     def close(self) -> None:
         """Write the index and the final metadata; without effect on a closed writer.
 
         Raises:
-            TraceError: the disk is full, or `meta` holds something else than plain values; the records can be read
-                all the same.
+            TraceError: the disk is full, the records can be read all the same; or `meta` holds what a reader would
+                refuse, then the file is complete with the metadata of its start.
         """
         if self._file.closed:
             return
         try:
-            self._checked_meta()
             if self._cut and not self._seekable:
                 return  # its reader sees a trace that was cut off
             self._settle()
             index = [(record.start, record.name, record.step, record.order) for record in self._records]
-            self._append(chunk({"meta": self.meta, "index": index}) + trailer(self._end))
+            refused = None
+            try:
+                footer = self._chunk_with(self.meta, {"index": index})
+            except TraceError as error:
+                refused = error
+                footer = self._chunk_with(self._first_meta, {"index": index})
+            self._append(footer + trailer(self._end))
+            if refused is not None:
+                raise refused
         finally:
             self._file.close()
 
@@ -131,13 +147,22 @@ class TraceWriter:
     ) -> None:
         self.close()
 
-    def _checked_meta(self) -> None:
-        if type(self.meta) is not dict or not all(type(key) is str for key in self.meta):
+    def _chunk_with(self, meta: dict[str, Any], rest: dict[str, Any]) -> bytes:
+        """Return a chunk of metadata and more."""
+        if type(meta) is not dict or not all(type(key) is str for key in meta):
             raise TraceError(f"{self.path}: meta must be a dict with str keys")
         try:
-            check_plain(self.meta, "meta")
+            check_plain(meta, "meta", MAX_META_VALUES)
         except FormatError as error:
             raise TraceError(f"{self.path}: {error}") from None
+        try:
+            return chunk({**rest, "meta": meta})
+        except FormatError:
+            largest = max(meta, key=lambda key: len(repr(meta[key])), default="")
+            raise TraceError(
+                f"{self.path}: meta and index take more than {MAX_VALUE_BYTES} bytes, most of them"
+                f" meta[{largest!r:.40}]"
+            ) from None
 
     @property
     def _end(self) -> int:

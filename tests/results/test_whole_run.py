@@ -46,6 +46,11 @@ def test_fewer_steps_than_recorded_are_refused(steps: int) -> None:
         find_run(META, steps, (0, 9), whole=True)
 
 
+def test_a_run_too_long_to_sum_is_refused() -> None:
+    with pytest.raises(AccelsimError, match="said to have 1000000000000 steps, expected at most 10000000"):
+        find_run(META, 10**12, (0, 9), whole=True)
+
+
 def test_a_step_that_broke_off_does_not_count_as_recorded() -> None:
     found = find_run(META | {"incomplete_step": 10}, 10, (0, 10), whole=True)
     assert found.unfinished == 10

@@ -76,3 +76,12 @@ def test_a_simulation_sums_over_all_files_and_names_them(paths: list[Path]) -> N
     some = simulate(machine, open_traces(paths).select(layers=["b", "c"], steps=[1]))
     assert set(zip(some.layers["layer"], some.layers["trace"], strict=True)) == {("b", 0), ("b", 1), ("c", 1)}
     assert whole.trace["meta"]["rank"] == 0
+
+
+@pytest.mark.parametrize("noted", ["text", ["list"], 7, None])
+def test_what_a_foreign_writer_left_out_otherwise(tmp_path: Path, noted: object) -> None:
+    files = [
+        _file(tmp_path / "a0.pkl", "a", range(1), unlowered=noted),
+        _file(tmp_path / "a1.pkl", "a", range(1), unlowered={"y": {"count": 2}}),
+    ]
+    assert open_traces(files).meta["unlowered"] == {"y": {"count": 2}}

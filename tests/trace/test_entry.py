@@ -188,3 +188,29 @@ def test_too_large_a_mask_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace_entry, "MAX_MASK_ELEMENTS", 53)
     with pytest.raises(TraceError, match="conv1: weight has 54 elements, more than the 53 supported"):
         encode(small_op(), 0)
+
+
+def test_too_large_an_output_is_refused() -> None:
+    """A forward-only record's output is in no mask: a padding is all that a file needs to make it huge."""
+    with pytest.raises(TraceError, match=r"conv1: output has 8\d+ elements, more than the 8589934592 supported"):
+        encode(small_op(grad_output=None, padding=(1 << 20, 1 << 20)), 0)
+    entry, body = encode(small_op(grad_output=None), 0)
+    with pytest.raises(FormatError, match=r"output has 8\d+ elements"):
+        decode(Entry.from_plain({**entry.to_plain(), "padding": (1 << 20, 1 << 20)}), body)
+
+
+@pytest.mark.parametrize(
+    "shape", [(0, 1 << 62, 1, 1), (1 << 34, 0, 1, 1), (1.0, 3, 6, 5), (True, 3, 6, 5), (-1, 3, 6, -5)]
+)
+def test_impossible_extents(shape: tuple[object, ...]) -> None:
+    plain = encode(small_op(), 0)[0].to_plain()
+    with pytest.raises(FormatError, match="its mask input is not described by shape"):
+        Entry.from_plain({**plain, "masks": {**plain["masks"], "input": (shape, 0, "zeros", 0)}})
+
+
+@pytest.mark.parametrize("field", ["stride", "padding", "dilation", "output_padding"])
+def test_impossible_geometry(field: str) -> None:
+    plain = encode(small_op(), 0)[0].to_plain()
+    for value in ((1 << 62, 1), (1, 1, 1), (True, 1), [1, 1], None):
+        with pytest.raises(FormatError, match=f"its field {field} has an impossible value"):
+            Entry.from_plain({**plain, field: value})

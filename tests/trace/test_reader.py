@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from accelsim.errors import TraceError
 from accelsim.trace import OpTrace, TraceWriter, open_trace
 from accelsim.trace import format as trace_format
+from accelsim.trace import plain as trace_plain
 from accelsim.trace import reader as trace_reader
 from accelsim.trace.format import chunk, preamble, trailer
 from tests.trace.operations import content, ops, small_op, write_trace
@@ -207,7 +208,7 @@ def test_a_trailer_that_lies(tmp_path: Path, small: bytes) -> None:
 
 
 def test_the_index_and_metadata_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace_format, "MAX_VALUES", 1000)
+    monkeypatch.setattr(trace_plain, "MAX_VALUES", 1000)
     with pytest.raises(TraceError, match="has more than 1000 values"):
         _read(tmp_path / "run.pkl", _header({"a": [0] * 5000}))
 

@@ -55,6 +55,8 @@ def test_padding_whose_sides_agree_is_two_numbers() -> None:
         ({"padding": (1, 1, 1)}, r"padding is \(1, 1, 1\), expected \(rows, columns\) or \(top, left, bottom, right\)"),
         ({"padding": (1, 1, 1, -1)}, "padding is"),
         ({"dtype": None}, "dtype is None, expected a str"),
+        ({"name": "a\ud800"}, r"name is 'a.ud800', expected a str of valid Unicode"),
+        ({"input": np.ones((1, 3, 0, 5)), "padding": (2, 0)}, "too small for the kernel"),
         ({"kind": "conv3d"}, "kind is 'conv3d', expected one of conv"),
         ({"dilation": (3, 1)}, "too small for the kernel"),
         ({"grad_output": np.ones((1, 2, 4, 4))}, r"grad_output has shape .* expected \(1, 2, 4, 3\)"),

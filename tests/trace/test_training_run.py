@@ -34,6 +34,8 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         {"end_step": 1},
         {"first_step": None},
         {"growth_steps": [1.5]},
+        {"end_step": 1 << 62},
+        {"first_step": True},
         {"mask_updates": [{"step": 1}]},
         {"mask_updates": [{**RUN.plain()["mask_updates"][0], "judged": -1}]},
     ],

@@ -306,3 +306,51 @@ def test_a_symbolic_link_stays(tmp_path: Path) -> None:
     write_trace(tmp_path / "link.pkl", [small_op("a")])
     assert (tmp_path / "link.pkl").is_symlink()
     assert len(open_trace(tmp_path / "run.pkl")) == 1
+
+
+@pytest.mark.parametrize(
+    ("meta", "cause"),
+    [
+        ({"a": {b"k": 1}}, r"meta\['a'\] has a key that is a bytes"),
+        ({"a": {(1, 2): 1}}, r"meta\['a'\] has a key that is a tuple"),
+        ({"a": "\ud800"}, r"meta\['a'\] holds half of a surrogate pair"),
+        ({"a": 10**5000}, r"meta\['a'\] is an integer of more than 64 bits"),
+        ({"small": 1, "many": [0] * 1_600_000}, r"meta\['many'\]: meta has more than 15\d{5} values"),
+        (
+            {"small": 1, "large": "x" * (1 << 26)},
+            r"take more than 67108864 bytes, most .* meta\['large'\]",
+        ),
+    ],
+)
+def test_metadata_that_a_reader_would_refuse(tmp_path: Path, meta: dict[str, Any], cause: str) -> None:
+    """It is refused at the start; at the end the file is complete all the same, with the metadata of its start."""
+    path = tmp_path / "run.pkl"
+    with pytest.raises(TraceError, match=cause):
+        TraceWriter(path, meta)
+    assert not path.exists()
+    writer = TraceWriter(path, {"model": "tiny", "list": [1]})
+    writer.write(small_op())
+    writer.meta["list"].append(2)
+    writer.meta |= meta
+    with pytest.raises(TraceError, match=cause):
+        writer.close()
+    trace = open_trace(path)
+    assert (trace.complete, len(trace), trace.meta) == (True, 1, {"model": "tiny", "list": [1]})
+
+
+def test_a_full_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "MAX_RECORDS", 2)
+    with TraceWriter(tmp_path / "run.pkl") as writer:
+        writer.write(small_op())
+        writer.write(small_op())
+        with pytest.raises(TraceError, match="has 2 records, go on in another file"):
+            writer.write(small_op())
+    assert len(open_trace(tmp_path / "run.pkl")) == 2
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    with TraceWriter(tmp_path / "run.pkl") as writer:
+        op = small_op()
+        op.name = "conv\ud800"
+        with pytest.raises(TraceError, match=r"it\['name'\] holds half of a surrogate pair"):
+            writer.write(op)
