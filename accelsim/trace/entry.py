@@ -165,7 +165,7 @@ _FIELDS = {
 
 def _mask_entry(name: str, fields: object, earlier: Mapping[str, MaskEntry]) -> MaskEntry:
     match fields:
-        case ((n, c, h, w), nonzeros, str(storage), stored_bytes) if (
+        case ((int(n), int(c), int(h), int(w)), int(nonzeros), str(storage), int(stored_bytes)) if (
             all(map(_is_extent, (n, c, h, w))) and _is_count(nonzeros) and _is_count(stored_bytes)
         ):
             mask = MaskEntry((n, c, h, w), nonzeros, storage, stored_bytes)
