@@ -13,14 +13,15 @@ def import_(
     out: Annotated[Path, typer.Option(help="The machine's YAML file, to be written.")],
 ) -> None:
     """Make a machine of a SCALE-Sim configuration. Its topologies are read by `accelsim synth --topology`."""
-    from accelsim.hardware.scalesim_config import import_scalesim_config, left_out
+    from accelsim.hardware.scalesim_config import read_scalesim_config
     from accelsim.show.console import say_written
 
-    machine = import_scalesim_config(config, out)
+    described = read_scalesim_config(config)
+    machine = described.write(out)
     array, dram = machine.array, machine.memory.dram
     memory = "ideal memory" if dram is None else f"{dram.bytes_per_cycle:g} bytes a cycle"
     say_written(f"{out}: {machine.name}, {array.rows} x {array.cols} {array.dataflow}, {memory}", out)
-    if missing := left_out(config):
+    if described.left_out:
         typer.echo("Left out, as accelsim's machine has no counterpart:", err=True)
-        for line in missing:
+        for line in described.left_out:
             typer.echo(f"  {line}", err=True)

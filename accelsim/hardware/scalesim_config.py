@@ -9,6 +9,8 @@ from __future__ import annotations
 import configparser
 import os
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,40 @@ _READ = {  # by section, in lower case: SCALE-Sim does not tell cases apart
 _LONGEST = 120  # letters of a line that says what was left out
 
 
-def read_scalesim_config(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the machine that a SCALE-Sim configuration describes, as the plain values of a machine's YAML file.
+@dataclass(frozen=True)
+class ScaleSimConfig:
+    """What a SCALE-Sim configuration says.
+
+    Attributes:
+        path: the file.
+        machine: the machine that it describes, as the plain values of a machine's YAML file.
+        left_out: everything in it that the machine has no counterpart of, `[section] key: value` each, in the file's
+            order and in printable characters.
+    """
+
+    path: Path
+    machine: dict[str, Any]
+    left_out: tuple[str, ...]
+
+    def write(self, out: str | os.PathLike[str]) -> Hardware:
+        """Write the machine as a YAML file, whole or not at all, and return it.
+
+        Raises:
+            HardwareError: it is no machine that accelsim knows, or the file cannot be written.
+        """
+        name = _printable(self.path.name)
+        head = [f"# From SCALE-Sim's {name}; clock_mhz, energy and all that is not here have accelsim's defaults."]
+        head += [f"# Left out: {line}" for line in self.left_out]
+        with whole_file(out, HardwareError) as beside:
+            write_whole(beside, "\n".join([*head, yaml.safe_dump(self.machine, sort_keys=False)]), HardwareError)
+            try:
+                return check(read_document(beside), Hardware)
+            except HardwareError as error:
+                raise HardwareError(str(error).replace(str(beside), str(self.path))) from None
+
+
+def read_scalesim_config(path: str | os.PathLike[str]) -> ScaleSimConfig:
+    """Read a SCALE-Sim configuration.
 
     SCALE-Sim lays output pixels along the array's height and filters along its width where outputs are stationary;
     here operand A, the filters, lies along the rows: there height and width change places. With InterfaceBandwidth CALC
@@ -70,7 +104,7 @@ def read_scalesim_config(path: str | os.PathLike[str]) -> dict[str, Any]:
         if not re.fullmatch(r"[0-9]{1,9}", first) or not int(first):
             raise HardwareError(f"{file}: Bandwidth is {first!r}, expected a whole number of at least 1")
         dram = {"bytes_per_cycle": float(first), "latency_cycles": 0}
-    return {
+    machine = {
         "name": sections.get("general", {}).get("run_name", ("", ""))[1].strip("\"'") or file.stem,
         "array": {"rows": rows, "cols": cols, "dataflow": _DATAFLOWS[code], "interconnect": "systolic"},
         "precision": {"operand_bits": 8, "accumulator_bits": 32, "format": "int8"},
@@ -83,30 +117,21 @@ def read_scalesim_config(path: str | os.PathLike[str]) -> dict[str, Any]:
             },
         },
     }
+    left_out = tuple(map(_printable, _left_out(sections, by_user=mode == "USER")))
+    return ScaleSimConfig(file, machine, left_out)
 
 
-def left_out(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Return everything in a SCALE-Sim configuration that `read_scalesim_config` has no counterpart of.
-
-    Returns:
-        One `[section] key: value` each, in the file's order, in printable characters.
-
-    Raises:
-        HardwareError: the file cannot be read or is no configuration.
-    """
-    sections = _sections(Path(path))
-    by_user = sections.get("run_presets", {}).get("interfacebandwidth", ("", ""))[1].upper() == "USER"
-    found = []
+def _left_out(sections: dict[str, dict[str, tuple[str, str]]], *, by_user: bool) -> Iterator[str]:
+    """Yield what is not read, given whether the user's bandwidth is, of which the first number is."""
     for section, keys in sections.items():
         for key, (written, text) in keys.items():
             if section == _ARCHITECTURE and key == "bandwidth" and by_user:
                 _, _, others = text.partition(",")
                 if others.strip():
-                    found.append(f"[{section}] {written} after the first number: {others.strip()}")
+                    yield f"[{section}] {written} after the first number: {others.strip()}"
             elif key not in _READ.get(section, ()):
                 dense = " (the machine is dense)" if (key, text.lower()) == ("sparsitysupport", "true") else ""
-                found.append(f"[{section}] {written}: {text}{dense}")
-    return tuple(map(_printable, found))
+                yield f"[{section}] {written}: {text}{dense}"
 
 
 def _sections(file: Path) -> dict[str, dict[str, tuple[str, str]]]:
@@ -135,18 +160,10 @@ def _printable(text: str) -> str:
 def import_scalesim_config(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> Hardware:
     """Write the machine of a SCALE-Sim configuration as a YAML file, whole or not at all, and return it.
 
+    What was left out stands in the file's comments.
+
     Raises:
         HardwareError: the configuration cannot be used, describes no machine that accelsim knows, or the file cannot be
             written.
     """
-    target, described = Path(out), read_scalesim_config(path)
-    head = [
-        f"# From SCALE-Sim's {Path(path).name}; clock_mhz, energy and all that is not here have accelsim's defaults."
-    ]
-    head += [f"# Left out: {line}" for line in left_out(path)]
-    with whole_file(target, HardwareError) as beside:
-        write_whole(beside, "\n".join([*head, yaml.safe_dump(described, sort_keys=False)]), HardwareError)
-        try:
-            return check(read_document(beside), Hardware)
-        except HardwareError as error:
-            raise HardwareError(str(error).replace(str(beside), str(path))) from None
+    return read_scalesim_config(path).write(out)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,15 @@ def test_an_import_says_what_it_left_out(tmp_path: Path, mode: str) -> None:
         f"# Left out: {line}" for line in listed[1:]
     ]
     assert load_hardware(out).array.interconnect == "systolic"
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "accelsim", "import", "/dev/stdin", "--out", str(tmp_path / "hw.yaml")]
+    text = config(tmp_path).read_text()
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "MemoryBanks: 1" in done.stderr
+    assert "MemoryBanks: 1" in (tmp_path / "hw.yaml").read_text()
 
 
 def test_nothing_left_out_is_nothing_said(tmp_path: Path) -> None:
