@@ -75,11 +75,7 @@ class PassOfFleet:
         self._works = [_Work(hw) for hw in fleet.distinct]
 
     def add(self, gemm: MaskedGemm) -> None:
-        """Run one GEMM.
-
-        Raises:
-            HardwareError: a buffer of a machine does not hold one tile.
-        """
+        """Run one GEMM."""
         for numbers in self._fleet.alike:
             hw = self._fleet.distinct[numbers[0]]
             ordered = order_rows(hw, gemm)

@@ -107,3 +107,14 @@ def small_machines(draw) -> Hardware:
         "compression": ("weight", "activation", "gradient"),
     }
     return Hardware.model_validate(hw.model_dump() | {"array": hw.array.model_dump() | array, "memory": memory})
+
+
+@st.composite
+def cramped_machines(draw) -> Hardware:
+    """Machines whose arrays are too large for their buffers."""
+    hw = draw(machines())
+    array = {"rows": draw(st.integers(1, 40)), "cols": draw(st.integers(1, 40)), "count": draw(st.integers(1, 2))}
+    sizes = st.sampled_from((1, 1, 2, 128))
+    buffers = {name: draw(sizes) for name in ("weight_kib", "input_kib", "output_kib")}
+    memory = {"buffers": buffers, "compression": draw(st.sampled_from(((), ("weight", "activation"))))}
+    return Hardware.model_validate(hw.model_dump() | {"array": hw.array.model_dump() | array, "memory": memory})

@@ -203,3 +203,10 @@ def test_a_stride_beyond_the_image_costs_no_time() -> None:
 def test_nothing_to_simulate_is_said() -> None:
     with pytest.raises(AccelsimError, match="holds no operation of weight_grad"):
         simulate(small(), [layer(trained=False)], passes=["weight_grad"])
+
+
+def test_a_minimal_large_array_runs() -> None:
+    large = Hardware.model_validate({"name": "minimal", "array": {"rows": 128, "cols": 128}})
+    rng = np.random.default_rng(0)
+    op = OpTrace(name="fc", step=0, weight=rng.random((200, 70)) < 0.5, input=rng.random((150, 70)) < 0.5)
+    assert simulate(large, [op]).layers["cycles"].item() == 2 * 2 * 70

@@ -25,6 +25,7 @@ Extent = Annotated[StrictInt, Field(ge=1, le=MOST_EXTENT)]
 Depth = Annotated[StrictInt, Field(ge=1, le=1 << 20)]
 Rate = Annotated[StrictFloat, Field(gt=0, le=1e9)]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+_TILE_POSITIONS = 64  # of K, the fewest that the memory model cuts a tile into
 TENSORDASH_LANES = 16  # its moves and lane levels are defined for 16
 
 
@@ -178,15 +179,36 @@ class Dram(_Part):
 class Buffers(_Part):
     """On-chip buffers; half of each is filled or drained while the array works on the other half."""
 
-    weight_kib: Depth = Field(128, description="holds operand A of the pass (the weights, but for weight_grad)")
-    input_kib: Depth = Field(128, description="holds operand B of the pass")
-    output_kib: Depth = Field(64, description="holds partial sums and outputs, accumulator_bits each")
+    weight_kib: Depth = Field(
+        128,
+        description="holds operand A of the pass (the weights, but for weight_grad); by default at least 2 x 64 words"
+        " for each row of the array",
+    )
+    input_kib: Depth = Field(
+        128,
+        description="holds operand B of the pass; by default at least 2 x 64 words for each column of the array",
+    )
+    output_kib: Depth = Field(
+        64,
+        description="holds partial sums and outputs, accumulator_bits each; by default at least two for each PE",
+    )
     weight_words_per_cycle: Depth | None = Field(
         None, description="words of operand A that reach an array in a cycle; null: as many as it asks for"
     )
     input_words_per_cycle: Depth | None = Field(
         None, description="words of operand B that reach an array in a cycle; null: as many as it asks for"
     )
+
+    def grown_to(self, array: Array, precision: Precision) -> Buffers:
+        """Return these buffers, those whose size was not given large enough for two tiles of the array."""
+        words, sums = 2 * _TILE_POSITIONS * precision.operand_bits, 2 * precision.accumulator_bits
+        bits = {
+            "weight_kib": array.rows * words,
+            "input_kib": array.cols * words,
+            "output_kib": array.rows * array.cols * sums,
+        }
+        needed = {name: -(-count // (8 * 1024)) for name, count in bits.items() if name not in self.model_fields_set}
+        return self.model_copy(update={name: kib for name, kib in needed.items() if kib > getattr(self, name)})
 
 
 class Memory(_Part):
@@ -220,7 +242,9 @@ class Hardware(_Part):
         default_factory=lambda: Precision.model_validate({}), description="widths of the numbers"
     )
     memory: Memory = Field(
-        default_factory=lambda: Memory.model_validate({}), description="DRAM, buffers, compression; by default ideal"
+        default_factory=lambda: Memory.model_validate({}),
+        validate_default=True,
+        description="DRAM, buffers, compression; by default ideal",
     )
     mapping: Mapping = Field(
         default_factory=lambda: Mapping.model_validate({}), description="how a GEMM is laid on the array"
@@ -246,7 +270,10 @@ class Hardware(_Part):
         limited = buffers.weight_words_per_cycle or buffers.input_words_per_cycle
         if array is not None and array.interconnect == "systolic" and limited:
             raise ValueError("a systolic array takes a fixed number of words a cycle, leave words_per_cycle null")
-        return memory
+        precision = info.data.get("precision")
+        if array is None or precision is None:
+            return memory
+        return memory.model_copy(update={"buffers": buffers.grown_to(array, precision)})
 
     @property
     def skips(self) -> bool:

@@ -1,16 +1,24 @@
-"""How a GEMM is cut into macro-tiles whose operands and outputs fit half of each on-chip buffer."""
+"""How a GEMM is cut into macro-tiles whose operands and outputs fit half of each on-chip buffer.
+
+Every GEMM fits every machine. Operand B is loaded as whole lines of its tensor; where the fewest lines that a
+macro-tile reads do not fit (the tall kernels of patch embeddings), its elements are gathered one by one, as the GEMM
+has them. What is too large even so goes through its half buffer in portions: a step's operands come, and are
+multiplied, one portion of its K positions after the other; outputs leave the array one portion after the other.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from math import ceil
+from operator import itemgetter
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.errors import HardwareError
 from accelsim.hardware.model import Buffers, Hardware
 from accelsim.lowering.gemm import Footprint, MaskedGemm
 
@@ -28,12 +36,24 @@ class Blocking:
 
     Attributes:
         order: which blocks the outer loop walks; the other operand is fetched again for each of them.
+        gathered: whether just the elements of B that the GEMM multiplies are loaded, instead of the lines they lie in.
+        a_portions, b_portions, output_portions: portions in which a step's part of A, of B and a macro-tile's outputs
+            go through their half buffers; 1 where they fit. An operand in several does not stay for the next step.
     """
 
     row_tiles: int
     columns: int
     chunk: int
     order: Order
+    gathered: bool = False
+    a_portions: int = 1
+    b_portions: int = 1
+    output_portions: int = 1
+
+    @property
+    def portions(self) -> int:
+        """Portions of a step's K positions: each loads and multiplies its share."""
+        return max(self.a_portions, self.b_portions)
 
 
 class Lines:
@@ -152,50 +172,59 @@ class Problem:
         buffers = self.buffers
         return buffers.weight_kib * KIB / 2, buffers.input_kib * KIB / 2, buffers.output_kib * KIB / 2
 
-    def needed_bytes(self, lines: Lines, row_tiles: int, columns: int, chunk: int) -> tuple[float, float, float]:
+    def needed_bytes(
+        self, lines: Lines, row_tiles: int, columns: int, chunk: int, gathered: bool = False
+    ) -> tuple[float, float, float]:
         """Bytes that one macro-tile takes in each buffer; on-chip words are not compressed."""
         rows = min(row_tiles * self.rows, self.m)
         share, whole = self.b_fraction(columns, chunk)
-        behind = lines.most_behind(columns if self.along == "n" else chunk)
-        elements = -(-behind * self.line_elements * share // whole)
+        elements = columns * chunk
+        if not gathered:
+            behind = lines.most_behind(columns if self.along == "n" else chunk)
+            elements = -(-behind * self.line_elements * share // whole)
         word = self.operand_bits / 8
         return rows * chunk * word, elements * word, rows * columns * self.accumulator_bits / 8
 
 
 def choose_blocking(hw: Hardware, gemm: MaskedGemm) -> Blocking:
-    """Choose the macro-tile that moves the least, estimated on uncompressed words; it does not depend on the masks.
-
-    Raises:
-        HardwareError: a buffer does not hold one tile; says which and how large it must be.
-    """
-    problem = Problem.of(hw, gemm)
-    blocking = _solve(problem)
-    if blocking is None:
-        needs = problem.needed_bytes(problem.lines(), 1, min(problem.cols, problem.n), min(CHUNK, problem.k))
-        keys = ("weight_kib", "input_kib", "output_kib")
-        key, need, have = next(
-            (key, need, have)
-            for key, need, have in zip(keys, needs, problem.half_buffers(), strict=True)
-            if need > have
-        )
-        raise HardwareError(
-            f"{hw.name}: memory.buffers.{key} is {have * 2 / KIB:g}, too small for one tile of a GEMM of"
-            f" m={gemm.m}, n={gemm.n}, k={gemm.k}; it needs at least {ceil(need * 2 / KIB)}"
-        )
-    return blocking
+    """Choose the macro-tile that moves the least, estimated on uncompressed words; it does not depend on the masks."""
+    return _solve(Problem.of(hw, gemm))
 
 
 @lru_cache(maxsize=4096)
-def _solve(problem: Problem) -> Blocking | None:
+def _solve(problem: Problem) -> Blocking:
     lines = problem.lines()
-    candidates = []
-    for row_tiles in _doublings(problem.row_tiles):
-        for column_tiles in _doublings(-(-problem.n // problem.cols)):
-            columns = min(column_tiles * problem.cols, problem.n)
-            if chunk := _largest_chunk(problem, lines, row_tiles, columns):
-                for order in ORDERS:
-                    candidates.append(_scored(problem, lines, Blocking(row_tiles, columns, chunk, order)))
-    return min(candidates, key=lambda candidate: candidate[:2])[2] if candidates else None
+    sizes = [
+        (row_tiles, min(column_tiles * problem.cols, problem.n))
+        for row_tiles in _doublings(problem.row_tiles)
+        for column_tiles in _doublings(-(-problem.n // problem.cols))
+    ]
+    for gathered in (False, True):
+        whole = [(*size, chunk) for size in sizes if (chunk := _largest_chunk(problem, lines, *size, gathered))]
+        if blockings := [Blocking(*extents, order, gathered) for extents in whole for order in ORDERS]:
+            return _least_moving(problem, lines, blockings)
+    ways = product(sizes, ORDERS, (False, True))
+    blockings = [_in_portions(problem, lines, *size, order, gathered) for size, order, gathered in ways]
+    fewest = min(_cuts(blocking) for blocking in blockings)
+    return _least_moving(problem, lines, [blocking for blocking in blockings if _cuts(blocking) == fewest])
+
+
+def _least_moving(problem: Problem, lines: Lines, blockings: Sequence[Blocking]) -> Blocking:
+    return min((_scored(problem, lines, blocking) for blocking in blockings), key=itemgetter(0, 1))[2]
+
+
+def _in_portions(
+    problem: Problem, lines: Lines, row_tiles: int, columns: int, order: Order, gathered: bool
+) -> Blocking:
+    """Cut again what does not fit with the fewest K positions."""
+    chunk = min(CHUNK, problem.k)
+    needs = problem.needed_bytes(lines, row_tiles, columns, chunk, gathered)
+    portions = (ceil(need / half) for need, half in zip(needs, problem.half_buffers(), strict=True))
+    return Blocking(row_tiles, columns, chunk, order, gathered, *portions)
+
+
+def _cuts(blocking: Blocking) -> tuple[int, int]:
+    return blocking.output_portions, blocking.portions
 
 
 def _scored(problem: Problem, lines: Lines, blocking: Blocking) -> tuple[float, int, Blocking]:
@@ -205,13 +234,15 @@ def _scored(problem: Problem, lines: Lines, blocking: Blocking) -> tuple[float, 
     chunks = -(-problem.k // blocking.chunk)
     weights = problem.m * problem.k
     images = lines.all_lines * problem.line_elements
-    if problem.along == "n":
+    if blocking.gathered:
+        images, images_again = problem.n * problem.k, row_blocks
+    elif problem.along == "n":
         images += (column_blocks - 1) * problem.line_elements * lines.tallest
         images_again = row_blocks
     else:
         share, whole = problem.b_fraction(blocking.columns, blocking.chunk)
         images_again = row_blocks * max(1, column_blocks * share // whole)
-    if chunks > 1:
+    if chunks * blocking.portions > 1:
         moved = weights * column_blocks + images * images_again
     elif blocking.order == "rows":
         moved = weights + images * (images_again if column_blocks > 1 else images_again // row_blocks)
@@ -222,13 +253,13 @@ def _scored(problem: Problem, lines: Lines, blocking: Blocking) -> tuple[float, 
     return moved * (1 + 1 / min(steps, _ENOUGH_STEPS)), steps, blocking
 
 
-def _largest_chunk(problem: Problem, lines: Lines, row_tiles: int, columns: int) -> int:
+def _largest_chunk(problem: Problem, lines: Lines, row_tiles: int, columns: int, gathered: bool) -> int:
     """Most K positions that fit beside this many rows and columns; 0 if none do."""
     have = problem.half_buffers()
     low, high = 0, -(-problem.k // CHUNK)
     while low < high:
         middle = (low + high + 1) // 2
-        needs = problem.needed_bytes(lines, row_tiles, columns, min(middle * CHUNK, problem.k))
+        needs = problem.needed_bytes(lines, row_tiles, columns, min(middle * CHUNK, problem.k), gathered)
         if all(need <= room for need, room in zip(needs, have, strict=True)):
             low = middle
         else:

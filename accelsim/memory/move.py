@@ -43,11 +43,7 @@ class Mover:
         self._parts: list[Steps] = []
 
     def add(self, gemm: MaskedGemm, timing: GemmTiming) -> Cut:
-        """Append one GEMM; returns how it was cut.
-
-        Raises:
-            HardwareError: a buffer does not hold one tile.
-        """
+        """Append one GEMM; returns how it was cut."""
         cut = Cut(self.hw, gemm, self.tiles)
         steps = cut.steps(timing.tile_cycles)
         self._parts.append(steps)

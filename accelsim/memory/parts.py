@@ -37,9 +37,6 @@ class Parts:
         blocking: how it is cut.
         row_edges, column_edges: int64, where blocks of rows (columns) begin, and where the last one ends.
         starts, stops: int64 [chunks], K positions of each chunk.
-
-    Raises:
-        HardwareError: a buffer does not hold one tile.
     """
 
     def __init__(self, hw: Hardware, gemm: MaskedGemm) -> None:
@@ -60,8 +57,15 @@ class Parts:
         return Blocks(self._bytes(self.gemm.a_kind, elements, nonzeros), elements)
 
     def operand_b(self) -> Blocks:
-        """The source lines behind blocks of columns and of K."""
+        """The source lines behind blocks of columns and of K, or just their elements if these are gathered."""
         footprint = self.gemm.footprint
+        if self.blocking.gathered:
+            elements = np.diff(self.column_edges)[:, None] * (self.stops - self.starts)
+            nonzeros = np.zeros_like(elements)
+            if self.gemm.b_kind in self.hw.memory.compression:
+                k_edges = np.append(self.starts, self.stops[-1])
+                _count_bits(self.gemm.columns, self.column_edges, k_edges, nonzeros)
+            return Blocks(self._bytes(self.gemm.b_kind, elements, nonzeros), elements)
         if footprint.along == "n":  # shares as in `Problem.b_fraction`
             low, high = self.column_edges[:-1, None], self.column_edges[1:, None]
             share, whole = self.stops - self.starts, self.gemm.k
@@ -81,7 +85,7 @@ class Parts:
         if self.gemm.needed is None or not self.hw.skipping.outputs:
             return elements, self._plain_bytes(elements)
         needed = np.zeros_like(elements)
-        _count_needed(self.gemm.needed, self.row_edges, self.column_edges, needed)
+        _count_bits(self.gemm.needed, self.row_edges, self.column_edges, needed)
         return needed, self._bytes(self.gemm.output_kind, elements, needed)
 
     @cached_property
@@ -140,8 +144,8 @@ def _count_blocks(
 
 
 @kernel
-def _count_needed(needed: Words, row_edges: Integers, column_edges: Integers, counts: Integers) -> None:
-    """Count the outputs needed in each block: into counts [row blocks, column blocks]."""
+def _count_bits(rows: Words, row_edges: Integers, column_edges: Integers, counts: Integers) -> None:
+    """Count the set bits of blocks of rows and of bits in them: into counts [row blocks, column blocks]."""
     every = ~np.uint64(0)
     for block in range(row_edges.size - 1):
         for row in range(row_edges[block], row_edges[block + 1]):
@@ -150,7 +154,7 @@ def _count_needed(needed: Words, row_edges: Integers, column_edges: Integers, co
                 first, last = low >> 6, (high - 1) >> 6
                 count = np.uint64(0)
                 for word in range(first, last + 1):
-                    value = needed[row, word]
+                    value = rows[row, word]
                     if word == first:
                         value &= every << np.uint64(low & 63)
                     if word == last:

@@ -55,58 +55,73 @@ class Cut:
     """A GEMM cut into steps; how long the arrays work on each is given afterwards.
 
     Macro-tiles without an output that must be computed are left out. An operand's block that the step before has used
-    is still on chip.
+    is still on chip, unless it went through its buffer in portions. Then each portion is a step; and after a
+    macro-tile's last step come, without work, those in which the rest of its outputs leave.
 
     Args:
         first_tile: tiles that earlier GEMMs of the pass had; tile t of a pass goes to array t mod `array.count`.
-
-    Raises:
-        HardwareError: a buffer does not hold one tile.
     """
 
     def __init__(self, hw: Hardware, gemm: MaskedGemm, first_tile: int = 0) -> None:
         self._parts, self._first_tile = Parts(hw, gemm), first_tile
         self._outputs, self._stored = self._parts.outputs()
-        if self._parts.blocking.order == "rows":
+        blocking = self._parts.blocking
+        if blocking.order == "rows":
             row, column = np.nonzero(self._outputs)
         else:
             column, row = np.nonzero(self._outputs.T)
         chunks = self._parts.starts.size
-        # step by step: chunks are innermost
+        # chunk by chunk: chunks are innermost
         self._row, self._column = np.repeat(row, chunks), np.repeat(column, chunks)
         self._chunk = np.tile(np.arange(chunks), row.size)
+        self._last = self._chunk == chunks - 1
+        self._several_tiles = blocking.row_tiles > 1 or blocking.columns > hw.array.cols
+        # steps of each chunk: its portions, and after a macro-tile's last one those that only store
+        counts = blocking.portions + (blocking.output_portions - 1) * self._last
+        self._step = np.repeat(np.arange(counts.size), counts)
+        self._portion = np.arange(self._step.size) - np.repeat(np.cumsum(counts) - counts, counts)
 
     def work(self, tile_cycles: Integers) -> Integers:
         """Share tiles' cycles out among steps: int64 [tiles] to [steps, arrays]."""
         parts = self._parts
         work = parts.cycles(tile_cycles, self._first_tile)[self._row, self._column]
-        if parts.starts.size == 1:
-            return work
-        starts, stops = parts.starts[self._chunk, None], parts.stops[self._chunk, None]
-        return work * stops // parts.gemm.k - work * starts // parts.gemm.k
+        if parts.starts.size > 1:
+            starts, stops = parts.starts[self._chunk, None], parts.stops[self._chunk, None]
+            work = work * stops // parts.gemm.k - work * starts // parts.gemm.k
+        return self._share(work, self._portion[:, None], parts.blocking.portions)
 
     def steps(self, tile_cycles: Integers) -> Steps:
         """Return the steps in the order in which the arrays take them, given each tile's cycles."""
-        a, b = self._parts.operand_a(), self._parts.operand_b()
+        a, b, blocking = self._parts.operand_a(), self._parts.operand_b(), self._parts.blocking
         row, column, chunk, chunks = self._row, self._column, self._chunk, self._parts.starts.size
-        loads_a, loads_b = _changes(row * chunks + chunk), _changes(column * chunks + chunk)
-        last = chunk == chunks - 1
+        loads_a = _changes(row * chunks + chunk) | (blocking.a_portions > 1)
+        loads_b = _changes(column * chunks + chunk) | (blocking.b_portions > 1)
+        last_portion = blocking.portions - 1
+        computes = self._portion == last_portion
+        if self._several_tiles:  # the sums of one tile stay in the PEs until its portions are done
+            computes = self._portion <= last_portion
         return Steps(
-            load_bytes=loads_a * a.size_bytes[row, chunk] + loads_b * b.size_bytes[column, chunk],
-            loaded_elements=loads_a * a.elements[row, chunk] + loads_b * b.elements[column, chunk],
+            load_bytes=self._loads(loads_a * a.size_bytes[row, chunk] + loads_b * b.size_bytes[column, chunk]),
+            loaded_elements=self._loads(loads_a * a.elements[row, chunk] + loads_b * b.elements[column, chunk]),
             array_cycles=self.work(tile_cycles),
-            store_bytes=last * self._stored[row, column],
-            finishes=last,
-            partial_sums=self._outputs[row, column],
+            store_bytes=self._share(
+                self._last * self._stored[row, column], self._portion - last_portion, blocking.output_portions
+            ),
+            finishes=self._last[self._step] & (self._portion >= last_portion),
+            partial_sums=computes * self._outputs[row, column][self._step],
         )
+
+    def _loads(self, amounts: Integers) -> Integers:
+        return self._share(amounts, self._portion, self._parts.blocking.portions)
+
+    def _share(self, amounts: Integers, number: Integers, count: int) -> Integers:
+        """Share each chunk's amount out among portions 0 to count - 1; steps that are none of them get nothing."""
+        amounts, number = amounts[self._step], np.clip(number, -1, count)
+        return amounts * np.minimum(number + 1, count) // count - amounts * np.maximum(number, 0) // count
 
 
 def macro_steps(hw: Hardware, gemm: MaskedGemm, timing: GemmTiming, first_tile: int = 0) -> Steps:
-    """Return the steps of one timed GEMM, see `Cut`.
-
-    Raises:
-        HardwareError: a buffer does not hold one tile.
-    """
+    """Return the steps of one timed GEMM, see `Cut`."""
     return Cut(hw, gemm, first_tile).steps(timing.tile_cycles)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
-from accelsim import OpTrace, TraceWriter
+from accelsim import Hardware, OpTrace, Result, TraceWriter, pipeline
+from accelsim.errors import AccelsimError
 
 MACHINE = {
     "name": "small",
@@ -53,3 +55,17 @@ def space_file(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def wide_arrays_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulating an array of more than 1,000 columns in this process raises."""
+    simulate_many = pipeline.simulate_many
+
+    def checked(hardware: Sequence[Hardware], *args: Any, **kwargs: Any) -> list[Result]:
+        for hw in hardware:
+            if hw.array.cols > 1000:
+                raise AccelsimError(f"an array of {hw.array.cols} columns")
+        return simulate_many(hardware, *args, **kwargs)
+
+    monkeypatch.setattr(pipeline, "simulate_many", checked)

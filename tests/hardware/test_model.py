@@ -18,6 +18,27 @@ def test_defaults_are_a_dense_machine_on_ideal_memory() -> None:
     assert hardware.dense() == hardware
 
 
+@pytest.mark.parametrize(
+    ("array", "buffers", "expected"),
+    [
+        ((16, 16), {}, (128, 128, 64)),
+        ((128, 128), {}, (128, 128, 128)),  # two tiles of sums of 32 bits
+        ((128, 128), {"output_kib": 64}, (128, 128, 64)),
+        ((1024, 2), {"input_kib": 1}, (256, 1, 64)),
+    ],
+)
+def test_buffers_follow_the_array_unless_they_are_given(
+    array: tuple[int, int], buffers: dict[str, int], expected: tuple[int, int, int]
+) -> None:
+    machine = {"name": "m", "array": {"rows": array[0], "cols": array[1]}, "memory": {"buffers": buffers}}
+    if not buffers:
+        del machine["memory"]
+    found = Hardware.model_validate(machine).memory.buffers
+    assert (found.weight_kib, found.input_kib, found.output_kib) == expected
+    again = Hardware.model_validate(machine).model_dump()
+    assert Hardware.model_validate(again).memory.buffers == found
+
+
 def test_lists_stand_for_tuples_and_whole_numbers_for_rates() -> None:
     hardware = Hardware.model_validate(
         {**SMALL, "clock_mhz": 200, "skipping": {"tensors": ["weight"]}, "memory": {"dram": {"bytes_per_cycle": 4}}}

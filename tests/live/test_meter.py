@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
@@ -72,11 +73,13 @@ def test_a_crash_of_the_worker_is_a_warning(monkeypatch: pytest.MonkeyPatch, pro
     assert meter.result is None
 
 
-def test_an_error_of_the_simulation_is_a_warning() -> None:
-    small = Hardware.model_validate(HARDWARE | {"memory": {"buffers": {"weight_kib": 1, "input_kib": 1}}})
-    small = small.model_copy(update={"array": small.array.model_copy(update={"rows": 2048})})
-    model = network()
-    with pytest.warns(AccelsimWarning, match=r"simulated: tiny: memory\.buffers"), live(model, small) as meter:
+def test_an_error_of_the_simulation_is_a_warning(tmp_path: Path) -> None:
+    table = tmp_path / "table.yaml"
+    table.write_text((files("accelsim.energy") / "tables" / "horowitz-45nm.yaml").read_text())
+    hw, model = Hardware.model_validate(HARDWARE | {"energy": str(table)}), network()
+    meter = live(model, hw)
+    table.unlink()
+    with pytest.warns(AccelsimWarning, match=r"simulated: .*table\.yaml"), meter:
         train(model, 2)
     assert meter.result is None
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accelsim.errors import HardwareError
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, lower
 from accelsim.memory.blocking import Problem, choose_blocking, lines_behind
@@ -17,7 +14,7 @@ from accelsim.memory.parts import Parts
 from accelsim.memory.steps import macro_steps
 from accelsim.timing import order_rows, time_gemm
 from accelsim.trace.record import OpTrace
-from tests.strategies import machines, operations, small_machines
+from tests.strategies import cramped_machines, machines, operations, small_machines
 
 
 def machine(weight_kib: int = 128, input_kib: int = 128, output_kib: int = 64, **changes: object) -> Hardware:
@@ -97,23 +94,71 @@ def test_macro_tiles_fit_half_of_each_buffer(which: str, kib: tuple[int, int, in
         assert all(need <= have for need, have in zip(needs, problem.half_buffers(), strict=True))
 
 
-@pytest.mark.parametrize("key", ["weight_kib", "input_kib", "output_kib"])
-def test_a_buffer_too_small_for_one_tile_names_the_size_that_would_do(key: str) -> None:
-    (gemm,) = lower(layer(size=200, batch=1, channels=4), "forward")
-    sizes = {"weight_kib": 512, "input_kib": 512, "output_kib": 512, key: 1}
-    large = {"name": "large", "array": {"rows": 32, "cols": 32}, "memory": machine(**sizes).memory.model_dump()}
-    hw = Hardware.model_validate(large)
-    with pytest.raises(HardwareError, match=rf"{key} is 1, too small for one tile .* at least \d+") as caught:
-        macro_steps(hw, gemm, time_gemm(hw, gemm))
-    least = int(re.findall(r"at least (\d+)", str(caught.value))[0])
-    for size, fits in ((least, True), (least - 1, False)):
-        large["memory"]["buffers"][key] = size
-        hw = Hardware.model_validate(large)
-        if fits:
-            macro_steps(hw, gemm, time_gemm(hw, gemm))
-        else:
-            with pytest.raises(HardwareError):
-                macro_steps(hw, gemm, time_gemm(hw, gemm))
+@pytest.mark.relations
+@settings(max_examples=200, deadline=None)
+@given(operations(largest=20), cramped_machines(), st.sampled_from(PASSES))
+def test_every_gemm_fits_every_machine(op: OpTrace, hw: Hardware, which: str) -> None:
+    """Whatever the buffers: portions fit half of them, and cycles, outputs and bytes are all there."""
+    for gemm in lower(op, which):
+        problem, cut, timing, parts = (
+            Problem.of(hw, gemm),
+            choose_blocking(hw, gemm),
+            time_gemm(hw, gemm),
+            Parts(hw, gemm),
+        )
+        needs = problem.needed_bytes(problem.lines(), cut.row_tiles, cut.columns, cut.chunk, cut.gathered)
+        portions = (cut.a_portions, cut.b_portions, cut.output_portions)
+        for need, portion, half in zip(needs, portions, problem.half_buffers(), strict=True):
+            assert need / portion <= half
+            assert portion == 1 or need / (portion - 1) > half  # no more than it takes
+        steps, (outputs, stored) = macro_steps(hw, gemm, timing), parts.outputs()
+        assert steps.array_cycles.sum() == timing.cycles
+        assert steps.store_bytes.sum() == stored[outputs > 0].sum()
+        assert steps.partial_sums[steps.finishes].sum() == timing.outputs
+        if (outputs > 0).all():
+            assert steps.loaded_elements.sum() >= gemm.m * gemm.k
+            for operand in (parts.operand_a(), parts.operand_b()):
+                assert steps.load_bytes.sum() >= operand.size_bytes.sum()
+
+
+@pytest.mark.closed_form
+def test_outputs_that_do_not_fit_leave_in_portions() -> None:
+    """A tile of 16 x 16 sums of 4 bytes is twice half a KiB: half of them leaves at once, then the other half."""
+    (gemm,) = lower(OpTrace(name="fc", step=0, weight=np.ones((16, 64)), input=np.ones((16, 64))), "forward")
+    hw = Hardware.model_validate(machine(output_kib=1).model_dump() | {"array": {"rows": 16, "cols": 16}})
+    steps = macro_steps(hw, gemm, time_gemm(hw, gemm))
+    assert steps.array_cycles[:, 0].tolist() == [64, 0]
+    assert steps.store_bytes.tolist() == [256, 256]
+    assert (steps.finishes.tolist(), steps.partial_sums.tolist()) == ([True, True], [256, 0])
+
+
+@pytest.mark.closed_form
+@pytest.mark.parametrize("patch", [14, 16])
+def test_patch_embeddings_are_loaded_patch_by_patch(patch: int) -> None:
+    """The lines behind 64 patches exceed half of the buffer; their pixels do not, and each is needed once."""
+    shape = (2, 3, 224, 224)
+    rng = np.random.default_rng(patch)
+    across = 224 // patch
+    op = OpTrace(
+        name="patch_embed",
+        step=0,
+        weight=np.ones((384, 3, patch, patch)),
+        input=rng.random(shape) < 0.5,
+        grad_output=rng.random((2, 384, across, across)) < 0.5,
+        stride=(patch, patch),
+    )
+    (gemm,) = lower(op, "weight_grad")
+    for compression in ([], ["activation"]):
+        hw = machine(compression=compression)
+        parts = Parts(hw, gemm)
+        b = parts.operand_b()
+        assert parts.blocking.gathered
+        assert parts.blocking.portions == 1
+        pixels = (patch * across) ** 2 * 3 * 2
+        assert b.elements.sum() == pixels
+        zeros = op.input[..., : patch * across, : patch * across].sum()
+        packed = sum(-(-int(size) // 8) for size in b.elements.ravel()) + 2 * int(zeros)
+        assert b.size_bytes.sum() == (packed if compression else 2 * pixels)
 
 
 @pytest.mark.parametrize("which", PASSES)
@@ -153,15 +198,16 @@ def test_lines_are_counted_once_in_a_union() -> None:
 
 @pytest.mark.reference
 @settings(deadline=None)
-@given(operations(largest=12), small_machines(), st.sampled_from(PASSES), st.integers(0, 5))
+@given(operations(largest=12), small_machines() | cramped_machines(), st.sampled_from(PASSES), st.integers(0, 5))
 def test_steps_equal_a_plain_walk(op: OpTrace, hw: Hardware, which: str, first_tile: int) -> None:
-    """Block by block and chunk by chunk: an operand's block is loaded unless it is the one that was used last."""
+    """Block by block, chunk by chunk: an operand's block is loaded unless it was used last and is still there."""
+    share = lambda amount, part, parts: int(amount) * (part + 1) // parts - int(amount) * part // parts  # noqa: E731
     for gemm in lower(op, which):
         timing, parts = time_gemm(hw, gemm), Parts(hw, gemm)
-        a, b, (outputs, stored) = parts.operand_a(), parts.operand_b(), parts.outputs()
+        a, b, (outputs, stored), cut = parts.operand_a(), parts.operand_b(), parts.outputs(), parts.blocking
         worked, ends = parts.cycles(timing.tile_cycles, first_tile), parts.stops.tolist()
         blocks = [(i, j) for i in range(outputs.shape[0]) for j in range(outputs.shape[1])]
-        if parts.blocking.order == "columns":
+        if cut.order == "columns":
             blocks.sort(key=lambda block: block[::-1])
         rows: list[tuple[object, ...]] = []
         held_a = held_b = None
@@ -169,19 +215,25 @@ def test_steps_equal_a_plain_walk(op: OpTrace, hw: Hardware, which: str, first_t
             for c, (start, stop) in enumerate(zip([0, *ends], ends, strict=False)):
                 if not outputs[i, j]:
                     continue
-                loads_a, loads_b = held_a != (i, c), held_b != (j, c)
+                loads_a, loads_b = held_a != (i, c) or cut.a_portions > 1, held_b != (j, c) or cut.b_portions > 1
                 held_a, held_b = (i, c), (j, c)
                 work = [int(part) * stop // gemm.k - int(part) * start // gemm.k for part in worked[i, j]]
-                rows.append(
-                    (
-                        loads_a * a.size_bytes[i, c] + loads_b * b.size_bytes[j, c],
-                        loads_a * a.elements[i, c] + loads_b * b.elements[j, c],
-                        work,
-                        stored[i, j] if stop == gemm.k else 0,
-                        stop == gemm.k,
-                        outputs[i, j],
+                for portion in range(cut.portions):
+                    last = portion == cut.portions - 1
+                    spills = last or cut.row_tiles > 1 or cut.columns > hw.array.cols
+                    done = last and stop == gemm.k
+                    rows.append(
+                        (
+                            share(loads_a * a.size_bytes[i, c] + loads_b * b.size_bytes[j, c], portion, cut.portions),
+                            share(loads_a * a.elements[i, c] + loads_b * b.elements[j, c], portion, cut.portions),
+                            [share(part, portion, cut.portions) for part in work],
+                            share(stored[i, j], 0, cut.output_portions) if done else 0,
+                            done,
+                            outputs[i, j] if spills else 0,
+                        )
                     )
-                )
+            for portion in range(1, cut.output_portions if outputs[i, j] else 1):
+                rows.append((0, 0, [0] * hw.array.count, share(stored[i, j], portion, cut.output_portions), True, 0))
         steps = macro_steps(hw, gemm, timing, first_tile)
         columns = (steps.load_bytes, steps.loaded_elements, steps.array_cycles, steps.store_bytes, steps.finishes)
         assert list(zip(*(part.tolist() for part in (*columns, steps.partial_sums)), strict=True)) == rows
