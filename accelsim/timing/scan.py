@@ -35,6 +35,7 @@ from accelsim.timing.scan_kernels import (
     Totals,
     scan_gemm,
 )
+from accelsim.timing.scan_unbounded import cut, may_fill, scan_unbounded
 from accelsim.timing.tiles import Schedule, Tiling, distinct_tiles, schedule
 from accelsim.timing.windows import PLANE, cut_planes, full_planes, window_sizes
 
@@ -81,6 +82,11 @@ def _all_columns(hw: Hardware, m: int, n: int) -> Schedule:
 
 def _run(hw: Hardware, gemm: MaskedGemm, a: Words, b: Words, plan: Schedule, needed: Words | None) -> Totals:
     """Run the tiles of some rows and columns of a GEMM."""
+    if not may_fill(hw, gemm.k):
+        totals = _no_totals(plan)
+        ours, theirs = cut(hw, gemm.a_kind, a, gemm.k), cut(hw, gemm.b_kind, b, gemm.k)
+        scan_unbounded(hw, gemm.k, ours, theirs, _tiling(plan, needed), totals)
+        return totals
     by_column = hw.skipping.sync == "column"
     each = needed is not None or not _pairs_are_known(hw, gemm)
     # Tiles of one block stream the same windows; row tiles have the same columns if nothing is masked.
@@ -101,6 +107,8 @@ def _run_alike(hw: Hardware, gemm: MaskedGemm, plan: Schedule, needed: Words) ->
 
     They must play the members: under `row` sync columns may be alike, under `column` sync rows, else either.
     """
+    if not may_fill(hw, gemm.k):
+        return None
     for by_column in (False, True):
         kind, rows, of = (gemm.a_kind, gemm.a, None) if by_column else (gemm.b_kind, gemm.b, gemm.b_of)
         if hw.skipping.sync == ("row" if by_column else "column") or kind in hw.skipping.blocks:
@@ -122,6 +130,8 @@ def _run_alike(hw: Hardware, gemm: MaskedGemm, plan: Schedule, needed: Words) ->
 
 def _run_gathered(hw: Hardware, gemm: MaskedGemm, plan: Schedule, needed: Words) -> Totals | None:
     """Run a masked GEMM whose groups are rows that are all alike; None if it is another or the processor can't."""
+    if not may_fill(hw, gemm.k):
+        return None
     if hw.skipping.sync != "row" or gemm.b_kind in hw.skipping.blocks or hw.array.cols > LANES or not can_gather():
         return None
     kinds = find_kinds(_as_seen(hw, gemm.a_kind, gemm.a))
@@ -199,6 +209,8 @@ def _block(
     vectors = -(-members // (LANES // groups))
     depth = min(skipping.fifo_depth, max(k, skipping.scan_width))  # a queue never holds more than K pairs
     bits = 8 if max(depth, lanes) + skipping.scan_width <= 255 else 32
+    if bits > 8:
+        depth = skipping.fifo_depth  # the same code for every K
     return Block(
         groups=groups,
         stacks=stacks,
