@@ -84,8 +84,8 @@ def _run(hw: Hardware, gemm: MaskedGemm, a: Words, b: Words, plan: Schedule, nee
     """Run the tiles of some rows and columns of a GEMM."""
     if not may_fill(hw, gemm.k):
         totals = _no_totals(plan)
-        ours, theirs = cut(hw, gemm.a_kind, a, gemm.k), cut(hw, gemm.b_kind, b, gemm.k)
-        scan_unbounded(hw, gemm.k, ours, theirs, _tiling(plan, needed), totals)
+        windows_a, windows_b = cut(hw, gemm.a_kind, a, gemm.k), cut(hw, gemm.b_kind, b, gemm.k)
+        scan_unbounded(hw, gemm.k, windows_a, windows_b, _tiling(plan, needed), totals)
         return totals
     by_column = hw.skipping.sync == "column"
     each = needed is not None or not _pairs_are_known(hw, gemm)
