@@ -22,8 +22,8 @@ class Call:
         product: recognises a product's backward; None for a convolution.
         input_grad_needed: only if the input came out of a ReLU.
         output_needed, weight_grad_needed: only where the method that trains has said so.
-        expected: gradients not seen yet, in the order in which they run: True is the first operand's.
-        backward_task: autograd's number of the backward pass that they belong to.
+        backward_task: autograd's number of the backward pass that the gradients belong to, once it came here.
+        expected: its gradients not seen yet, in the order in which they run: True is the first operand's.
         computed: gradients seen.
     """
 
@@ -43,9 +43,9 @@ class Call:
     input_grad_needed: BitMask | None
     output_needed: BitMask | None
     weight_grad_needed: BitMask | None
-    expected: list[bool]
     grad_output: BitMask | None = None
     backward_task: int | None = None
+    expected: list[bool] = field(default_factory=list)
     computed: set[bool] = field(default_factory=set)
 
     @property

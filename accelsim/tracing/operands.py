@@ -125,17 +125,19 @@ def convolution(args: Sequence[Any], rim: Callable[[torch.Tensor], Rim]) -> Oper
 
 
 def product(
-    a: torch.Tensor, b: torch.Tensor, module: nn.Module, origin: Callable[[torch.Tensor], int]
+    function: Any, args: Sequence[Any], module: nn.Module, origin: Callable[[torch.Tensor], int]
 ) -> Operands | None:
-    """Return the operands of a x b as run by a module, None if one of them is not an ordinary dense tensor.
+    """Return the operands of a product a x b as run by a module, None if one of them is not an ordinary dense tensor.
 
     The weight is the operand that is one of the module's parameters; in a module with parameters of its own whose
     values are computed first (masked, normalised, cast), the second operand, as in `torch.nn.Linear`. Otherwise both
     are activations. `origin` gives the address of a tensor's storage, or of the parameter's it is a cast of.
     """
+    position = 0 if function.overloadpacket in PRODUCTS else 1
+    a, b = args[position : position + 2]
     if a.layout is not torch.strided or b.layout is not torch.strided:
         return None
-    remembered = Product.of(a, b)
+    remembered = Product.of(function, a, b, position)
     shared = a.dim() == 2 or a.shape[0] == 1
     parameters = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
     if origin(b) in parameters and (shared or b.stride(0) == 0):

@@ -1,28 +1,23 @@
 """Which gradient a matrix product inside an autograd node computes, and which of its operands is the output's gradient.
 
-For Y = A B (A [.., M, K], B [.., K, N]) PyTorch's backward runs, in this order and each only if wanted,
+For Y = A B (A [.., M, K], B [.., K, N]) PyTorch's backward runs, each only if wanted,
 
     dA = dY Bᵀ    or, where A was stored column by column,    (B dYᵀ)ᵀ
     dB = Aᵀ dY    or, where B was stored column by column,    (dYᵀ A)ᵀ
 
 (torch/csrc/autograd/FunctionsManual.cpp, mm_mat1_grad and mm_mat2_grad; batched products use the first form only).
+Which of the two are wanted follows from the node's edges. They run in the alphabetical order of the operands' names in
+the operator's schema (tools/autograd/load_derivatives.py sorts them): dB first for `mm(self, mat2)`, dA first for
+`addmm(self, mat1, mat2)`. So neither shapes nor addresses decide; shapes that do not fit show that the product is
+something else.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-
-
-class Found(NamedTuple):
-    """A recognised backward product."""
-
-    first: bool
-    """Whether it computes the gradient of the first operand, A."""
-    grad_output: torch.Tensor
-    """dY, [.., M, N], a view of one of the product's operands."""
 
 
 class _Form(NamedTuple):
@@ -30,52 +25,66 @@ class _Form(NamedTuple):
     right: tuple[int, int]
     gradient_is_left: bool
     transposed: bool
-    saved_pointer: int
 
 
 @dataclass(frozen=True)
 class Product:
-    """What must be remembered of Y = A B to recognise its backward; holds no tensor."""
+    """What must be remembered of Y = A B to recognise its backward; holds no tensor.
 
-    first: _Form
-    second: _Form
+    Attributes:
+        order: the order in which its two gradients run: True is that of A, False that of B.
+    """
+
+    order: tuple[bool, bool]
+    _position: int
+    _first: _Form
+    _second: _Form
 
     @classmethod
-    def of(cls, a: torch.Tensor, b: torch.Tensor) -> Product:
-        """Take shapes and storage orders from the forward's operands."""
-        m, k = a.shape[-2:]
-        n = b.shape[-1]
-        pa, pb = a.data_ptr(), b.data_ptr()
-        return cls(
-            first=_Form((k, n), (n, m), False, True, pb) if _by_columns(a) else _Form((m, n), (n, k), True, False, pb),
-            second=_Form((n, m), (m, k), True, True, pa) if _by_columns(b) else _Form((k, m), (m, n), False, False, pa),
-        )
-
-    def recognise(self, left: torch.Tensor, right: torch.Tensor, wanted: list[bool]) -> Found | None:
-        """Return what the product left x right inside this operation's autograd node is, None if it is something else.
+    def of(cls, function: Any, a: torch.Tensor, b: torch.Tensor, position: int) -> Product:
+        """Take shapes and storage orders from the forward's operands.
 
         Args:
-            left, right: the product's operands.
-            wanted: the gradients still to come, in PyTorch's order: True is that of A, False that of B.
+            function: the operator.
+            a, b: its operands.
+            position: place of `a` among the operator's arguments; `b` is the next one.
         """
-        shapes = tuple(left.shape[-2:]), tuple(right.shape[-2:])
-        fitting = [first for first in wanted if (self._form(first).left, self._form(first).right) == shapes]
-        if len(fitting) > 1:  # square: the operand that was saved tells, where no hook has replaced it
-            saved = [first for first in fitting if self._saved(first, left, right)]
-            fitting = saved if len(saved) == 1 else fitting
-        if not fitting:
+        names = [argument.name for argument in function._schema.arguments[position : position + 2]]
+        m, k = a.shape[-2:]
+        n = b.shape[-1]
+        return cls(
+            (True, False) if names[0] < names[1] else (False, True),
+            position,
+            _Form((k, n), (n, m), False, True) if _by_columns(a) else _Form((m, n), (n, k), True, False),
+            _Form((n, m), (m, k), True, True) if _by_columns(b) else _Form((k, m), (m, n), False, False),
+        )
+
+    def wanted(self, node: Any) -> list[bool]:
+        """Return which gradients the operator's node, which executes, computes, in the order in which they run."""
+        edges = [edge for edge, _ in node.next_functions[self._position : self._position + 2]]
+        return [first for first in self.order if _executes(edges[0 if first else 1])]
+
+    def gradient_in(self, left: torch.Tensor, right: torch.Tensor, first: bool) -> torch.Tensor | None:
+        """Return dY, [.., M, N], a view of an operand of the product left x right that computes the gradient of A or B.
+
+        None if the shapes show that the product is something else.
+        """
+        form = self._first if first else self._second
+        if (tuple(left.shape[-2:]), tuple(right.shape[-2:])) != (form.left, form.right):
             return None
-        form = self._form(fitting[0])
         gradient = left if form.gradient_is_left else right
-        return Found(fitting[0], gradient.transpose(-2, -1) if form.transposed else gradient)
-
-    def _form(self, first: bool) -> _Form:
-        return self.first if first else self.second
-
-    def _saved(self, first: bool, left: torch.Tensor, right: torch.Tensor) -> bool:
-        form = self._form(first)
-        return (right if form.gradient_is_left else left).data_ptr() == form.saved_pointer
+        return gradient.transpose(-2, -1) if form.transposed else gradient
 
 
 def _by_columns(matrix: torch.Tensor) -> bool:
     return matrix.dim() == 2 and matrix.stride(0) == 1 and matrix.stride(1) == matrix.size(0)
+
+
+def _executes(node: Any) -> bool:
+    """Whether the backward pass that runs will come to a node, None where an input needs no gradient."""
+    if node is None:
+        return False
+    try:
+        return bool(torch._C._will_engine_execute_node(node))
+    except RuntimeError:  # a leaf whose gradient torch.autograd.grad returns
+        return True

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.utils import checkpoint
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from accelsim.errors import TracingError
@@ -24,6 +27,8 @@ from accelsim.tracing.packing import pack
 from accelsim.tracing.provenance import Provenance
 from accelsim.tracing.unlowered import EVALUATION, OUTSIDE, Unlowered, count_macs, multiplies
 from accelsim.tracing.zeros import Zeros
+
+_RUN_BACKWARD = torch.autograd.graph._engine_run_backward.__code__
 
 _PLAIN = (torch.Tensor, nn.Parameter, nn.Buffer)
 
@@ -124,7 +129,7 @@ class Recorder(TorchDispatchMode):
     def _multiplication(self, role: str, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         node = torch._C._current_autograd_node()
         frame = self._names.current
-        in_backward = node is not None and (frame is None or frame.node is not node)
+        in_backward = node is not None and (frame is None or frame.node is not node) and not _is_recomputing()
         if node is not None and "CompiledFunction" in node.name():
             raise TracingError(
                 "a torch.compile'd backward ran while recording, which hides its operations: leave the part of the loop"
@@ -158,14 +163,13 @@ class Recorder(TorchDispatchMode):
         if role == "convolution":
             operands = ops.convolution(args, self._provenance.rim)
         else:
-            first = 1 if role == "added_product" else 0
-            operands = ops.product(args[first], args[first + 1], frame.module, self._provenance.origin)
+            operands = ops.product(function, args, frame.module, self._provenance.origin)
         if operands is None:
             return "three image dimensions or a sparse layout"
         if operands.weight.numel() == 0 or operands.input.numel() == 0:
             return None  # nothing to multiply
         call = self._call(operands, function, frame, result)
-        if _builds_graph(args) and call.expected:
+        if torch.is_grad_enabled() and (operands.weight.requires_grad or operands.input.requires_grad):
             self._open[number] = call
         else:
             self._write(call)
@@ -184,7 +188,6 @@ class Recorder(TorchDispatchMode):
         number = self._counts[name, evaluation]
         self._counts[name, evaluation] += 1
         order, self._order = self._order, self._order + 1
-        wanted = [(operands.layout != "columns", operands.input), (operands.layout == "columns", operands.weight)]
         return Call(
             name=name,
             step=self._step,
@@ -202,7 +205,6 @@ class Recorder(TorchDispatchMode):
             input_grad_needed=needed,
             output_needed=_output_needed(name, operands, result),
             weight_grad_needed=None if matmul else _weight_grad_needed(operands),
-            expected=[first for first, tensor in sorted(wanted, key=lambda w: not w[0]) if tensor.requires_grad],
         )
 
     def _pack_weight(self, operands: Operands, matmul: bool) -> BitMask:
@@ -231,21 +233,21 @@ class Recorder(TorchDispatchMode):
             return None  # the bias's gradient alone is a sum
         number, task = node._sequence_nr(), torch._C._current_graph_task_id()
         call = self._open.get(number)
-        if call is None or call.backward_task not in (None, task):
+        if call is None or call.backward_task not in (None, task) or not _is_node_of(node, call.operator):
             return BACKWARD_UNKNOWN
-        if role == "convolution_backward":
-            if call.product is not None:
-                return BACKWARD_UNKNOWN
+        if call.product is None:
             gradient = args[0]
             call.computed = {first for first, wanted in zip((True, False), computed, strict=True) if wanted}
             call.expected = []
         else:
-            found = call.product.recognise(args[0], args[1], call.expected) if call.product else None
-            if found is None:
+            if call.backward_task is None:
+                call.expected = call.product.wanted(node)
+            first = call.expected[0]
+            gradient = call.product.gradient_in(args[0], args[1], first)
+            if gradient is None:
                 return BACKWARD_UNKNOWN
-            call.computed.add(found.first)
-            call.expected.remove(found.first)
-            gradient = found.grad_output
+            call.computed.add(first)
+            call.expected.remove(first)
         call.backward_task = task
         if call.grad_output is None:
             view, shape = activation_view(gradient, call.layout)
@@ -284,6 +286,24 @@ def _weight_grad_needed(operands: Operands) -> BitMask | None:
 
 def _builds_graph(args: Sequence[Any]) -> bool:
     return torch.is_grad_enabled() and any(isinstance(arg, torch.Tensor) and arg.requires_grad for arg in args)
+
+
+def _is_node_of(node: Any, function: Any) -> bool:
+    """Whether autograd named a node after an operator: MmBackward0 for aten.mm, AddmmBackward0 for aten.addmm_."""
+    name = function.overloadpacket.__name__.strip("_").title().replace("_", "")
+    return bool(node.name().startswith(f"{name}Backward"))
+
+
+def _is_recomputing() -> bool:
+    """Whether checkpointing runs a function again, inside the node that asked for what it had saved."""
+    if not torch.is_grad_enabled():
+        return False
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code is not _RUN_BACKWARD:
+        if frame.f_code.co_filename == checkpoint.__file__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_composite(function: Any) -> bool:
