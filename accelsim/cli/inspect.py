@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -42,6 +41,7 @@ def inspect(
         TraceError: the file cannot be read, or a layer or step is not in it.
     """
     from accelsim.trace import open_trace
+    from accelsim.trace.plain import json_values
     from accelsim.trace.summary import summarize
 
     selection = open_trace(trace).select(layers=layer or None, steps=step or None)
@@ -50,7 +50,7 @@ def inspect(
             pass
     summary = summarize(selection)
     if as_json:
-        typer.echo(json.dumps(_jsonable(asdict(summary)), indent=2, allow_nan=False))
+        typer.echo(json.dumps(json_values(asdict(summary)), indent=2, allow_nan=False))
     else:
         _print(summary, checked=check)
 
@@ -166,10 +166,9 @@ def _unlowered_table(summary: TraceSummary) -> Table:
 
 
 def _text(value: str) -> str:
-    """Return a file's text so that it can neither style nor steer the terminal."""
-    from rich.markup import escape
+    from accelsim.show.console import literal
 
-    return escape("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in value))
+    return literal(value)
 
 
 def _shape(shape: tuple[int, ...]) -> str:
@@ -188,16 +187,3 @@ def _bytes(number: int) -> str:
         if number >= size:
             return f"{number / size:.2f} {unit}"
     return f"{number} bytes"
-
-
-def _jsonable(value: Any) -> Any:
-    """Return what JSON can hold: keys as text, bytes as hexadecimal, infinities and NaN as text."""
-    if isinstance(value, dict):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

@@ -21,6 +21,7 @@ from accelsim.cli.synth import synth
 from accelsim.cli.train import train
 from accelsim.cli.validate import validate_app
 from accelsim.errors import AccelsimError
+from accelsim.show.terminal import print_anywhere, printable_lines
 
 app = typer.Typer(
     name="accelsim",
@@ -46,10 +47,11 @@ app.add_typer(validate_app)
 
 def main() -> None:
     """Run the command line: bad input ends in one line on stderr and exit code 2."""
+    print_anywhere()
     try:
         app()
     except AccelsimError as error:
-        typer.echo(f"accelsim: {error}", err=True)
+        typer.echo(f"accelsim: {printable_lines(str(error))}", err=True)
         sys.exit(2)
     except BrokenPipeError:  # the reader of our output has gone, as in `accelsim run … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

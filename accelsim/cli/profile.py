@@ -25,6 +25,7 @@ def profile(
     from accelsim.live.scalars import require_tensorboard
     from accelsim.live.script import Finder, run_script
     from accelsim.show.console import output_console
+    from accelsim.show.terminal import printable_lines
 
     machine = load_hardware(hw)
     if tensorboard is not None:
@@ -32,7 +33,7 @@ def profile(
     finder = Finder(machine, every, out, tensorboard)
     code = run_script(script, arguments or [], finder)
     if finder.failure is not None:
-        typer.echo(f"accelsim: {finder.failure}", err=True)
+        typer.echo(f"accelsim: {printable_lines(finder.failure)}", err=True)
     meter = finder.meter
     if meter is not None and meter.result is not None and sys.stderr.isatty():
         from rich.console import Console

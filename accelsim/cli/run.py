@@ -77,7 +77,7 @@ def run(
     from accelsim.lowering import PASSES
     from accelsim.pipeline import simulate
     from accelsim.show.action_counts import ActionCounts
-    from accelsim.show.console import output_console
+    from accelsim.show.console import literal, output_console
     from accelsim.show.tables import result_tables
     from accelsim.show.timeline import Timeline
     from accelsim.show.training import training_table
@@ -103,7 +103,7 @@ def run(
             for watcher in watching:
                 watcher.add(ran, detail)
 
-        bar = progress.add_task(machine.name, total=len(reader))
+        bar = progress.add_task(literal(machine.name), total=len(reader))
         result = simulate(
             machine,
             reader,
@@ -125,7 +125,7 @@ def run(
         for part in (result_tables(result), "", *training_table(result)):
             console.print(part)
         if written:
-            console.print(f"Written: {', '.join(map(str, written))}", soft_wrap=True)
+            console.print(literal(f"Written: {', '.join(map(str, written))}"), soft_wrap=True)
 
 
 def _sampling(sample: str | None, error: str | None, seed: int | None) -> Sampling | None:

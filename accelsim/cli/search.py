@@ -43,13 +43,13 @@ def search(
     from rich.table import Table
 
     from accelsim.explore.search import search as run_search
-    from accelsim.show.console import output_console
+    from accelsim.show.console import literal, output_console
 
     designs = read_space(space, skip_invalid)
     stderr = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        bar = progress.add_task(space.name, total=None)
+        bar = progress.add_task(literal(space.name), total=None)
 
         def show(done: int, total: int) -> None:
             progress.update(bar, completed=done, total=total)
@@ -68,7 +68,7 @@ def search(
     for name in found.front.columns:
         table.add_column(str(name).replace(".", ".\n"), overflow="fold")
     for row in found.front.itertuples(index=False):
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else literal(str(value)) for value in row))
     output_console().print(table)
     end = "nothing is left to hope for" if found.settled else "the budget is spent"
     failed = f", {found.failed} failed" if found.failed else ""

@@ -39,12 +39,14 @@ def sweep(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from accelsim.explore.sweep import sweep as run_sweep
+    from accelsim.show.console import literal
+    from accelsim.show.terminal import printable_lines
 
     designs = read_space(space, skip_invalid)
     stderr = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        bar = progress.add_task(space.name, total=None)
+        bar = progress.add_task(literal(space.name), total=None)
 
         def show(done: int, total: int) -> None:
             progress.update(bar, completed=done, total=total)
@@ -57,7 +59,7 @@ def sweep(
     )
     if swept.failed:
         example = swept.table["error"].dropna().iloc[0]
-        typer.echo(f"The column error says why; for one: {example}", err=True)
+        typer.echo(f"The column error says why; for one: {printable_lines(example)}", err=True)
 
 
 def read_space(path: Path, skip_invalid: bool) -> Space:

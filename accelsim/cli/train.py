@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from accelsim.errors import TrainingError
+from accelsim.extras import need
 
 if TYPE_CHECKING:
     from accelsim.ssl.training import Training
@@ -199,5 +199,5 @@ _MODULES = {"torch": "torch", "scikit-image": "skimage", "matplotlib": "matplotl
 def _require(*packages: str | None) -> None:
     """Say what to install before anything is trained, rather than behind it."""
     for package in packages:
-        if package is not None and find_spec(_MODULES[package]) is None:
-            raise TrainingError(f"accelsim train needs {package}: pip install 'accelsim[train]'")
+        if package is not None:
+            need(_MODULES[package], package, "accelsim train", "train", TrainingError)

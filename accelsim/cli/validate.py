@@ -217,6 +217,7 @@ def _recorded_layers(
     from rich.console import Console
 
     from accelsim.hardware.load import load_hardware
+    from accelsim.show.console import literal
     from accelsim.trace import open_trace
     from accelsim.validate.rtl import recorded_cases, run_cases
     from accelsim.validate.rtl_bench import Parameters
@@ -227,17 +228,17 @@ def _recorded_layers(
     view = view.select(steps=[view.steps[-1]])
     parameters = Parameters.of(machine, most_k)
     table = _rtl_table(
-        f"{trace.name}, step {view.steps[0]}, on {machine.name}", "layer", "call", "pass", "m, n, k", "K run"
+        literal(f"{trace.name}, step {view.steps[0]}, on {machine.name}"), "layer", "call", "pass", "m, n, k", "K run"
     )
     found: list[Outcome] = []
     with Console(stderr=True).status("") as status:
         for op in view:
-            status.update(op.name)
+            status.update(literal(op.name))
             cut = list(recorded_cases(machine, op, tiles, most_k, seed))
             outcomes = run_cases(parameters, [case for _, _, case in cut])
             for (which, whole, case), outcome in zip(cut, outcomes, strict=True):
                 extents = f"{whole.m}, {whole.n}, {whole.k}"
-                table.add_row(op.name, str(op.call), which, extents, str(case.gemm.k), *_sums([outcome]))
+                table.add_row(literal(op.name), str(op.call), which, extents, str(case.gemm.k), *_sums([outcome]))
             found += outcomes
     return table, found
 

@@ -13,6 +13,7 @@ from accelsim.hardware.yaml_file import Document, Location, Problem
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_MOST_SENTENCES = 20
 _EXPECTED = {
     "int_type": "a whole number",
     "float_type": "a number",
@@ -51,7 +52,9 @@ def check(document: Document, model: type[Model]) -> Model:
             problems.append(Problem(document.line(location), _explain(model, location, dict(detail))))
     if problems:
         problems.sort(key=lambda problem: problem.line or 0)
-        raise HardwareError("\n".join(problem.sentence(document.file) for problem in problems))
+        sentences = [problem.sentence(document.file) for problem in problems[:_MOST_SENTENCES]]
+        more = len(problems) - len(sentences)
+        raise HardwareError("\n".join([*sentences, f"{document.file}: and {more} more"] if more else sentences))
     return checked
 
 
@@ -81,7 +84,7 @@ def _explain(model: type[BaseModel], location: Location, detail: dict[str, Any])
         return f"{key} is missing" + (f" ({field.description})" if field.description else "")
     if kind == "value_error" and isinstance(given, dict):  # a rule over several keys of one mapping
         return f"{key}: {detail['ctx']['error']}"
-    return f"{key} is {_shown(given)}{_wanted(model, location, detail)}"
+    return f"{key} is {shown(given)}{_wanted(model, location, detail)}"
 
 
 def _wanted(model: type[BaseModel], location: Location, detail: dict[str, Any]) -> str:
@@ -135,7 +138,8 @@ def _dotted(location: Location) -> str:
     return text
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value from a file as a message names it, whatever it is."""
     match value:
         case None:
             return "empty"
@@ -143,10 +147,10 @@ def _shown(value: Any) -> str:
             return str(value).lower()
         case str():
             return f"the text {value[:40]!r}"
-        case dict():
-            return "a mapping"
-        case list() | tuple():
-            return "a list"
+        case dict() | list() | tuple():
+            return "a mapping" if isinstance(value, dict) else "a list"
+        case int() if value.bit_length() > 256:
+            return f"an integer of {value.bit_length()} bits"
         case _:
             text = str(value)
             return text if len(text) < 40 else text[:36] + " ..."

@@ -19,6 +19,8 @@ Location = tuple[str | int, ...]
 
 _MAX_BYTES = 1 << 18
 _MAX_DEPTH = 32
+_MOST_DIGITS = 400  # of an integer; Python turns no more than 4,300 into text again
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _CORE_TAG = "tag:yaml.org,2002:"
 
 
@@ -170,6 +172,8 @@ class _Builder:
                 raise self._refusal(line, f"tag {tag} is not supported, expected text, numbers, lists and mappings")
 
     def _scalar(self, text: str, kind: str, line: int) -> str | int | float | bool | None:
+        if _CONTROL.search(text):  # as an escape; PyYAML refuses the character itself
+            raise self._refusal(line, f"{text[:40]!a} holds a control character or half a surrogate pair")
         try:
             return _scalar(text, kind)
         except ValueError:
@@ -185,7 +189,7 @@ class _Builder:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self._refusal(line, "a list or mapping stands where a key belongs")
-            key = key_node.value
+            key = str(self._scalar(key_node.value, "str", line))
             place = (*location, key)
             if key in result:
                 first = self.lines[place]
@@ -204,6 +208,8 @@ def _scalar(text: str, kind: str) -> str | int | float | bool | None:
         case "bool":
             return text.lower() == "true"
         case "int":
+            if len(text) > _MOST_DIGITS:
+                raise ValueError
             return int(text, 16) if text.startswith("0x") else int(text)
         case "float":
             special = text.lower().lstrip("+-")

@@ -3,7 +3,12 @@
 import sys
 from types import ModuleType
 
-from accelsim.live.meter import Meter, live
+from accelsim.errors import TracingError
+from accelsim.extras import need
+
+need("torch", "PyTorch", "simulating a training while it runs", "trace", TracingError)
+
+from accelsim.live.meter import Meter, live  # noqa: E402
 
 __all__ = ["Meter", "live"]
 

@@ -157,6 +157,7 @@ class Meter(Tracer):
     def _show(self, step: int, sums: dict[str, float]) -> None:
         if not sys.stderr.isatty():
             return
+        from accelsim.show.console import literal
         from accelsim.show.tables import joules, times
 
         if self._console is None:
@@ -165,7 +166,7 @@ class Meter(Tracer):
             self._console = Console(stderr=True, highlight=False)
         faster = times(sums["dense_cycles"] / sums["cycles"] if sums["cycles"] else None)
         self._console.print(
-            f"[dim]accelsim: step {step} {faster} on {self._hw.name}, {joules(sums['energy_pj'])}; run so far"
+            f"[dim]accelsim: step {step} {faster} on {literal(self._hw.name)}, {joules(sums['energy_pj'])}; run so far"
             f" {times(self.speedup)}, {joules(self.energy_pj)}"
             + (f"; {self.skipped} steps skipped[/]" if self.skipped else "[/]")
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
@@ -27,6 +28,7 @@ from accelsim.results.whole_run import WholeRun
 from accelsim.sampling import Sampling, Spread
 from accelsim.timing.outcome import Slots
 from accelsim.trace.format import accelsim_version
+from accelsim.trace.plain import json_values
 
 SLOT_COLUMNS = tuple(f"slots_{part.name}" for part in fields(Slots))
 ENERGY_COLUMNS = tuple(f"energy_{part.name}" for part in fields(EnergyBreakdown) if part.name != "vector_pj")
@@ -133,7 +135,7 @@ class Result:
         return {
             "accelsim_version": accelsim_version(),
             "hardware": self.hardware.model_dump(mode="json"),
-            "trace": self.trace,
+            "trace": json_values(self.trace),
             "steps": steps,
             "vector_work_counted": self.vector_work,
             "total": self._totals(self.layers),
@@ -178,9 +180,15 @@ class Result:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise AccelsimError(f"{directory}: results cannot be written: {error.strerror}") from None
-        write_whole(directory / "layers.csv", self.layers.to_csv(index=False))
-        write_whole(directory / "training.csv", self.steps.to_csv(index=False))
+        write_whole(directory / "layers.csv", _csv(self.layers))
+        write_whole(directory / "training.csv", _csv(self.steps))
         write_whole(directory / "summary.json", json.dumps(self.summary, indent=2, allow_nan=False) + "\n")
+
+
+def _csv(table: pd.DataFrame) -> str:
+    text = table.to_csv(index=False)
+    # Before Python 3.13 csv leaves carriage returns unquoted, and readers take them for the end of a line.
+    return table.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC) if "\r" in text else text
 
 
 def mask_update_table(rows: Iterable[dict[str, float]]) -> pd.DataFrame:

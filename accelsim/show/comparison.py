@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.comparison import SLOT_NAMES, Comparison
+from accelsim.show.console import literal
 from accelsim.show.tables import count, joules, plain_table, times
 
 _SHOWN_REASONS = 2
@@ -19,7 +19,7 @@ _SHOWN_REASONS = 2
 def comparison_tables(comparison: Comparison) -> Iterator[RenderableType]:
     """Yield everything `accelsim compare` prints."""
     for side, result in (("A", comparison.first), ("B", comparison.second)):
-        yield f"{side}: {escape(str(result.path))}, {escape(result.summary['hardware']['name'])}"
+        yield f"{side}: {literal(str(result.path))}, {literal(result.summary['hardware']['name'])}"
     yield ""
     yield _layers(comparison)
     yield ""
@@ -29,7 +29,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[RenderableType]:
     yield ""
     one, other = comparison.seconds()
     yield f"Recorded steps: A {one * 1e3:.4g} ms, B {other * 1e3:.4g} ms: B is {_ratio(one, other)} as fast."
-    yield from map(escape, comparison.notes)
+    yield from map(literal, comparison.notes)
 
 
 def signed(value: float) -> str:
@@ -54,7 +54,7 @@ def _layers(comparison: Comparison) -> Table:
     previous = None
     for row in comparison.layers.to_dict("records"):
         if row["layer"] != previous:
-            table.add_row(escape(str(row["layer"])), style="bold")
+            table.add_row(literal(str(row["layer"])), style="bold")
         why = [f"{name} {signed(change)}" for name, change in reasons(row)[:_SHOWN_REASONS]]
         table.add_row(
             f"  {row['pass']}",

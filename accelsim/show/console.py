@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
+
+from accelsim.show.terminal import printable
 
 _WIDTH_IN_A_FILE = 120  # columns, where no terminal tells
 
@@ -17,6 +20,11 @@ def output_console() -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = max(console.width, _WIDTH_IN_A_FILE)
     return console
+
+
+def literal(text: str) -> str:
+    """Return a text of somebody else's as rich prints it letter by letter: it can neither style nor steer."""
+    return escape(printable(text))
 
 
 def say_written(sentence: str, *written: Path) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
 from accelsim.explain.explanation import Explanation, PassExplanation, SlowestTile
 from accelsim.explain.shapes import GemmShapes
 from accelsim.results.row import speedup
+from accelsim.show.console import literal
 from accelsim.show.tables import share, times
 from accelsim.timing.outcome import Slots
 
@@ -44,8 +44,8 @@ _BOUNDS = {
 def explanation_text(explanation: Explanation) -> RenderableType:
     """Everything `accelsim explain` prints."""
     parts: list[RenderableType] = [
-        f"[bold]{escape(explanation.layer)}[/bold], step {explanation.step}, call {explanation.call}, on"
-        f" {escape(explanation.machine)} ({explanation.pe_kind} PEs)",
+        f"[bold]{literal(explanation.layer)}[/bold], step {explanation.step}, call {explanation.call}, on"
+        f" {literal(explanation.machine)} ({explanation.pe_kind} PEs)",
         _tensors(explanation),
     ]
     for part in explanation.passes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from accelsim.results.training import ALL_PASSES
 from accelsim.show.figures.files import need_matplotlib, save_figure
+from accelsim.show.figures.style import drawable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +48,7 @@ def draw_speedup(panels: list[Panel], stem: Path) -> list[Path]:
         AccelsimError: matplotlib is missing, or the files cannot be written.
     """
     need_matplotlib()
-    figure = speedup_figure(panels)
+    figure = speedup_figure([replace(panel, title=drawable(panel.title)) for panel in panels])
     return [save_figure(figure, stem.with_suffix(suffix)) for suffix in (".svg", ".png")]
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.result import ENERGY_COLUMNS, SLOT_COLUMNS, Result
 from accelsim.results.sampled import half_widths
+from accelsim.show.console import literal
 
 _SI = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -79,7 +79,7 @@ def _layers(result: Result) -> Table:
         idle = {slot: lost for slot, lost in slots.items() if slot != "effectual"}
         worst = max(idle, key=lambda slot: idle[slot])
         if layer != previous:
-            table.add_row(escape(str(layer)), style="bold")
+            table.add_row(literal(str(layer)), style="bold")
         table.add_row(
             f"  {name}",
             count(total["macs"]),
@@ -155,7 +155,7 @@ def _slots(summary: dict[str, Any]) -> Table:
 
 
 def _energy(summary: dict[str, Any]) -> Table:
-    return _shares(f"Energy ({summary['hardware']['energy']})", ENERGY_COLUMNS, "energy_", "_pj", summary)
+    return _shares(f"Energy ({literal(summary['hardware']['energy'])})", ENERGY_COLUMNS, "energy_", "_pj", summary)
 
 
 def _notes(result: Result) -> Iterator[str]:
@@ -169,7 +169,7 @@ def _notes(result: Result) -> Iterator[str]:
         )
     yield "eff.: MACs with two non-zero operands. used: lane-cycles that multiplied, zeros included."
     yield (
-        f"{result.hardware.name} at {result.hardware.clock_mhz:g} MHz: {total['seconds'] * 1e3:.3g} ms for"
+        f"{literal(result.hardware.name)} at {result.hardware.clock_mhz:g} MHz: {total['seconds'] * 1e3:.3g} ms for"
         f" {len(result.summary['steps'])} recorded step(s). Speedup is against the same machine without skipping and"
         " compression."
     )
@@ -182,6 +182,6 @@ def _notes(result: Result) -> Iterator[str]:
         yield "Batch norm, ReLU and optimiser are not counted; --vector-work adds an estimate."
     unlowered = result.trace["meta"].get("unlowered")
     if isinstance(unlowered, dict) and unlowered:
-        yield f"The trace leaves out: {escape(', '.join(map(str, unlowered)))}; see `accelsim inspect`."
+        yield f"The trace leaves out: {literal(', '.join(map(str, unlowered)))}; see `accelsim inspect`."
     if not result.trace["complete"]:
         yield "The recording was cut off; its complete records were replayed."

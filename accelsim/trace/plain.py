@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 MAX_VALUES = 1 << 22
@@ -261,6 +262,21 @@ def check_plain(value: object, where: str, most: int | None = None) -> None:
             )
 
     check(value, ())
+
+
+def json_values(value: Any) -> Any:
+    """Return what JSON can hold of a plain value: keys as text, bytes in hexadecimal, infinities and NaN as text."""
+    if isinstance(value, dict):
+        return {str(key): json_values(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_values(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    if isinstance(value, str) and not is_unicode(value):  # a path's bytes that are no text
+        return value.encode(errors="backslashreplace").decode()
+    return value
 
 
 def _check_key(key: object, place: str) -> None:

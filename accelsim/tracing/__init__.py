@@ -1,14 +1,10 @@
 """Records the sparse masks of a real training run: `Tracer`. Needs PyTorch."""
 
-try:
-    import torch as _torch  # noqa: F401
-except ModuleNotFoundError as error:
-    if error.name != "torch":
-        raise
-    from accelsim.errors import TracingError
+from accelsim.errors import TracingError
+from accelsim.extras import need
 
-    raise TracingError("recording a training run needs PyTorch: pip install 'accelsim[trace]'") from None
+need("torch", "PyTorch", "recording a training run", "trace", TracingError)
 
-from accelsim.tracing.tracer import Tracer
+from accelsim.tracing.tracer import Tracer  # noqa: E402
 
 __all__ = ["Tracer"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import importlib.util
 import io
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +17,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from accelsim import extras
 from accelsim.errors import AccelsimError
 from accelsim.synth.topology import Layer
 from accelsim.validate.networks import PASS_NAMES, Gemm, PassName, dense_operation, gemms
@@ -135,7 +135,7 @@ def compare(
 
 def is_installed() -> bool:
     """Whether a SCALE-Sim of the user's can be imported."""
-    return importlib.util.find_spec("scalesim") is not None
+    return extras.is_installed("scalesim")
 
 
 def measure(run: Run) -> int:

@@ -151,7 +151,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
 def test_missing_packages_are_named_with_the_command_that_installs_them(monkeypatch, tmp_path: Path) -> None:
     for package, module in [("torch", "torch"), ("scikit-image", "skimage"), ("matplotlib", "matplotlib")]:
         with monkeypatch.context() as patch:
-            patch.setattr("accelsim.cli.train.find_spec", lambda name, missing=module: name != missing or None)
+            patch.setattr("accelsim.extras.find_spec", lambda name, missing=module: name != missing or None)
             result = _run("--out", str(tmp_path / "out"))
         assert str(result.exception) == f"accelsim train needs {package}: pip install 'accelsim[train]'"
 

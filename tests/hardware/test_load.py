@@ -75,7 +75,38 @@ def test_dense_configuration_is_the_dense_machine() -> None:
     assert dense.dense() == dense
 
 
+def test_of_many_problems_the_first_twenty_are_said(complaint) -> None:
+    lines = complaint(GOOD + "".join(f"k{number}: 1\n" for number in range(5000))).splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "hw.yaml: and 4980 more"
+
+
 SENTENCES = {
+    "an integer of 100,000 digits": (
+        GOOD + "clock_mhz: " + "9" * 100_000 + "\n",
+        "hw.yaml:3: '999999999999999999999999999999999999 ...' is not a valid int",
+    ),
+    "the same in hexadecimal": (
+        f"name: a\narray: {{rows: 0x{'f' * 5000}, cols: 2}}\n",
+        "hw.yaml:2: '0xffffffffffffffffffffffffffffffffff ...' is not a valid int",
+    ),
+    "an integer beyond floats": (
+        f"name: a\narray: {{rows: {'9' * 320}, cols: 2}}\n",
+        "hw.yaml:2: key 'array.rows' is an integer of 1064 bits, expected at most 4096",
+    ),
+    "not finite": (GOOD + "clock_mhz: .nan\n", "hw.yaml:3: key 'clock_mhz' is nan, expected a finite number"),
+    "an escaped control character": (
+        'name: "a\\e[2J"\narray: {rows: 2, cols: 2}\n',
+        r"hw.yaml:1: 'a\x1b[2J' holds a control character or half a surrogate pair",
+    ),
+    "an escaped control character in a key": (
+        GOOD + '"k\\a": 1\n',
+        r"hw.yaml:3: 'k\x07' holds a control character or half a surrogate pair",
+    ),
+    "half a surrogate pair": (
+        'name: "\\ud800"\narray: {rows: 2, cols: 2}\n',
+        r"hw.yaml:1: '\ud800' holds a control character or half a surrogate pair",
+    ),
     "unknown, near": (
         "name: a\narray:\n  rowz: 2\n  rows: 2\n  cols: 2\n",
         "hw.yaml:3: key 'array.rowz' is unknown, did you mean 'rows'?",

@@ -10,7 +10,7 @@ import pytest
 
 from accelsim.errors import AccelsimError
 from accelsim.show.figures.source import read_source
-from accelsim.show.report import page, report_html
+from accelsim.show.report import report_html
 from tests.show.browser import chromium, set_size
 
 PHONE, DESK = 375, 1200
@@ -106,6 +106,6 @@ def _offline() -> dict[str, object]:
 
 
 def test_without_jinja2_one_sentence_says_so(results: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "find_spec", lambda name: None)
+    monkeypatch.setattr("accelsim.extras.find_spec", lambda name: None)
     with pytest.raises(AccelsimError, match=r"pip install 'accelsim\[report\]'"):
         report_html(read_source(results["small"]))

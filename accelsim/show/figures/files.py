@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from accelsim.errors import AccelsimError
+from accelsim.extras import is_installed
 from accelsim.files import write_whole
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ SUFFIXES = (".svg", ".pdf", ".png")
 
 def can_draw() -> bool:
     """Return whether matplotlib is installed."""
-    return find_spec("matplotlib") is not None
+    return is_installed("matplotlib")
 
 
 def need_matplotlib() -> None:

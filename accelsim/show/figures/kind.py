@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from accelsim.show.figures.source import Source
+from accelsim.show.figures.style import drawable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,3 +35,9 @@ class FigureKind:
     data: Callable[[Sequence[Source]], pd.DataFrame]
     draw: Callable[[pd.DataFrame], Figure]
     compares: bool = False
+
+    def figure(self, data: pd.DataFrame) -> Figure:
+        """Draw the numbers, whatever is in their names."""
+        names = data.select_dtypes(exclude="number").columns
+        shown = {name: data[name].map(lambda one: drawable(one) if isinstance(one, str) else one) for name in names}
+        return self.draw(data.assign(**shown))

@@ -49,4 +49,4 @@ def plot(kind: FigureKind, sources: Sequence[Source], out: Path) -> list[Path]:
         raise AccelsimError(f"--out is {out}, but its numbers would overwrite {table}, from which it is drawn")
     need_matplotlib()
     data = kind.data(sources)
-    return [save_figure(kind.draw(data), out), save_data(data, table)]
+    return [save_figure(kind.figure(data), out), save_data(data, table)]

@@ -11,14 +11,13 @@ import pandas as pd
 from accelsim.errors import AccelsimError
 from accelsim.results.result import SLOT_COLUMNS
 from accelsim.show.figures.kind import FigureKind
-from accelsim.show.figures.source import Source
+from accelsim.show.figures.source import BANDWIDTH, Source
 from accelsim.show.figures.style import MARKERS, PASS_STYLES, new_figure, plain_axes, short_counts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_BANDWIDTH = "memory.dram.bytes_per_cycle"
 _MOST_MACHINES = 6
 
 
@@ -44,8 +43,8 @@ def data(sources: Sequence[Source]) -> pd.DataFrame:
             bandwidth = pd.Series(np.nan if dram is None else dram["bytes_per_cycle"], index=table.index)
         else:
             label = table["trace"].astype(str)
-            known = _BANDWIDTH in table.columns
-            bandwidth = pd.to_numeric(table[_BANDWIDTH]) if known else pd.Series(np.nan, index=table.index)
+            known = BANDWIDTH in table.columns
+            bandwidth = pd.to_numeric(table[BANDWIDTH]) if known else pd.Series(np.nan, index=table.index)
         machine = table["machine"] if len(sources) == 1 else source.labels
         tables.append(
             table.assign(machine=machine, layer=label, slots=table[slots].sum(axis=1), bytes_per_cycle=bandwidth)

@@ -10,10 +10,13 @@ from typing import Any
 import pandas as pd
 
 from accelsim.errors import AccelsimError
+from accelsim.extras import need
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import PASSES
+from accelsim.results.checked import check_numbers, measures
 from accelsim.results.saved import SavedResult, load_result
 
+BANDWIDTH = "memory.dram.bytes_per_cycle"
 NEEDED = ("trace", "pass", "cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj")
 
 
@@ -86,29 +89,38 @@ def _short(key: str, keys: list[str]) -> str:
 
 
 def _sweep(path: Path) -> Source:
+    table = _read_table(path)
+    if missing := [name for name in NEEDED if name not in table.columns]:
+        raise AccelsimError(f"{path}: no table of a sweep, it lacks the columns {', '.join(missing)}")
+    if not table.columns.is_unique:
+        raise AccelsimError(f"{path}: two columns have the name {table.columns[table.columns.duplicated()][0]!r}")
+    table = table[table["pass"].astype(str).isin(PASSES)].reset_index(drop=True)  # not the sums over passes
+    if table.empty:
+        raise AccelsimError(f"{path}: the table has no row of {', '.join(PASSES)}")
+    check_numbers(path, table, NEEDED[2:])
+    optional = [name for name in measures(table) if name not in NEEDED]
+    check_numbers(path, table, [*optional, BANDWIDTH], may_lack=[*optional, BANDWIDTH])
+    table = table.assign(trace=table["trace"].astype(str))
+    return Source(path, table.assign(machine=machine_labels(table)))
+
+
+def _read_table(path: Path) -> pd.DataFrame:
     try:
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path)
-        elif path.suffix == ".csv":
-            table = pd.read_csv(path)
-        else:
+        if path.suffix == ".csv":
+            return pd.read_csv(path, low_memory=False)
+        if path.suffix != ".parquet":
             raise AccelsimError(
                 f"{path}: expected a folder of accelsim run --out, or a .parquet or .csv file of a sweep"
             )
+        need("pyarrow", "pyarrow", f"{path}: reading Parquet", "explore")
+        return pd.read_parquet(path, engine="pyarrow").rename(columns=str)
     except FileNotFoundError:
         raise AccelsimError(f"{path}: there is no such file or folder") from None
-    except ImportError:
-        raise AccelsimError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow") from None
-    except (OSError, ValueError) as error:  # pyarrow's and pandas' errors of damaged files are ValueErrors, too
-        if isinstance(error, AccelsimError):
-            raise
-        raise AccelsimError(f"{path}: no table of a sweep: {str(error).splitlines()[0]}") from None
-    if missing := [name for name in NEEDED if name not in table.columns]:
-        raise AccelsimError(f"{path}: no table of a sweep, it lacks the columns {', '.join(missing)}")
-    table = table[table["pass"].isin(PASSES)].reset_index(drop=True)  # not the sums over passes
-    if table.empty:
-        raise AccelsimError(f"{path}: the table has no row of {', '.join(PASSES)}")
-    return Source(path, table.assign(machine=machine_labels(table)))
+    except AccelsimError:
+        raise
+    except Exception as error:  # pyarrow and pandas have many for damaged files
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise AccelsimError(f"{path}: no table of a sweep: {reason[0]}") from None
 
 
 def _trace_name(result: SavedResult) -> str:

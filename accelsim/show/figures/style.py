@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from accelsim.show.tables import count
+from accelsim.show.terminal import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +29,11 @@ FILLS = {  # slots and energy by component: colour and hatch
     "memory": ("#0072b2", "||||"),
 }
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "----", "++++", "||||", "oooo")
+
+
+def drawable(text: str) -> str:
+    """Return a text of somebody else's as matplotlib draws it letter by letter: without formulas between dollars."""
+    return printable(text).replace("$", r"\$")
 
 
 def short_name(trace: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 from accelsim.errors import AccelsimError
+from accelsim.extras import need
 from accelsim.show.figures.files import need_matplotlib, rendered
 from accelsim.show.figures.registry import KINDS
 from accelsim.show.figures.source import Source
@@ -37,8 +37,7 @@ def report_html(source: Source) -> str:
     Raises:
         AccelsimError: Jinja2 or matplotlib is missing.
     """
-    if find_spec("jinja2") is None:
-        raise AccelsimError("the report needs Jinja2: pip install 'accelsim[report]'")
+    need("jinja2", "Jinja2", "the report", "report")
     need_matplotlib()
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -65,7 +64,7 @@ def draw_all(source: Source) -> tuple[list[Drawn], dict[str, str]]:
         except AccelsimError as error:
             left_out[kind.title] = str(error)
             continue
-        text = rendered(kind.draw(data), ".svg").decode()
+        text = rendered(kind.figure(data), ".svg").decode()
         figures.append(Drawn(kind.name, kind.title, kind.reading, inline_svg(text, kind.name)))
     return figures, left_out
 
