@@ -1,17 +1,19 @@
 """A run as a timeline: Chrome's trace event format, which ui.perfetto.dev and chrome://tracing open.
 
-Written pass by pass as the simulation goes, so memory does not grow with the run. Timestamps are cycles: the format's
-microsecond stands for one.
+Written pass by pass as the simulation goes, so memory does not grow with the run. Timestamps are microseconds at the
+machine's clock. Every slice is a begin and an end event on one track, because an end that is given as a start plus a
+duration is rounded, and then lies behind the start of the next slice in some viewers. A slice's cycles stand in its
+arguments.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -44,20 +46,27 @@ class Slices(NamedTuple):
     size_bytes: Cycles | None = None
 
 
+class _Open(NamedTuple):
+    """A step or layer that runs: what tells it from others, and its name."""
+
+    key: tuple[object, ...]
+    name: str
+
+
 class Timeline:
     """Writes a timeline; a context manager that leaves the whole file or none.
 
     Tracks: what runs (steps, layers and passes, nested), the DRAM channel with its loads and stores, and for each array
-    its work on macro-tile steps and its waits, named after their cause (`memory.spans.CAUSES`). Passes stand one behind
-    another in the order of the results, without memory from one to the next, as their cycles add up.
+    its work on macro-tile steps and its waits, named after their cause (`memory.spans.CAUSES`). Passes follow one
+    another in the order of the results, as their cycles add up; a pass of no cycles is an instant.
 
-    Where a track has more slices in a pass than `limit`, neighbours are drawn as one: a slice a name with the exact
-    cycles of all it stands for, so sums stay what they are, at the start of the neighbours' time.
+    Where a track has more slices in a pass than `limit`, neighbours are drawn as one: one slice per name, with the
+    exact cycles of all that it stands for, at the start of the neighbours' time. So sums stay what they are.
 
     Args:
         path: the file, replaced if it exists.
         hw: the machine.
-        limit: how many slices a track has in a pass, about, before neighbours are drawn as one.
+        limit: about how many slices a track has in a pass before neighbours are drawn as one.
 
     Raises:
         AccelsimError: the file cannot be written, or the limit is none.
@@ -68,7 +77,7 @@ class Timeline:
             raise AccelsimError(f"the timeline's limit is {limit}, expected at least 1 slice")
         self.path, self._hw, self._limit = Path(path), hw, limit
         self._now = 0
-        self._open: list[tuple[object, ...]] = []  # the running step and layer
+        self._open: list[_Open] = []  # the running step and layer
 
     def __enter__(self) -> Self:
         try:
@@ -76,7 +85,7 @@ class Timeline:
                 beside = opening.enter_context(whole_file(self.path))
                 self._file = opening.enter_context(beside.open("w", encoding="utf-8"))
                 self._file.write('{"displayTimeUnit":"ns","otherData":')
-                facts = {"machine": self._hw.name, "clock_mhz": self._hw.clock_mhz, "timestamps": "1 us is 1 cycle"}
+                facts = {"machine": self._hw.name, "clock_mhz": self._hw.clock_mhz, "timestamps": "us at clock_mhz"}
                 self._file.write(json.dumps(facts) + ',"traceEvents":[\n')
                 self._file.write(",\n".join(self._names()))
                 self._closing = opening.pop_all()
@@ -106,7 +115,8 @@ class Timeline:
         call = f", call {result.call}" if result.call else ""
         try:
             self._enter((result.trace, result.step), f"step {result.step}", 0)
-            self._enter((result.layer, result.call, result.branch), f"{result.layer}{call}", 1)
+            again = ", recomputed" if result.branch == "recomputed" else ""
+            self._enter((result.layer, result.call, result.branch), f"{result.layer}{call}{again}", 1)
             facts = {
                 "macs": result.macs,
                 "effectual_macs": result.effectual_macs,
@@ -117,11 +127,14 @@ class Timeline:
                 "energy_pj": result.run.energy.total_pj,
                 "branch": result.branch,
             }
-            self._edge("B", result.which, facts)
+            if result.run.cycles == 0:
+                self._event("i", _WHAT_RUNS, self._now, result.which, {"s": "t", "args": facts})
+                return
+            self._event("B", _WHAT_RUNS, self._now, result.which, {"args": facts})
             for thread, slices in self._tracks(detail):
                 self._write_slices(thread, slices)
             self._now += result.run.cycles
-            self._edge("E", result.which)
+            self._event("E", _WHAT_RUNS, self._now, result.which)
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -161,28 +174,28 @@ class Timeline:
                     facts |= {"until_step": int(which[-1]), "merged": int(which.size)}
                 if kind.size_bytes is not None:
                     facts["bytes"] = int(kind.size_bytes[which].sum())
-                duration = int((kind.stop[which] - kind.start[which]).sum())
-                self._event("X", thread, now, kind.name, {"dur": duration, "args": facts})
-                now += duration
+                facts["cycles"] = int((kind.stop[which] - kind.start[which]).sum())
+                self._event("B", thread, now, kind.name, {"args": facts})
+                now += facts["cycles"]
+                self._event("E", thread, now, kind.name)
 
     def _enter(self, key: tuple[object, ...], name: str, depth: int) -> None:
         """Be in a step or layer: leave what runs at this depth and below if it is another one."""
-        if len(self._open) > depth and self._open[depth] == key:
+        if len(self._open) > depth and self._open[depth].key == key:
             return
         self._close_down_to(depth)
-        self._open.append(key)
-        self._edge("B", name)
+        self._open.append(_Open(key, name))
+        self._event("B", _WHAT_RUNS, self._now, name)
 
     def _close_down_to(self, depth: int) -> None:
         while len(self._open) > depth:
-            self._open.pop()
-            self._edge("E", "")
+            self._event("E", _WHAT_RUNS, self._now, self._open.pop().name)
 
-    def _edge(self, phase: str, name: str, facts: dict[str, Any] | None = None) -> None:
-        self._event(phase, _WHAT_RUNS, self._now, name, {"args": facts} if facts else {})
-
-    def _event(self, phase: str, thread: int, cycle: int, name: str, more: dict[str, Any]) -> None:
-        event = {"ph": phase, "pid": _PROCESS, "tid": thread, "ts": cycle, "name": name} | more
+    def _event(
+        self, phase: str, thread: int, cycle: int, name: str, more: Mapping[str, object] = MappingProxyType({})
+    ) -> None:
+        # Equal cycles are equal text, so that no reader's rounding can part an end from the begin that follows it.
+        event = {"ph": phase, "pid": _PROCESS, "tid": thread, "ts": cycle / self._hw.clock_mhz, "name": name, **more}
         self._file.write(",\n" + json.dumps(event, separators=(",", ":")))
 
     def _names(self) -> Iterator[str]:

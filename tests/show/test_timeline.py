@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,23 @@ from accelsim.results import PassResult
 from accelsim.show.timeline import Timeline
 
 Event = dict[str, Any]
+CLOCK_MHZ = 700  # a cycle is no whole number of nanoseconds
+
+
+@dataclass
+class Slice:
+    """What a viewer shows: `outer` are the names of the slices around it on its track."""
+
+    track: str
+    name: str
+    facts: Event
+    outer: tuple[str, ...]
+    start_us: float
+    stop_us: float = math.nan
+
+    @property
+    def cycles(self) -> int:
+        return round((self.stop_us - self.start_us) * CLOCK_MHZ)
 
 
 def machine(count: int = 1, dram: dict[str, float] | None = None) -> Hardware:
@@ -26,6 +44,7 @@ def machine(count: int = 1, dram: dict[str, float] | None = None) -> Hardware:
     return Hardware.model_validate(
         {
             "name": "small",
+            "clock_mhz": CLOCK_MHZ,
             "array": {"rows": 4, "cols": 4, "count": count},
             "skipping": {"tensors": ["weight", "activation"], "scan_width": 4, "fifo_depth": 4},
             "memory": {"dram": dram, "buffers": {"weight_kib": 8, "input_kib": 8, "output_kib": 1}},
@@ -59,20 +78,38 @@ def draw(path: Path, hw: Hardware, limit: int = 10**6) -> tuple[list[Event], lis
     return json.loads(path.read_text())["traceEvents"], results, details
 
 
-def by_pass(events: list[Event]) -> list[dict[str, list[Event]]]:
-    """The slices of each pass by track, in the order of the passes."""
+def slices_of(events: list[Event]) -> list[Slice]:
+    """Match begins and ends as viewers do: on each track an end closes the innermost slice, whose name it must have."""
     tracks = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
-    passes: list[dict[str, list[Event]]] = []
+    running: dict[str, list[Slice]] = {track: [] for track in tracks.values()}
+    found: list[Slice] = []
     for event in events:
-        if event["ph"] == "B" and event["name"] in ("forward", "input_grad", "weight_grad"):
+        if event["ph"] == "B":
+            track = tracks[event["tid"]]
+            outer = tuple(around.name for around in running[track])
+            found.append(Slice(track, event["name"], event.get("args", {}), outer, event["ts"]))
+            running[track].append(found[-1])
+        elif event["ph"] == "E":
+            closed = running[tracks[event["tid"]]].pop()
+            assert event["name"] == closed.name
+            closed.stop_us = event["ts"]
+    assert not any(running.values())
+    return found
+
+
+def by_pass(events: list[Event]) -> list[dict[str, list[Slice]]]:
+    """The slices of each pass by track, in the order of the passes."""
+    passes: list[dict[str, list[Slice]]] = []
+    for one in slices_of(events):
+        if one.name in ("forward", "input_grad", "weight_grad"):
             passes.append(defaultdict(list))
-        elif event["ph"] == "X":
-            passes[-1][tracks[event["tid"]]].append(event)
+        elif one.track != "steps, layers, passes":
+            passes[-1][one.track].append(one)
     return passes
 
 
-def duration(events: list[Event]) -> int:
-    return sum(event["dur"] for event in events)
+def duration(slices: list[Slice]) -> int:
+    return sum(one.cycles for one in slices)
 
 
 @pytest.mark.relations
@@ -91,16 +128,17 @@ def test_durations_add_up(tmp_path: Path, count: int, dram: dict[str, float] | N
             work, waits = duration(tracks[name]), duration(tracks[f"{name} waits"])
             assert work + waits == result.run.cycles
             assert work == detail.steps.array_cycles[:, number].sum()
-            assert {event["name"] for event in tracks[f"{name} waits"]} <= set(CAUSES)
+            assert {one.name for one in tracks[f"{name} waits"]} <= set(CAUSES)
         channel = tracks["DRAM channel"]
         if dram is None:
             assert not channel
             continue
         sizes = [*detail.steps.load_bytes.tolist(), *detail.steps.store_bytes.tolist()]
-        assert duration(channel) == sum(ceil(size / dram["bytes_per_cycle"]) for size in sizes)
-        assert sum(event["args"]["bytes"] for event in channel) == result.run.dram_bytes
+        assert duration(channel) == sum(math.ceil(size / dram["bytes_per_cycle"]) for size in sizes)
+        assert sum(one.facts["bytes"] for one in channel) == result.run.dram_bytes
         for slices in tracks.values():
             assert limit > 7 or len(slices) <= limit + len(CAUSES)
+            assert all(one.facts["cycles"] == one.cycles > 0 for one in slices)
 
 
 @pytest.mark.relations
@@ -109,30 +147,59 @@ def test_slices_of_a_track_do_not_overlap_and_stay_in_their_pass(tmp_path: Path,
     events, results, _ = draw(tmp_path / "t.json", machine(2, {"bytes_per_cycle": 3, "latency_cycles": 40}), limit)
     start = 0
     for tracks, result in zip(by_pass(events), results, strict=True):
+        stop = start + result.run.cycles
         for slices in tracks.values():
-            assert slices[0]["ts"] >= start
-            assert slices[-1]["ts"] + slices[-1]["dur"] <= start + result.run.cycles
-            assert all(one["ts"] + one["dur"] <= other["ts"] for one, other in pairwise(slices))
-        start += result.run.cycles
+            assert slices[0].start_us >= start / CLOCK_MHZ
+            assert slices[-1].stop_us <= stop / CLOCK_MHZ
+            assert all(one.stop_us <= other.start_us for one, other in pairwise(slices))
+            assert not any(one.outer for one in slices)
+        start = stop
 
 
 def test_steps_layers_and_passes_are_nested(tmp_path: Path) -> None:
     events, results, _ = draw(tmp_path / "t.json", machine())
-    stack: list[Event] = []
-    found = []
-    for event in events:
-        if event["ph"] == "B":
-            stack.append(event)
-            found.append([outer["name"] for outer in stack])
-        elif event["ph"] == "E":
-            opened = stack.pop()
-            if event["name"]:
-                assert event["ts"] - opened["ts"] == opened["args"]["cycles"]
-    assert not stack
-    assert found[:3] == [["step 0"], ["step 0", "a"], ["step 0", "a", "forward"]]
-    assert ["step 3", "a", "weight_grad"] in found
-    assert Counter(map(len, found)) == {1: 2, 2: 3, 3: 9}
-    assert event["ts"] == sum(result.run.cycles for result in results)
+    found = [one for one in slices_of(events) if one.track == "steps, layers, passes"]
+    assert [(*one.outer, one.name) for one in found[:3]] == [
+        ("step 0",),
+        ("step 0", "a"),
+        ("step 0", "a", "forward"),
+    ]
+    assert ("step 3", "a", "weight_grad") in [(*one.outer, one.name) for one in found]
+    assert Counter(len(one.outer) for one in found) == {0: 2, 1: 3, 2: 9}
+    passes = [one for one in found if len(one.outer) == 2]
+    assert [one.cycles for one in passes] == [one.facts["cycles"] for one in passes]
+    assert duration([one for one in found if not one.outer]) == sum(result.run.cycles for result in results)
+
+
+def test_times_are_microseconds_at_the_clock(tmp_path: Path) -> None:
+    hw = machine().model_copy(update={"clock_mhz": 250.0})
+    op = OpTrace(name="a", step=0, weight=np.ones((4, 4, 1, 1)), input=np.ones((1, 4, 2, 2)), grad_output=None)
+    with Timeline(tmp_path / "t.json", hw) as timeline:
+        (cycles,) = simulate(hw, [op], on_pass=lambda _, *ran: timeline.add(*ran)).layers["cycles"]
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    (on_array,) = [one for one in slices_of(events) if one.track == "array"]
+    assert (on_array.start_us, on_array.stop_us) == (0, cycles / 250)
+
+
+def test_a_pass_without_a_cycle_is_an_instant(tmp_path: Path) -> None:
+    """A slice without a cycle would end where it begins, and viewers disagree which comes first."""
+    rng = np.random.default_rng(0)
+    nothing = OpTrace(
+        name="a",
+        step=0,
+        weight=rng.random((8, 4, 1, 1)) < 0.5,
+        input=rng.random((1, 4, 2, 2)) < 0.5,
+        grad_output=np.ones((1, 8, 2, 2)),
+        weight_grad_needed=np.zeros((8, 4, 1, 1)),
+    )
+    hw = machine()
+    hw = hw.model_copy(update={"skipping": hw.skipping.model_copy(update={"outputs": True})})
+    with Timeline(tmp_path / "t.json", hw) as timeline:
+        result = simulate(hw, [nothing], on_pass=lambda _, *ran: timeline.add(*ran))
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    assert result.layers["cycles"].to_list()[2] == 0
+    assert [one.name for one in slices_of(events) if len(one.outer) == 2] == ["forward", "input_grad"]
+    assert [event["name"] for event in events if event["ph"] == "i"] == ["weight_grad"]
 
 
 def test_whole_or_not_at_all(tmp_path: Path) -> None:
