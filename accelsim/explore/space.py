@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -111,7 +112,7 @@ def load_space(path: str | Path) -> Space:
         if name in traces:
             problems.append(Problem(line, f"trace {name!r} is given twice"))
         traces[name] = _find(document, name)
-        if not traces[name].is_file():
+        if not os.path.isfile(traces[name]):  # False, too, for a name that no file can have
             problems.append(Problem(line, f"trace {name!r} is no file, nor from here"))
     if not axes:
         problems.append(Problem(document.line(("space",)), "key 'space' is empty, expected hardware keys"))
@@ -159,9 +160,9 @@ def _conditions(
         try:
             yield Condition.read(text, KEYS), line
         except ValueError as error:
-            problems.append(Problem(line, f"condition {text!r} {error}"))
+            problems.append(Problem(line, f"condition {text[:200]!r} {error}"))
 
 
 def _find(document: Document, name: str) -> Path:
     beside = Path(document.file).parent / name
-    return beside if beside.exists() else Path(name)
+    return beside if os.path.exists(beside) else Path(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -136,9 +137,8 @@ def check_numbers(path: Path, table: pd.DataFrame, names: Iterable[str], may_lac
         column = table[name]
         is_numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
         # One cell that is no number makes texts of a whole column: the sentence names that one.
-        numbers = (column if is_numeric else pd.to_numeric(column, errors="coerce")).to_numpy(
-            np.float64, na_value=np.nan
-        )
+        values = column if is_numeric else column.map(_as_float)
+        numbers = values.to_numpy(np.float64, na_value=np.nan)
         right = (numbers >= 0) & ((numbers <= _MOST) | ((name == "speedup") & np.isinf(numbers)))
         if not is_numeric and right.all():
             right[:] = False
@@ -177,3 +177,10 @@ def check_text(path: Path, text: str) -> None:
     """
     if not is_unicode(text):
         raise AccelsimError(f"{path}: a text in it holds half of a surrogate pair, which is not valid Unicode")
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan

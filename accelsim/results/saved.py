@@ -24,6 +24,7 @@ from accelsim.results.training import ALL_PASSES
 _TEXTS = ("layer", "pass", "kind", "branch")
 _NUMBERS = ("step", "call", "trace", "cycles", "speedup")
 _NEEDED = {"step", "layer", "call", "pass", "macs", "cycles", "dense_cycles", "energy_pj", "dense_energy_pj"}
+_NEEDED |= {"effectual_macs", "slots_effectual", "slots_ineffectual", "slots_edge"}
 _NEEDED_STEPS = {"step", "kind", "pass", "stands_for", "cycles", "dense_cycles", "energy_pj", "speedup"}
 
 
@@ -98,6 +99,8 @@ def load_result(folder: str | os.PathLike[str]) -> SavedResult:
     for file, table, needed in (("layers.csv", layers, _NEEDED), ("training.csv", steps, _NEEDED_STEPS)):
         if lacking := sorted(needed - set(table.columns)):
             raise AccelsimError(f"{path / file}: no table of a result, it lacks the columns {', '.join(lacking)}")
+        if table.empty:
+            raise AccelsimError(f"{path / file}: no table of a result, it has no row")
     check_passes(path / "layers.csv", layers, PASSES)
     check_numbers(path / "layers.csv", layers, (*_NUMBERS, *measures(layers)))
     check_passes(path / "training.csv", steps, (*PASSES, ALL_PASSES))

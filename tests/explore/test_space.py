@@ -68,3 +68,8 @@ def test_traces_that_are_not_there_or_given_twice(space_file: SpaceFile) -> None
         load_space(space_file("{array.rows: [4]}", traces="[a.pkl, b.pkl, a.pkl]"))
     assert "space.yaml:2: trace 'b.pkl' is no file" in str(caught.value)
     assert "trace 'a.pkl' is given twice" in str(caught.value)
+
+
+def test_a_trace_whose_name_no_file_can_have(space_file: SpaceFile) -> None:
+    with pytest.raises(AccelsimError, match=r"trace 'x+' is no file"):
+        load_space(space_file("{array.rows: [4]}", traces=f"[{'x' * 5000}]"))

@@ -88,6 +88,10 @@ def _in_table(name: str, column: str, value: str) -> Callable[[Path], None]:
     return damage
 
 
+def _empty_table(folder: Path) -> None:
+    (folder / "layers.csv").write_text((folder / "layers.csv").read_text().splitlines()[0] + "\n")
+
+
 def _ragged_table(folder: Path) -> None:
     (folder / "layers.csv").write_text("a,b\n1,2,3,4\n1,2,3\n1,2,3,4,5\n")
 
@@ -100,6 +104,7 @@ def _ragged_table(folder: Path) -> None:
         (_other_json, "no summary of a result"),
         (_other_table, "lacks the columns call, cycles"),
         (_ragged_table, "no table"),
+        (_empty_table, "no table of a result, it has no row"),
         (_in_summary("total", "cycles", value='"many"'), "key 'total.cycles' is the text 'many', expected a number"),
         (_in_summary("total", "cycles", value="-1"), "key 'total.cycles' is -1, expected at least 0"),
         (_in_summary("total", "slots_sync", value="[1]"), "key 'total.slots_sync"),
@@ -127,6 +132,7 @@ def _ragged_table(folder: Path) -> None:
             "row 2: slots_sync is the text '9999.*', expected a number",
         ),
         (_in_table("layers.csv", "pass", "sideways"), "row 2: pass is the text 'sideways', expected one of forward"),
+        (_in_table("layers.csv", "cycles", "9" * 500), "row 2: cycles is an integer of 1661 bits, expected a number"),
         (_in_table("training.csv", "speedup", "x"), "training.csv: row 2: speedup is the text 'x'"),
         (_in_table("training.csv", "pass", "all"), "training.csv: row 2: pass is the text 'all'"),
     ],

@@ -53,7 +53,7 @@ def read_source(path: str | os.PathLike[str]) -> Source:
         AccelsimError: there is nothing of that kind.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         tables = sorted(path.glob("*.parquet"))
         if len(tables) == 1 and not (path / "summary.json").exists():
             return _sweep(tables[0])

@@ -194,11 +194,12 @@ def _layers(layers: pd.DataFrame) -> Table:
 
 
 def _slots(summary: dict[str, Any]) -> Table:
-    used = [name for name in SLOT_COLUMNS if summary["total"][name]]
+    used = [name for name in SLOT_COLUMNS if summary["total"].get(name)]
     rows = []
     for name, part in (summary["by_pass"] | {"total": summary["total"]}).items():
-        every = sum(part[slot] for slot in used)
-        shares = [_number(share(part[slot], every), part[slot] / (every or 1)) for slot in used]
+        slots = {slot: part.get(slot) or 0 for slot in used}
+        every = sum(slots.values())
+        shares = [_number(share(spent, every), spent / (every or 1)) for spent in slots.values()]
         rows.append([Cell(name, name), *shares])
     return Table("Where the slots went", ["", *(name.removeprefix("slots_") for name in used)], rows)
 
