@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from accelsim.show.text_table import TextTable
     from accelsim.trace.summary import TraceSummary
 
 _PASS_LETTERS = {"forward": "F", "input_grad": "I", "weight_grad": "W"}
@@ -73,33 +73,31 @@ def _print(summary: TraceSummary, *, checked: bool) -> None:
     console.print(
         state + (", all checksums match" if checked else ""), style="green" if summary.complete else "bold red"
     )
-    for title, table in (
-        ("Metadata", _meta_table(summary)),
-        ("Steps: dense MACs (multiply-accumulates) by pass", _steps_table(summary)),
-        (_layers_title(summary), _layers_table(summary)),
-        ("Densities: share of elements that are non-zero, or needed", _densities_table(summary)),
-        ("Not in the trace (could not be lowered)", _unlowered_table(summary)),
-    ):
-        if table.row_count:
-            console.print()
-            console.print(title, style="italic")
-            console.print(table)
+    for table in tables(summary):
+        console.print()
+        console.print(table)
 
 
-def _table(*columns: str, left: int = 1) -> Table:
-    """Return an empty table whose first `left` columns hold text and fold, and the others numbers."""
-    from rich import box
-    from rich.table import Table
+def tables(summary: TraceSummary) -> list[TextTable]:
+    """Return what a trace holds, without tables that would be empty."""
+    every = [
+        _meta_table(summary),
+        _steps_table(summary),
+        _layers_table(summary),
+        _densities_table(summary),
+        _unlowered_table(summary),
+    ]
+    return [table for table in every if table.row_count]
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for position, column in enumerate(columns):
-        text = position < left
-        table.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=not text)
-    return table
+
+def _table(title: str, names: Sequence[str], values: Sequence[str], *, left: Collection[str] = ()) -> TextTable:
+    from accelsim.show.text_table import TextTable
+
+    return TextTable(title, names, values, left=left, ruled=True)
 
 
-def _meta_table(summary: TraceSummary) -> Table:
-    table = _table("key", "value", left=2)
+def _meta_table(summary: TraceSummary) -> TextTable:
+    table = _table("Metadata", ["key"], ["value"], left=["value"])
     for key, value in summary.meta.items():
         table.add_row(_text(key), _text(value if isinstance(value, str) else repr(value)))
     if (run := summary.training) is not None:
@@ -109,8 +107,9 @@ def _meta_table(summary: TraceSummary) -> Table:
     return table
 
 
-def _steps_table(summary: TraceSummary) -> Table:
-    table = _table("step", "records", *_PASS_LETTERS, left=0)
+def _steps_table(summary: TraceSummary) -> TextTable:
+    title = "Steps: dense MACs (multiply-accumulates) by pass"
+    table = _table(title, ["step"], ["records", *_PASS_LETTERS.values()])
     steps = summary.steps
     for position, step in enumerate(steps):
         if len(steps) <= 2 * _STEPS_AT_EITHER_END or not _STEPS_AT_EITHER_END <= position < (
@@ -118,22 +117,18 @@ def _steps_table(summary: TraceSummary) -> Table:
         ):
             table.add_row(str(step.step), str(step.records), *map(_count, step.macs.values()))
         elif position == _STEPS_AT_EITHER_END:
-            table.add_row("...", f"{len(steps) - 2 * _STEPS_AT_EITHER_END} more")
+            table.add_row(f"... {len(steps) - 2 * _STEPS_AT_EITHER_END} more")
     if len(steps) > 1:
-        table.add_section()
+        table.end_section()
         table.add_row("all", str(summary.records), *map(_count, summary.macs.values()))
     return table
 
 
-def _layers_title(summary: TraceSummary) -> str:
+def _layers_table(summary: TraceSummary) -> TextTable:
     recomputed = ", * recomputed" if any(layer.recomputed for layer in summary.layers) else ""
-    return f"Layers: F forward, I input_grad, W weight_grad{recomputed}; calls a step, MACs a call"
-
-
-def _layers_table(summary: TraceSummary) -> Table:
-    table = _table("layer", "kind", "weight", "input", "stride", left=5)
-    for column in ("passes", "calls", "MACs"):
-        table.add_column(column, justify="right", no_wrap=True)
+    title = f"Layers: F forward, I input_grad, W weight_grad{recomputed}; calls per step, MACs per call"
+    texts = ("kind", "weight", "input", "stride")
+    table = _table(title, ["layer"], [*texts, "passes", "calls", "MACs"], left=texts)
     for layer in summary.layers:
         table.add_row(
             _text(layer.name),
@@ -148,20 +143,21 @@ def _layers_table(summary: TraceSummary) -> Table:
     return table
 
 
-def _densities_table(summary: TraceSummary) -> Table:
+def _densities_table(summary: TraceSummary) -> TextTable:
     columns = {name: title for name, title in _MASK_TITLES.items() if any(name in x.densities for x in summary.layers)}
-    table = _table("layer", *columns.values())
+    table = _table("Densities: share of elements that are non-zero, or needed", ["layer"], [*columns.values()])
     for layer in summary.layers:
         shares = (layer.densities.get(name) for name in columns)
         table.add_row(_text(layer.name), *("" if share is None else f"{share:.4f}" for share in shares))
     return table
 
 
-def _unlowered_table(summary: TraceSummary) -> Table:
-    table = _table("operation", "reason", "count", "MACs", left=2)
+def _unlowered_table(summary: TraceSummary) -> TextTable:
+    columns = ("count", "MACs", "reason")
+    table = _table("Not in the trace (could not be lowered)", ["operation"], columns, left=["reason"])
     for note in summary.unlowered:
         macs = "unknown" if note.macs is None else _count(note.macs)
-        table.add_row(_text(note.name), _text(note.reason), str(note.count), macs)
+        table.add_row(_text(note.name), str(note.count), macs, _text(note.reason))
     return table
 
 

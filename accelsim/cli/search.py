@@ -40,10 +40,10 @@ def search(
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-    from rich.table import Table
 
     from accelsim.explore.search import search as run_search
     from accelsim.show.console import literal, output_console
+    from accelsim.show.text_table import TextTable
 
     designs = read_space(space, skip_invalid)
     stderr = Console(stderr=True)
@@ -64,9 +64,8 @@ def search(
             on_progress=show,
         )
     found.save_front(out / "front.csv")
-    table = Table(title=f"Pareto front: {len(found.front)} designs")
-    for name in found.front.columns:
-        table.add_column(str(name).replace(".", ".\n"), overflow="fold")
+    first, *others = (literal(str(name)).replace(".", ".\n") for name in found.front.columns)
+    table = TextTable(f"Pareto front: {len(found.front)} designs", [first], others, ruled=True)
     for row in found.front.itertuples(index=False):
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else literal(str(value)) for value in row))
     output_console().print(table)

@@ -12,8 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.table import Table
-
+    from accelsim.show.text_table import TextTable
     from accelsim.validate.rtl import Outcome
     from accelsim.validate.scalesim import Comparison, Run
 
@@ -96,15 +95,11 @@ def _source(table: Path | None, measure: bool) -> Callable[[Run], int | None]:
     return lookup
 
 
-def _table(title: str, rows: list[Comparison]) -> Table:
-    from rich import box
-    from rich.table import Table
+def _table(title: str, rows: list[Comparison]) -> TextTable:
+    from accelsim.show.text_table import TextTable
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("layer", "pass"):
-        table.add_column(column)
-    for column in ("m", "n", "k", "GEMMs", "accelsim", "closed form", "SCALE-Sim", ""):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = ("m", "n", "k", "GEMMs", "accelsim", "closed form", "SCALE-Sim", "")
+    table = TextTable(title, ["layer", "pass"], columns, ruled=True)
     for row in rows:
         largest = max(row.runs, key=lambda run: run.m * run.n * run.k)
         table.add_row(
@@ -190,14 +185,14 @@ def rtl(
         raise typer.Exit(1)
 
 
-def _random_arrays(cases: int, seed: int, arrays: int) -> tuple[Table, list[Outcome]]:
+def _random_arrays(cases: int, seed: int, arrays: int) -> tuple[TextTable, list[Outcome]]:
     """Run random cases on random arrays."""
     from rich.console import Console
 
     from accelsim.validate.rtl import MOST_RANDOM_K, array_words, random_cases, random_machines, run_cases
     from accelsim.validate.rtl_bench import Parameters
 
-    table = _rtl_table("random GEMMs", "array", "cases")
+    table = _rtl_table("random GEMMs", ["array"], "cases")
     found: list[Outcome] = []
     with Console(stderr=True).status("") as status:
         for index, machine in enumerate(random_machines(seed, arrays)):
@@ -212,7 +207,7 @@ def _random_arrays(cases: int, seed: int, arrays: int) -> tuple[Table, list[Outc
 
 def _recorded_layers(
     trace: Path, layers: list[str] | None, hw: Path, tiles: int, most_k: int, seed: int
-) -> tuple[Table, list[Outcome]]:
+) -> tuple[TextTable, list[Outcome]]:
     """Run tiles of a trace's layers, each pass a case."""
     from rich.console import Console
 
@@ -227,9 +222,8 @@ def _recorded_layers(
     view = view.select(layers=layers) if layers else view
     view = view.select(steps=[view.steps[-1]])
     parameters = Parameters.of(machine, most_k)
-    table = _rtl_table(
-        literal(f"{trace.name}, step {view.steps[0]}, on {machine.name}"), "layer", "call", "pass", "m, n, k", "K run"
-    )
+    title = literal(f"{trace.name}, step {view.steps[0]}, on {machine.name}")
+    table = _rtl_table(title, ["layer", "call", "pass"], "m, n, k", "K run")
     found: list[Outcome] = []
     with Console(stderr=True).status("") as status:
         for op in view:
@@ -251,14 +245,10 @@ def _waveform(vcd: Path) -> list[Outcome]:
     return run_cases(Parameters.of(case.hw, case.gemm.k), [case], vcd)
 
 
-def _rtl_table(title: str, *columns: str) -> Table:
-    from rich import box
-    from rich.table import Table
+def _rtl_table(title: str, names: list[str], *columns: str) -> TextTable:
+    from accelsim.show.text_table import TextTable
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for index, column in enumerate((*columns, "tiles", "cycles", "sync slots", "off")):
-        table.add_column(column, justify="right" if index >= len(columns) - 1 else "left", no_wrap=True)
-    return table
+    return TextTable(title, names, [*columns, "tiles", "cycles", "sync slots", "off"], left=["m, n, k"], ruled=True)
 
 
 def _sums(outcomes: list[Outcome]) -> tuple[str, ...]:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import RenderableType
-from rich.table import Table
 
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.comparison import SLOT_NAMES, Comparison
 from accelsim.show.console import literal
-from accelsim.show.tables import count, joules, plain_table, times
+from accelsim.show.tables import count, joules, times
+from accelsim.show.text_table import TextTable
 
 _SHOWN_REASONS = 2
 
@@ -47,23 +47,22 @@ def _ratio(one: float, other: float) -> str:
     return times(one / other if other else None)
 
 
-def _layers(comparison: Comparison) -> Table:
-    table = plain_table(
-        "Layers", "", "cycles A", "cycles B", "A/B", "because (cycles, B less A)", "energy A", "energy B"
-    )
+def _layers(comparison: Comparison) -> TextTable:
+    why = "because (cycles, B less A)"
+    table = TextTable("Layers", [""], ["cycles A", "cycles B", "A/B", "energy A", "energy B", why], left=[why])
     previous = None
     for row in comparison.layers.to_dict("records"):
         if row["layer"] != previous:
             table.add_row(literal(str(row["layer"])), style="bold")
-        why = [f"{name} {signed(change)}" for name, change in reasons(row)[:_SHOWN_REASONS]]
+        changes = [f"{name} {signed(change)}" for name, change in reasons(row)[:_SHOWN_REASONS]]
         table.add_row(
             f"  {row['pass']}",
             count(row["cycles_a"]),
             count(row["cycles_b"]),
             _ratio(row["cycles_a"], row["cycles_b"]),
-            ", ".join(why) or "no change",
             joules(row["energy_pj_a"]),
             joules(row["energy_pj_b"]),
+            ", ".join(changes) or "no change",
         )
         previous = row["layer"]
     return table
@@ -75,9 +74,9 @@ def _passes(comparison: Comparison) -> dict[str, dict[str, float]]:
     return rows | {"total": comparison.totals()} if len(rows) > 1 else rows
 
 
-def _totals(comparison: Comparison) -> Table:
-    columns = ("", "cycles A", "cycles B", "A/B", "speedup A", "speedup B", "energy A", "energy B", "A/B")
-    table = plain_table("Totals by pass", *columns)
+def _totals(comparison: Comparison) -> TextTable:
+    columns = ("cycles A", "cycles B", "A/B", "speedup A", "speedup B", "energy A", "energy B", "A/B")
+    table = TextTable("Totals by pass", [""], columns)
     for name, sums in _passes(comparison).items():
         table.add_row(
             name,
@@ -94,10 +93,10 @@ def _totals(comparison: Comparison) -> Table:
     return table
 
 
-def _slots(comparison: Comparison) -> Table:
+def _slots(comparison: Comparison) -> TextTable:
     every = comparison.totals()
     used = [name for name in SLOT_NAMES if round(every[f"{name}_a"]) or round(every[f"{name}_b"])]
-    table = plain_table("Where the cycles went, B less A", "", *used, "sum")
+    table = TextTable("Where the cycles went, B less A", [""], [*used, "sum"])
     for name, sums in _passes(comparison).items():
         changes = [sums[f"{slot}_b"] - sums[f"{slot}_a"] for slot in used]
         style = "bold" if name == "total" else ""

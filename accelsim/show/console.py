@@ -11,14 +11,14 @@ from rich.markup import escape
 
 from accelsim.show.terminal import printable
 
-_WIDTH_IN_A_FILE = 120  # columns, where no terminal tells
+_NO_END = 10_000  # columns, where no terminal tells: a file or pipe holds lines of any length
 
 
 def output_console() -> Console:
-    """Standard output: as wide as the terminal or COLUMNS says, or wide enough for every table where neither does."""
+    """Standard output: as wide as the terminal or COLUMNS says; where neither does, no line is folded."""
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = max(console.width, _WIDTH_IN_A_FILE)
+        console.width = _NO_END
     return console
 
 

@@ -1,4 +1,4 @@
-"""An explanation as text for the terminal, 80 columns wide."""
+"""An explanation as text for the terminal."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import fields
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 
 from accelsim.explain.explanation import Explanation, PassExplanation, SlowestTile
 from accelsim.explain.shapes import GemmShapes
 from accelsim.results.row import speedup
 from accelsim.show.console import literal
 from accelsim.show.tables import share, times
+from accelsim.show.text_table import TextTable
 from accelsim.timing.outcome import Slots
 
 _AXES = {
@@ -54,15 +54,15 @@ def explanation_text(explanation: Explanation) -> RenderableType:
 
 
 def _tensors(explanation: Explanation) -> RenderableType:
-    table = _columns("", "tensor", "shape", ">non-zero")
+    table = TextTable("", ["tensor"], ["shape", "non-zero"], left=["shape"])
     for name, mask in explanation.masks.items():
-        table.add_row("", name, "×".join(map(str, mask.shape)), share(mask.density, 1))
+        table.add_row(name, "×".join(map(str, mask.shape)), share(mask.density, 1))
     described = [
         f"{name} {'×'.join(map(str, getattr(explanation, name)))}" for name in ("stride", "padding", "dilation")
     ]
     groups = f", {explanation.groups} groups" if explanation.groups > 1 else ""
-    table.add_row("", explanation.kind, ", ".join(described) + groups, "")
-    return table
+    table.add_row(f"{explanation.kind}: {', '.join(described)}{groups}")
+    return Padding(table, (0, 0, 0, 2), expand=False)
 
 
 def _pass(explanation: Explanation, part: PassExplanation) -> Iterator[RenderableType]:
@@ -97,11 +97,11 @@ def _section(title: str, *parts: RenderableType) -> Iterator[RenderableType]:
         yield Padding(part, (0, 0, 0, 2), expand=False)
 
 
-def _products(part: PassExplanation) -> Table:
+def _products(part: PassExplanation) -> TextTable:
     phases = len({shapes.phase for shapes in part.shapes}) > 1
     first = part.shapes[0] if part.shapes else None
     kinds = (f"A {first.a_kind}", f"B {first.b_kind}") if first else ("A", "B")
-    table = _columns(">GEMMs", *(["phase"] if phases else []), ">M", ">N", ">K", *(f">{kind}" for kind in kinds))
+    table = TextTable("", ["GEMMs", *(["phase"] if phases else [])], ["M", "N", "K", *kinds])
     for shapes in part.shapes:
         phase = [f"{shapes.phase[0]}, {shapes.phase[1]}"] if phases else []
         densities = (share(density, 1) for density in (shapes.a_density, shapes.b_density))
@@ -121,8 +121,9 @@ def _tiles_note(explanation: Explanation, part: PassExplanation) -> str:
     )
 
 
-def _tiles(part: PassExplanation) -> Table:
-    table = _columns(">row × column tiles", ">tiles run", ">at edges", ">columns run", ">windows", ">dropped")
+def _tiles(part: PassExplanation) -> TextTable:
+    columns = ("tiles run", "at edges", "columns run", "windows", "dropped")
+    table = TextTable("", ["row × column tiles"], columns)
     for shapes in part.shapes:
         gemms = f"{shapes.count} × " if shapes.count > 1 else ""
         table.add_row(
@@ -196,8 +197,8 @@ def _why(tile: SlowestTile, lanes: int) -> Iterator[str]:
     )
 
 
-def _slots(slots: Slots) -> Table:
-    table = _columns("slots", ">", ">share", "")
+def _slots(slots: Slots) -> TextTable:
+    table = TextTable("", ["slots"], ["number", "share", "which"], left=["which"])
     for part in fields(Slots):
         if count := getattr(slots, part.name):
             table.add_row(part.name, _n(count), share(count, slots.total), _SLOT_MEANINGS[part.name])
@@ -227,15 +228,6 @@ def _memory(part: PassExplanation) -> Iterator[str]:
         f"Without array work it would take {memory.without['array']:,}, with unlimited bandwidth"
         f" {memory.without['bandwidth']:,}, without latency {memory.without['latency']:,}."
     )
-
-
-def _columns(*titles: str) -> Table:
-    """A plain table; a title that starts with > is a column of numbers."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), caption_justify="left", caption_style="")
-    for title in titles:
-        number = title.startswith(">")
-        table.add_column(title.removeprefix(">"), justify="right" if number else "left", overflow="fold")
-    return table
 
 
 def _n(count: int) -> str:

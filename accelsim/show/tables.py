@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.result import ENERGY_COLUMNS, SLOT_COLUMNS, Result
 from accelsim.results.sampled import half_widths
 from accelsim.show.console import literal
+from accelsim.show.text_table import TextTable
 
 _SI = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -58,19 +58,9 @@ def result_tables(result: Result) -> RenderableType:
     return Group(*spaced, *_notes(result))
 
 
-def plain_table(title: str, *columns: str) -> Table:
-    """Columns of numbers behind one of text, which may fold."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for index, column in enumerate(columns):
-        first = index == 0
-        justify: Literal["left", "right"] = "left" if first else "right"
-        table.add_column(column, justify=justify, no_wrap=not first, overflow="fold")
-    return table
-
-
-def _layers(result: Result) -> Table:
+def _layers(result: Result) -> TextTable:
     """A row per layer and pass, calls and steps added up."""
-    table = plain_table("Layers", "", "MACs", "eff.", "cycles", "speedup", "most lost to", "energy")
+    table = TextTable("Layers", [""], ["MACs", "eff.", "cycles", "speedup", "most lost to", "energy"])
     previous, halves = None, half_widths(result.layers, result.spreads)
     for (layer, name), part in result.layers.groupby(["layer", "pass"], sort=False):
         total = part.sum(numeric_only=True)
@@ -98,9 +88,9 @@ def _half(half_width: float, value: float) -> str:
     return f" ±{100 * half_width / value:.2g}%" if half_width and value else ""
 
 
-def _intervals(summary: dict[str, Any]) -> Table:
+def _intervals(summary: dict[str, Any]) -> TextTable:
     """Totals with their 95 % intervals."""
-    table = plain_table("95 % intervals of the totals", "", "cycles", "", "speedup", "energy", "")
+    table = TextTable("95 % intervals of the totals", [""], ["cycles", "", "speedup", "energy", ""])
     sampling, rows = summary["sampling"], summary["by_pass"] | {"total": summary["total"]}
     for name, part in rows.items():
         bounds = sampling["total"] if name == "total" else sampling["by_pass"][name]
@@ -114,9 +104,9 @@ def _intervals(summary: dict[str, Any]) -> Table:
     return table
 
 
-def _totals(title: str, rows: dict[str, Any], total: dict[str, Any] | None) -> Table:
-    columns = ("", "MACs", "eff.", "cycles", "dense", "speedup", "used", "DRAM", "energy", "dense", "saved")
-    table = plain_table(title, *columns)
+def _totals(title: str, rows: dict[str, Any], total: dict[str, Any] | None) -> TextTable:
+    columns = ("MACs", "eff.", "cycles", "dense", "speedup", "used", "DRAM", "energy", "dense", "saved")
+    table = TextTable(title, [""], columns)
     shown = dict(rows) if total is None or len(rows) < 2 else {**rows, "total": total}
     for name, part in shown.items():
         table.add_row(
@@ -136,25 +126,25 @@ def _totals(title: str, rows: dict[str, Any], total: dict[str, Any] | None) -> T
     return table
 
 
-def _shares(title: str, columns: tuple[str, ...], prefix: str, suffix: str, summary: dict[str, Any]) -> Table:
+def _shares(title: str, columns: tuple[str, ...], prefix: str, suffix: str, summary: dict[str, Any]) -> TextTable:
     """How a quantity splits, in per cent, by pass."""
     rows: dict[str, Any] = {name: summary["by_pass"][name] for name in PASSES if name in summary["by_pass"]}
     if len(rows) > 1:
         rows["total"] = summary["total"]
     used = [column for column in columns if summary["total"][column]]
     names = [column.removeprefix(prefix).removesuffix(suffix).replace("_", " ") for column in used]
-    table = plain_table(title, "", *names)
+    table = TextTable(title, [""], names)
     for name, part in rows.items():
         every = sum(part[column] for column in columns)
         table.add_row(name, *(share(part[column], every) for column in used), style="bold" if name == "total" else "")
     return table
 
 
-def _slots(summary: dict[str, Any]) -> Table:
+def _slots(summary: dict[str, Any]) -> TextTable:
     return _shares("Where the slots went (PEs × lanes × cycles)", SLOT_COLUMNS, "slots_", "", summary)
 
 
-def _energy(summary: dict[str, Any]) -> Table:
+def _energy(summary: dict[str, Any]) -> TextTable:
     return _shares(f"Energy ({literal(summary['hardware']['energy'])})", ENERGY_COLUMNS, "energy_", "_pj", summary)
 
 

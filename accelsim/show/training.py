@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import RenderableType
 
 from accelsim.results.result import Result
-from accelsim.show.tables import count, joules, plain_table, times
+from accelsim.show.tables import count, joules, times
+from accelsim.show.text_table import TextTable
 
 
 def training_table(result: Result) -> Iterator[RenderableType]:
@@ -36,8 +37,8 @@ def _table(training: dict[str, Any], clock_mhz: float) -> RenderableType:
             "energy_ratio": None,
             "seconds": updates["cycles"] / (clock_mhz * 1e6),
         }
-    columns = ("", "cycles", "dense", "speedup", "seconds", "energy", "dense", "saved")
-    table = plain_table(f"Whole training, {training['steps']} steps", *columns)
+    columns = ("cycles", "dense", "speedup", "seconds", "energy", "dense", "saved")
+    table = TextTable(f"Whole training, {training['steps']} steps", [""], columns)
     for name, sums in (rows | {"total": total}).items():
         table.add_row(
             name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ CONFIGS = Path(__file__).parents[2] / "hw_configs"
 
 def explain(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "accelsim", "explain", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "80"})
 
 
 @pytest.fixture(scope="module")
