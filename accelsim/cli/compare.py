@@ -23,6 +23,7 @@ def compare(
         AccelsimError: a folder cannot be read, or the two are not of the same operations.
     """
     from accelsim.results.comparison import compare
+    from accelsim.results.row import known
     from accelsim.results.saved import load_result
     from accelsim.show.comparison import comparison_tables
     from accelsim.show.console import output_console
@@ -30,7 +31,8 @@ def compare(
     comparison = compare(load_result(first), load_result(second), unlike=unlike)
     if as_json:
         layers = json.loads(comparison.layers.to_json(orient="records"))
-        found = {"total": comparison.totals(), "layers": layers, "notes": comparison.notes}
+        total = {name: known(value) for name, value in comparison.totals().items()}
+        found = {"total": total, "layers": layers, "notes": comparison.notes}
         typer.echo(json.dumps(found, indent=2))
         return
     console = output_console()

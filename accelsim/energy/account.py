@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 from accelsim.energy.table import EnergyTable
@@ -53,7 +54,7 @@ class Actions:
 
 @dataclass(frozen=True)
 class EnergyBreakdown:
-    """Energy by component, pJ; breakdowns add up.
+    """Energy by component, pJ; breakdowns add up. All are NaN for an idealised machine (`Hardware.idealised`).
 
     Attributes:
         mac_pj: multiply-accumulates whose multiplier toggles: all consumed pairs, or with skipping.gate_zeros the
@@ -85,11 +86,17 @@ class EnergyBreakdown:
         return EnergyBreakdown(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
+NO_ENERGY = EnergyBreakdown(*[math.nan] * len(fields(EnergyBreakdown)))
+"""What an idealised machine has."""
+
+
 def account(table: EnergyTable, hw: Hardware, actions: Actions) -> EnergyBreakdown:
-    """Energy of one pass on a machine.
+    """Energy of one pass on a machine; NO_ENERGY if that is idealised.
 
     The operand buffers' writes are charged at the mean of the two buffers, and a write costs what a read costs.
     """
+    if hw.idealised:
+        return NO_ENERGY
     mac_pj = table.mac_pj(hw.precision)
     gating = hw.skipping.gate_zeros
     toggling = actions.macs_effectual + (0 if gating else actions.macs_ineffectual)
@@ -122,8 +129,11 @@ def leakage_uw(table: EnergyTable, hw: Hardware) -> float:
     """Static power of the machine, microwatts: lanes, queues (only where a scanner feeds them) and buffers.
 
     A lane is a multiplier (operand_bits squared), an adder (accumulator_bits) and the registers of two operands and
-    the accumulator; a scanning PE has a queue of fifo_depth pairs. DRAM's own background power is not counted.
+    the accumulator; a scanning PE has a queue of fifo_depth pairs. DRAM's own background power is not counted. That of
+    an idealised machine is NaN.
     """
+    if hw.idealised:
+        return math.nan
     leakage, array, precision, buffers = table.leakage, hw.array, hw.precision, hw.memory.buffers
     pair_bits = 2 * precision.operand_bits
     lane_uw = (

@@ -41,7 +41,7 @@ class Found:
             and the objectives, summed over traces and passes.
         path: of the table of all designs that were simulated, as a sweep's.
         simulated: designs on which the front rests.
-        failed: those of them that ended in an error.
+        failed: those of them that ended in an error, or have no energy since they are idealised.
         size: designs of the full grid, impossible ones and those outside the conditions included.
         method: how designs were proposed.
         settled: whether the search ended because nothing was left to hope for, not because the budget did.
@@ -161,7 +161,7 @@ def _proposer(space: Space, designs: _Designs, method: Method, seed: int) -> Pro
 
 def _costs(evaluation: Evaluation, design: Design) -> Costs | None:
     rows = [row for name in evaluation.traces for row in evaluation.rows(design, name)]
-    if any(row["error"] is not None for row in rows):
+    if any(row["error"] is not None or row["energy_pj"] is None for row in rows):
         return None
     return sum(row["cycles"] for row in rows), sum(row["energy_pj"] for row in rows), area_proxy(design.hardware)
 

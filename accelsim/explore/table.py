@@ -43,7 +43,7 @@ def tabulate(
         configuration = {"design": design.number} | {key: _plain(value) for key, value in design.values.items()}
         flat = dict(_flatten(design.hardware.model_dump(mode="json")))
         others = {key: _plain(flat.get(key)) for key in rest}
-        area = {"area_proxy": area_proxy(design.hardware)}
+        area = {"area_proxy": None if design.hardware.idealised else area_proxy(design.hardware)}
         for name, trace in traces.items():
             origin = {"trace_sha256": trace.sha256, "accelsim_version": accelsim_version()}
             for row in sorted(rows_of(design, name), key=_place):

@@ -23,6 +23,7 @@ TensorKind = Literal["weight", "activation", "gradient"]
 MOST_EXTENT = 4096
 Extent = Annotated[StrictInt, Field(ge=1, le=MOST_EXTENT)]
 Depth = Annotated[StrictInt, Field(ge=1, le=1 << 20)]
+MOST_BUILT_DEPTH = MOST_EXTENT  # pairs of a queue, as many as the widest window; a deeper one is idealised
 Rate = Annotated[StrictFloat, Field(gt=0, le=1e9)]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=200)]
 _TILE_POSITIONS = 64  # of K, the fewest that the memory model cuts a tile into
@@ -88,7 +89,8 @@ class Skipping(_Part):
     fifo_depth: Depth = Field(
         16,
         validate_default=True,
-        description="D, pairs that a PE's queue holds; at least scan_width, and by default 16 or scan_width",
+        description="D, pairs that a PE's queue holds; at least scan_width, and by default 16 or scan_width; above"
+        f" {MOST_BUILT_DEPTH} the machine is idealised: it has cycles, but no energy",
     )
     sync: Literal["pe", "row", "column", "array"] = Field("row", description="PEs that share one scan pointer")
     blocks: Tensors = Field(
@@ -279,6 +281,15 @@ class Hardware(_Part):
     def skips(self) -> bool:
         """Whether any zero is skipped; if none, the machine takes as many array cycles as its dense baseline."""
         return bool(self.skipping.tensors or self.skipping.blocks or self.skipping.outputs)
+
+    @property
+    def idealised(self) -> bool:
+        """Whether the machine is a bound that nobody could build: it has cycles, but no energy.
+
+        So are PEs with queues of more than MOST_BUILT_DEPTH pairs, which are there to never fill. Their leakage would
+        be nearly all of the energy.
+        """
+        return bool(self.skipping.tensors) and self.skipping.fifo_depth > MOST_BUILT_DEPTH
 
     def dense(self) -> Hardware:
         """Return the baseline of every speedup: this machine making use of no zero, in time, energy or storage."""

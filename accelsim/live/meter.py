@@ -82,7 +82,7 @@ class Meter(Tracer):
 
     @property
     def energy_pj(self) -> float:
-        """Of all steps simulated so far."""
+        """Of all steps simulated so far; NaN for an idealised machine, which has none."""
         return self._sums["energy_pj"]
 
     @property

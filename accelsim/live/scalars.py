@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from importlib import import_module
@@ -35,11 +36,15 @@ class Scalars:
         self._writer = SummaryWriter(os.fspath(folder))
 
     def add(self, step: int, own: Mapping[str, float], so_far: Mapping[str, float]) -> None:
-        """Write a step: cycles, dense_cycles, energy_pj, dense_energy_pj of itself and of all steps so far."""
+        """Write a step: cycles, dense_cycles, energy_pj, dense_energy_pj of itself and of all steps so far.
+
+        An idealised machine has no energy, and gets none.
+        """
         for name, sums in (("step", own), ("so_far", so_far)):
             if sums["cycles"]:
                 self._writer.add_scalar(f"accelsim/speedup_{name}", sums["dense_cycles"] / sums["cycles"], step)
-        self._writer.add_scalar("accelsim/energy_mj_step", own["energy_pj"] / 1e9, step)
+        if not math.isnan(own["energy_pj"]):
+            self._writer.add_scalar("accelsim/energy_mj_step", own["energy_pj"] / 1e9, step)
         self._writer.flush()
 
     def close(self) -> None:

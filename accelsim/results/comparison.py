@@ -36,9 +36,9 @@ class Comparison:
     notes: tuple[str, ...]
 
     def totals(self, which: str | None = None) -> dict[str, float]:
-        """Return the sums of a pass, or of all."""
+        """Return the sums of a pass, or of all; NaN for the energy of an idealised machine."""
         rows = self.layers if which is None else self.layers[self.layers["pass"] == which]
-        return {name: float(rows[name].sum()) for name in rows.columns if name not in ("layer", "pass")}
+        return {name: float(rows[name].sum(skipna=False)) for name in rows.columns if name not in ("layer", "pass")}
 
     def seconds(self) -> tuple[float, float]:
         """Return how long either takes for the recorded steps."""
@@ -72,7 +72,7 @@ def compare(first: SavedResult, second: SavedResult, *, unlike: bool = False) ->
     names = [*_MEASURES, *SLOT_NAMES]
     columns = {f"{name}_{side}": rows[name] for name in names for side, rows in (("a", one), ("b", other))}
     order = first.layers[["layer", "pass"]].drop_duplicates()
-    sums = pd.DataFrame(columns).groupby(["layer", "pass"], sort=False).sum()
+    sums = pd.DataFrame(columns).groupby(["layer", "pass"], sort=False).sum(min_count=1)
     layers = sums.reindex(pd.MultiIndex.from_frame(order)).reset_index()
     return Comparison(first, second, layers, tuple(notes))
 
@@ -125,6 +125,9 @@ def _machine_notes(first: SavedResult, second: SavedResult, one: pd.DataFrame, o
         "versions of accelsim": [str(result.summary["accelsim_version"]) for result in (first, second)],
     }
     notes += [f"Their {name} differ: {pair[0]} and {pair[1]}." for name, pair in facts.items() if pair[0] != pair[1]]
+    bounds = [str(result.path) for result in (first, second) if result.summary["total"]["energy_pj"] is None]
+    if bounds:
+        notes.append(f"Idealised, so without energy: {' and '.join(bounds)}.")
     sampled = [str(result.path) for result in (first, second) if "sampling" in result.summary]
     if sampled:
         notes.append(f"Sampled, so estimates: {' and '.join(sampled)}.")

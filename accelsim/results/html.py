@@ -26,5 +26,5 @@ def _cells(part: dict[str, Any]) -> str:
     effectual = f"{100 * part['effectual_macs'] / part['macs']:.1f} %" if part["macs"] else "–"
     ratios = ["–" if part[name] is None else f"{part[name]:.2f}×" for name in ("speedup", "energy_ratio")]
     cells = [f"{part['macs']:,}", effectual, f"{part['cycles']:,}", f"{part['dense_cycles']:,}", ratios[0]]
-    cells += [f"{part['energy_pj'] / 1e6:,.1f}", ratios[1]]
+    cells += ["–" if part["energy_pj"] is None else f"{part['energy_pj'] / 1e6:,.1f}", ratios[1]]
     return "".join(f'<td style="text-align: right">{cell}</td>' for cell in cells)

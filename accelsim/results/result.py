@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
@@ -21,7 +20,7 @@ from accelsim.files import write_whole
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.html import summary_html
-from accelsim.results.row import PassResult, speedup
+from accelsim.results.row import PassResult, known, speedup
 from accelsim.results.sampled import sampling_summary, with_intervals
 from accelsim.results.training import sum_training, tabulate_steps
 from accelsim.results.whole_run import WholeRun
@@ -54,8 +53,9 @@ class Result:
     """What `simulate` returns.
 
     Attributes:
-        layers: a row per operation and pass; cycles are clock cycles, energies pJ, sizes bytes. `trace` is which of
-            several trace files (ranks, parts) the row is of, by its position in `trace["path"]`, from 0.
+        layers: a row per operation and pass; cycles are clock cycles, energies pJ (NaN for an idealised machine, which
+            has none), sizes bytes. `trace` is which of several trace files (ranks, parts) the row is of, by its
+            position in `trace["path"]`, from 0.
         hardware: the machine.
         trace: where the masks came from: path, SHA-256 of the file's content, metadata, whether the recording was
             complete.
@@ -125,7 +125,8 @@ class Result:
     def summary(self) -> dict[str, Any]:
         """Totals of the recorded steps, for all, by pass, by branch and call, and by step; and the whole training.
 
-        Plain values only. `sampling` is there if the tiles were sampled, see `sampling_summary`.
+        Plain values only; None where there is none, as for the energy of an idealised machine. `sampling` is there if
+        the tiles were sampled, see `sampling_summary`.
         """
         steps = sorted(int(step) for step in self.layers["step"].unique())
         sampled: dict[str, Any] = {}
@@ -153,9 +154,8 @@ class Result:
         return self.layers[self.layers[column] == value]
 
     def _totals(self, part: pd.DataFrame) -> dict[str, Any]:
-        totals: dict[str, Any] = {name: np.asarray(part[name]).sum().item() for name in _SUMMED}
-        faster = speedup(totals["dense_cycles"], totals["cycles"])
-        totals["speedup"] = faster if math.isfinite(faster) else None
+        totals: dict[str, Any] = {name: known(np.asarray(part[name]).sum().item()) for name in _SUMMED}
+        totals["speedup"] = known(speedup(totals["dense_cycles"], totals["cycles"]))
         slots = sum(totals[name] for name in SLOT_COLUMNS)
         consumed = totals["slots_effectual"] + totals["slots_ineffectual"]
         totals["utilization"] = consumed / slots if slots else 0.0

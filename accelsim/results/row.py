@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 
 from accelsim.energy.account import EnergyBreakdown
@@ -19,7 +20,7 @@ class MachineRun:
         array_cycles: the array alone, as if memory were ideal.
         slots: where every lane of every cycle went; sums to R · C · L · cycles.
         dram_bytes: read and written.
-        energy: by component, pJ.
+        energy: by component, pJ; NaN for an idealised machine.
         spread: how far these may be off, if they were sampled.
     """
 
@@ -79,6 +80,11 @@ class PassResult:
         row["vector_cycles"], row["vector_energy_pj"] = self.vector_cycles, self.vector_energy_pj
         first = ("step", "layer", "call", "pass", "trace")
         return {name: row[name] for name in first} | {name: row[name] for name in row if name not in first}
+
+
+def known(number: float) -> float | None:
+    """Return a number for JSON: None where there is none (an idealised machine's energy, an infinite ratio)."""
+    return number if math.isfinite(number) else None
 
 
 def speedup(dense_cycles: float, cycles: float) -> float:

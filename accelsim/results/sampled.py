@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from accelsim.lowering.gemm import PASSES
-from accelsim.results.row import speedup
+from accelsim.results.row import known, speedup
 from accelsim.sampling import CONFIDENCE, Sampling, Spread, Variance, combine
 from accelsim.sampling.spread import QUANTITIES
 
@@ -91,23 +92,20 @@ def _of_training(
     for step, spread in zip(layers["step"].tolist(), spreads, strict=True):
         for name in _SHOWN:
             variances[name] += spread.variances.get(name, Variance()).scaled(float(weights.get(step, 0.0)))
+    sums = {name: math.nan if training[name] is None else training[name] for name in _SHOWN}
     return _with_ratios(
-        {name: _interval(training[name], variances[name].half_width) for name in _SHOWN},
+        {name: _interval(sums[name], variances[name].half_width) for name in _SHOWN},
         {name: training[f"dense_{name}"] for name in _SHOWN},
     )
 
 
 def _with_ratios(intervals: dict[str, tuple[float, float]], dense: dict[str, float]) -> dict[str, list[float | None]]:
     """Add speedup and energy_ratio: the baseline is exact, so their intervals follow from those below the line."""
-    found: dict[str, list[float | None]] = {name: [*bounds] for name, bounds in intervals.items()}
+    found = {name: [known(bound) for bound in bounds] for name, bounds in intervals.items()}
     for name, ratio in zip(_SHOWN, ("speedup", "energy_ratio"), strict=True):
         low, high = intervals[name]
-        found[ratio] = [_finite(speedup(dense[name], high)), _finite(speedup(dense[name], low))]
+        found[ratio] = [known(speedup(dense[name], high)), known(speedup(dense[name], low))]
     return found
-
-
-def _finite(ratio: float) -> float | None:
-    return ratio if np.isfinite(ratio) else None
 
 
 def _interval(value: float, half_width: float) -> tuple[float, float]:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from accelsim.lowering.gemm import PASSES
-from accelsim.results.row import speedup
+from accelsim.results.row import known, speedup
 from accelsim.results.whole_run import WholeRun
 from accelsim.trace.training_run import TrainingRun
 
@@ -127,7 +127,7 @@ def sum_training(
         },
         "by_kind": {kind: _sums(layers, stratum.weights(), None, clock_mhz) for kind, stratum in strata.items()},
         "mask_updates": {"count": len(mask_updates)}
-        | {name: sum(mask_updates[name].tolist()) for name in mask_updates.columns if name != "step"},
+        | {name: known(sum(mask_updates[name].tolist())) for name in mask_updates.columns if name != "step"},
         "halves": halves,
         "notes": notes + missing,
     }
@@ -165,16 +165,18 @@ def _sums(
     layers: pd.DataFrame, weights: pd.Series, mask_updates: pd.DataFrame | None, clock_mhz: float
 ) -> dict[str, Any]:
     """Weighted sums over steps, counts rounded to whole ones, with the mask updates if they are given."""
-    by_step = layers.groupby("step")[[*_COUNTED, *_VECTOR]].sum().reindex(weights.index, fill_value=0)
+    counted = layers.groupby("step")[[*_COUNTED, *_VECTOR]]
+    by_step = counted.apply(lambda step: step.sum(skipna=False)).reindex(weights.index, fill_value=0)
     exact = {name: float(weights.to_numpy() @ by_step[name].to_numpy()) for name in by_step.columns}
     if mask_updates is not None:
         exact["cycles"] += sum(mask_updates["cycles"])
         exact["energy_pj"] += sum(mask_updates["energy_pj"])
-    sums: dict[str, float] = {name: value if name.endswith("_pj") else round(value) for name, value in exact.items()}
-    faster = speedup(sums["dense_cycles"], sums["cycles"])
+    sums: dict[str, Any] = {
+        name: known(value) if name.endswith("_pj") else round(value) for name, value in exact.items()
+    }
     with_vectors = [sums[name] + sums["vector_cycles"] for name in ("dense_cycles", "cycles")]
     return sums | {
-        "speedup": faster if math.isfinite(faster) else None,
+        "speedup": known(speedup(sums["dense_cycles"], sums["cycles"])),
         "energy_ratio": sums["dense_energy_pj"] / sums["energy_pj"] if sums["energy_pj"] else None,
         "seconds": sums["cycles"] / (clock_mhz * 1e6),
         "speedup_with_vector_work": with_vectors[0] / with_vectors[1] if sums["vector_cycles"] else None,

@@ -128,6 +128,8 @@ class Samples:
                 deviation = float(stratum.spread(weights[:1])[0])
                 drawn = len(stratum.sizes)
                 found.append(Weight(timing.key, number, stratum.strips, drawn, deviation, timing.cost_ns))
+        if hw.idealised:
+            totals.pop("energy_pj", None)
         return Spread(self.tiles, self.simulated, totals, tuple(found))
 
     def _after_the_last_load(self, hw: Hardware, slopes: Sequence[Values]) -> Variance:

@@ -15,7 +15,7 @@ import yaml
 
 from accelsim.energy.actions import ActionCount, count_actions
 from accelsim.energy.load import load_table
-from accelsim.errors import AccelsimError
+from accelsim.errors import AccelsimError, HardwareError
 from accelsim.files import whole_file
 from accelsim.fleet import PassDetail
 from accelsim.hardware.model import Hardware
@@ -33,11 +33,13 @@ class ActionCounts:
 
     Raises:
         AccelsimError: the file cannot be written.
-        HardwareError: the machine's energy table cannot be read.
+        HardwareError: the machine's energy table cannot be read, or it is idealised and has no energy.
     """
 
     def __init__(self, path: str | os.PathLike[str], hw: Hardware) -> None:
         self.path, self._hw, self._table = Path(path), hw, load_table(hw.energy)
+        if hw.idealised:
+            raise HardwareError(f"{hw.name} is idealised, it has no energy and no action counts: take another machine")
         self._design = re.sub(r"\W", "_", hw.name)
         self._totals: list[int] = []
         self._kinds: list[ActionCount] = []

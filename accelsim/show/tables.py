@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Group, RenderableType
 
+from accelsim.hardware.model import MOST_BUILT_DEPTH
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.result import ENERGY_COLUMNS, SLOT_COLUMNS, Result
 from accelsim.results.sampled import half_widths
@@ -24,8 +26,20 @@ def count(value: float) -> str:
     return f"{value:g}"
 
 
-def joules(picojoules: float) -> str:
-    """An energy in three digits: 1.2e9 pJ → 1.2 mJ."""
+def no_energy(summary: dict[str, Any]) -> str | None:
+    """Say why a result has no energy, if it has none."""
+    if summary["total"]["energy_pj"] is not None:
+        return None
+    return (
+        "No energy: the machine is idealised, a bound that nobody could build (skipping.fifo_depth is above"
+        f" {MOST_BUILT_DEPTH:,})."
+    )
+
+
+def joules(picojoules: float | None) -> str:
+    """An energy in three digits: 1.2e9 pJ → 1.2 mJ; a dash where there is none."""
+    if picojoules is None or math.isnan(picojoules):
+        return "–"
     for size, unit in ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
         if picojoules >= size:
             return f"{picojoules / size:.3g} {unit}"
@@ -34,7 +48,7 @@ def joules(picojoules: float) -> str:
 
 def times(factor: float | None) -> str:
     """A speedup: 2.345 → 2.35x."""
-    return "–" if factor is None or factor == float("inf") else f"{factor:.2f}x"
+    return "–" if factor is None or not math.isfinite(factor) else f"{factor:.2f}x"
 
 
 def share(part: float, whole: float) -> str:
@@ -51,7 +65,9 @@ def result_tables(result: Result) -> RenderableType:
         parts.append(_totals("Totals by step", by_step, None))
     if len(summary["by_branch"]) > 1:
         parts.append(_totals("Totals by branch", summary["by_branch"], None))
-    parts += [_slots(summary), _energy(summary)]
+    parts.append(_slots(summary))
+    if no_energy(summary) is None:
+        parts.append(_energy(summary))
     if "sampling" in summary:
         parts.append(_intervals(summary))
     spaced = [line for part in parts for line in (part, "")]
@@ -63,7 +79,7 @@ def _layers(result: Result) -> TextTable:
     table = TextTable("Layers", [""], ["MACs", "eff.", "cycles", "speedup", "most lost to", "energy"])
     previous, halves = None, half_widths(result.layers, result.spreads)
     for (layer, name), part in result.layers.groupby(["layer", "pass"], sort=False):
-        total = part.sum(numeric_only=True)
+        total = part.sum(numeric_only=True, min_count=1)
         slots = {slot.removeprefix("slots_"): total[slot] for slot in SLOT_COLUMNS}
         every = sum(slots.values())
         idle = {slot: lost for slot, lost in slots.items() if slot != "effectual"}
@@ -97,6 +113,9 @@ def _intervals(summary: dict[str, Any]) -> TextTable:
         cells = []
         for quantity, shown in (("cycles", count), ("energy_pj", joules)):
             low, high = bounds[quantity]
+            if low is None:
+                cells += [shown(part[quantity]), ""]
+                continue
             cells += [shown(part[quantity]), _half((high - low) / 2, part[quantity]).strip()]
         low, high = (times(bound) for bound in bounds["speedup"])
         cells.insert(2, f"{low} to {high}" if low != high else low)
@@ -163,10 +182,13 @@ def _notes(result: Result) -> Iterator[str]:
         f" {len(result.summary['steps'])} recorded step(s). Speedup is against the same machine without skipping and"
         " compression."
     )
+    if why := no_energy(result.summary):
+        yield why
     if result.vector_work:
+        energy = "" if total["vector_energy_pj"] is None else f", {joules(total['vector_energy_pj'])}"
         yield (
-            f"Vector work between the convolutions: {count(total['vector_cycles'])} cycles,"
-            f" {joules(total['vector_energy_pj'])}; with it the speedup is {times(total['speedup_with_vector_work'])}."
+            f"Vector work between the convolutions: {count(total['vector_cycles'])} cycles{energy}; with it the speedup"
+            f" is {times(total['speedup_with_vector_work'])}."
         )
     else:
         yield "Batch norm, ReLU and optimiser are not counted; --vector-work adds an estimate."

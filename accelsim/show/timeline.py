@@ -26,6 +26,7 @@ from accelsim.hardware.model import Hardware
 from accelsim.memory.recurrence import pass_spans
 from accelsim.memory.spans import ideal_spans, waits_of
 from accelsim.results import PassResult
+from accelsim.results.row import known
 
 Cycles = NDArray[np.int64]
 DEFAULT_LIMIT = 200
@@ -124,7 +125,7 @@ class Timeline:
                 "array_cycles": result.run.array_cycles,
                 "dense_cycles": result.dense.cycles,
                 "dram_bytes": result.run.dram_bytes,
-                "energy_pj": result.run.energy.total_pj,
+                "energy_pj": known(result.run.energy.total_pj),
                 "branch": result.branch,
             }
             if result.run.cycles == 0:

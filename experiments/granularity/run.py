@@ -39,7 +39,7 @@ def rows_of(results: list[Result], facts: dict[str, Any], call: int | None = Non
         layers = result.layers if call is None else result.layers[result.layers["call"] == call]
         for which in PASSES:
             of_pass = layers[layers["pass"] == which]
-            sums = {name: of_pass[name].sum().item() for name in SUMMED}
+            sums = {name: of_pass[name].sum(skipna=False).item() for name in SUMMED}
             faster = speedup(sums["dense_cycles"], sums["cycles"])
             yield facts | {"machine": result.hardware.name, "pass": which, "speedup": faster} | sums
 

@@ -19,7 +19,7 @@ MOST_BARS = 60
 
 
 def bars(sources: Sequence[Source], columns: Sequence[str], by_layer: bool) -> pd.DataFrame:
-    """Return a row a bar, with the sums of `columns`.
+    """Return one row per bar, with the sums of `columns`; NaN where a source has no numbers.
 
     Columns: bar (a layer of one result, else the source's or the design's name), pass, then `columns`.
 
@@ -43,7 +43,7 @@ def bars(sources: Sequence[Source], columns: Sequence[str], by_layer: bool) -> p
         raise AccelsimError(
             f"{sources[0].path}: {found} bars, expected at most {MOST_BARS}: a part of the rows would do"
         )
-    return together.groupby(["bar", "pass"], sort=False, as_index=False)[list(columns)].sum()
+    return together.groupby(["bar", "pass"], sort=False, as_index=False)[list(columns)].sum(min_count=1)
 
 
 def stacked(

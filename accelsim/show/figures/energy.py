@@ -21,7 +21,9 @@ _PJ_PER_UJ = 1e6
 
 
 def data(sources: Sequence[Source]) -> pd.DataFrame:
-    """Return a row a result or design and pass: bar, pass, energy_*_pj by component, dense_energy_pj.
+    """Return one row per result or design and pass: bar, pass, energy_*_pj by component, dense_energy_pj.
+
+    An idealised machine's bar is empty, and says so.
 
     Raises:
         AccelsimError: a source has no energy by component.
@@ -29,7 +31,9 @@ def data(sources: Sequence[Source]) -> pd.DataFrame:
     present = [name for name in ENERGY_COLUMNS if all(name in source.table.columns for source in sources)]
     if not present:
         raise AccelsimError(f"{sources[0].path}: no energy by component, columns such as {ENERGY_COLUMNS[0]}")
-    return bars(sources, [*present, "dense_energy_pj"], by_layer=False)
+    table = bars(sources, [*present, "dense_energy_pj"], by_layer=False)
+    idealised = table[present].isna().all(axis=1)
+    return table.assign(bar=table["bar"].where(~idealised, table["bar"] + " (idealised: no energy)"))
 
 
 def draw(table: pd.DataFrame) -> Figure:

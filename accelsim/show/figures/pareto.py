@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from accelsim.errors import AccelsimError
 from accelsim.show.figures.kind import FigureKind
 from accelsim.show.figures.source import Source
 from accelsim.show.figures.style import COLOURS, new_figure, plain_axes, short_counts, short_name
@@ -20,15 +21,21 @@ _MOST_NAMED = 12
 
 
 def data(sources: Sequence[Source]) -> pd.DataFrame:
-    """Return a row a design (a result is one): design, trace, cycles, energy_pj, an area if there is one, on_front.
+    """Return one row per design (a result is one): design, trace, cycles, energy_pj, an area if there is one, on_front.
 
     A design is on its trace's front if no other is at least as good in cycles, energy and area, and better in one.
+    Idealised machines are left out: they have no energy.
+
+    Raises:
+        AccelsimError: no machine has an energy.
     """
     tables = []
     for source in sources:
         table = source.table
         tables.append(table.assign(design=source.labels if len(sources) > 1 else table["machine"]))
-    rows = pd.concat(tables, ignore_index=True)
+    rows = pd.concat(tables, ignore_index=True).dropna(subset="energy_pj", ignore_index=True)
+    if rows.empty:
+        raise AccelsimError(f"{sources[0].path}: no machine of it has an energy; idealised ones have none")
     areas = [column for column in rows.columns if column.startswith("area") and rows[column].notna().all()]
     sums = {"cycles": ("cycles", "sum"), "energy_pj": ("energy_pj", "sum")} | {name: (name, "first") for name in areas}
     found = rows.groupby(["design", "trace"], sort=False, as_index=False).agg(**sums)
@@ -97,7 +104,7 @@ KIND = FigureKind(
     "pareto",
     "cycles against energy, and the designs that nothing beats",
     "Down and to the left is better. A cross is a design that another one beats in cycles or energy without losing in"
-    " the other (or in area, where the table has one).",
+    " the other (or in area, where the table has one). An idealised machine has no energy and is not drawn.",
     data,
     draw,
     compares=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from accelsim.results.result import SLOT_COLUMNS
 from accelsim.results.saved import SavedResult
 from accelsim.show.figures.source import Source, swept_keys
 from accelsim.show.figures.style import short_name
-from accelsim.show.tables import count, joules, share, times
+from accelsim.show.tables import count, joules, no_energy, share, times
 
 MOST_ROWS = 2000
 _SWEPT_MEASURES = ("cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj", "dram_bytes", "area_proxy")
@@ -77,6 +78,10 @@ def _times(value: float | None) -> Cell:
     return _number(times(value), -1.0 if value is None else value)
 
 
+def _joules(value: float | None) -> Cell:
+    return _number(joules(value), -1.0 if value is None or math.isnan(value) else value)
+
+
 def _of_result(source: Source, result: SavedResult) -> Content:
     summary, total = result.summary, result.summary["total"]
     hardware, training = summary["hardware"], result.training
@@ -85,8 +90,9 @@ def _of_result(source: Source, result: SavedResult) -> Content:
     headline = {
         times(total["speedup"]): "speedup of the recorded steps over the same machine without skipping",
         count(total["cycles"]): f"cycles, {total['seconds'] * 1e3:.3g} ms at {hardware['clock_mhz']:g} MHz",
-        times(total["energy_ratio"]): "as much energy without skipping",
     }
+    if total["energy_ratio"] is not None:
+        headline[times(total["energy_ratio"]) + "  "] = "as much energy without skipping"
     if training["total"] is not None:
         headline[times(training["total"]["speedup"]) + " "] = (
             f"speedup of the whole training, {training['steps']} steps"
@@ -98,7 +104,7 @@ def _of_result(source: Source, result: SavedResult) -> Content:
     if training["total"] is not None:
         tables.append(_training(training))
     tables += [_layers(result.layers), _slots(summary)]
-    notes = [*training["notes"]]
+    notes = [*training["notes"], *filter(None, [no_energy(summary)])]
     if "sampling" in summary:
         sampling = summary["sampling"]
         notes.append(f"Estimates: {sampling['simulated_tiles']:,} of {sampling['tiles']:,} tiles were simulated.")
@@ -140,7 +146,7 @@ def _totals(title: str, rows: dict[str, dict[str, Any]]) -> Table:
                 _number(f"{part['dense_cycles']:,}", part["dense_cycles"]),
                 _times(part["speedup"]),
                 _number(count(part["dram_bytes"]), part["dram_bytes"]),
-                _number(joules(part["energy_pj"]), part["energy_pj"]),
+                _joules(part["energy_pj"]),
                 _times(part["energy_ratio"]),
             ]
             for name, part in rows.items()
@@ -158,7 +164,7 @@ def _training(training: dict[str, Any]) -> Table:
             _number(count(sums["dense_cycles"]), sums["dense_cycles"]),
             _times(sums["speedup"]),
             _number(f"{sums['seconds']:.3g}", sums["seconds"]),
-            _number(joules(sums["energy_pj"]), sums["energy_pj"]),
+            _joules(sums["energy_pj"]),
             _times(sums["energy_ratio"]),
         ]
         for name, sums in rows.items()
@@ -172,7 +178,7 @@ def _layers(layers: pd.DataFrame) -> Table:
     columns = ["layer", "pass", "MACs", "effectual", "cycles", "speedup", "most lost to", "share lost", "energy"]
     rows = []
     for (layer, which), part in layers.groupby(["layer", "pass"], sort=False):
-        total = part.sum(numeric_only=True)
+        total = part.sum(numeric_only=True, min_count=1)
         slots = {name: float(total[name]) for name in SLOT_COLUMNS if name in total.index}
         every, lost = sum(slots.values()), {name: slots[name] for name in slots if name != "slots_effectual"}
         worst = max(lost, key=lambda name: lost[name])
@@ -187,7 +193,7 @@ def _layers(layers: pd.DataFrame) -> Table:
                 _times(faster),
                 Cell(worst.removeprefix("slots_"), worst),
                 _number(share(lost[worst], every), lost[worst] / (every or 1)),
-                _number(joules(float(total["energy_pj"])), total["energy_pj"]),
+                _joules(float(total["energy_pj"])),
             ]
         )
     return Table("Layers", columns, rows, "Steps and calls are added up.")
@@ -214,13 +220,15 @@ def _of_sweep(source: Source) -> Content:
     for column, name in (("trace_sha256", "traces, SHA-256"), ("accelsim_version", "accelsim")):
         if column in table.columns:
             facts[name] = ", ".join(map(str, table[column].dropna().unique()))
-    sums = table.groupby(["machine", "trace"], sort=False)[["cycles", "dense_cycles", "energy_pj"]].sum()
+    measured = table.groupby(["machine", "trace"], sort=False)[["cycles", "dense_cycles", "energy_pj"]]
+    sums = measured.sum(min_count=1)
     faster = sums["dense_cycles"] / sums["cycles"]
     headline = {
         count(sums["cycles"].min()): f"fewest cycles: {_label(sums['cycles'].idxmin())}",
         times(float(faster.max())): f"highest speedup: {_label(faster.idxmax())}",
-        joules(float(sums["energy_pj"].min())): f"least energy: {_label(sums['energy_pj'].idxmin())}",
     }
+    if sums["energy_pj"].notna().any():
+        headline[joules(float(sums["energy_pj"].min()))] = f"least energy: {_label(sums['energy_pj'].idxmin())}"
     first = [] if varied and "machine" not in varied and _named_by_keys(table, varied) else ["machine"]
     columns = [*first, *varied, "trace", "pass", *measures]
     shown = table.head(MOST_ROWS)
@@ -249,5 +257,7 @@ def _cell(name: str, value: Any) -> Cell:
     if name == "speedup":
         return _times(float(value))
     if name.endswith("_pj"):
-        return _number(joules(value), value)
+        return _joules(value)
+    if math.isnan(value):
+        return _number("–", -1.0)
     return _number(f"{value:,}" if isinstance(value, int) else f"{value:g}", value)
