@@ -33,7 +33,7 @@ class _Part(BaseModel):
 class _Sums(_Part):
     cycles: Number
     dense_cycles: Number
-    energy_pj: Number
+    energy_pj: Number | None  # an idealised machine has none
     dense_energy_pj: Number
     speedup: Number | None
     energy_ratio: Number | None

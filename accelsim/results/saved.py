@@ -23,6 +23,7 @@ from accelsim.results.training import ALL_PASSES
 
 _TEXTS = ("layer", "pass", "kind", "branch")
 _NUMBERS = ("step", "call", "trace", "cycles", "speedup")
+_ENERGIES = ("energy_", "vector_energy_")  # of the machine itself; its baseline always has one
 _NEEDED = {"step", "layer", "call", "pass", "macs", "cycles", "dense_cycles", "energy_pj", "dense_energy_pj"}
 _NEEDED |= {"effectual_macs", "slots_effectual", "slots_ineffectual", "slots_edge"}
 _NEEDED_STEPS = {"step", "kind", "pass", "stands_for", "cycles", "dense_cycles", "energy_pj", "speedup"}
@@ -102,9 +103,12 @@ def load_result(folder: str | os.PathLike[str]) -> SavedResult:
         if table.empty:
             raise AccelsimError(f"{path / file}: no table of a result, it has no row")
     check_passes(path / "layers.csv", layers, PASSES)
-    check_numbers(path / "layers.csv", layers, (*_NUMBERS, *measures(layers)))
+    idealised = summary["total"]["energy_pj"] is None
+    none = [name for name in measures(layers) if name.startswith(_ENERGIES)] if idealised else []
+    check_numbers(path / "layers.csv", layers, (*_NUMBERS, *measures(layers)), may_lack=none)
     check_passes(path / "training.csv", steps, (*PASSES, ALL_PASSES))
-    check_numbers(path / "training.csv", steps, (*_NUMBERS, "stands_for", *measures(steps)), may_lack=["stands_for"])
+    names = (*_NUMBERS, "stands_for", *measures(steps))
+    check_numbers(path / "training.csv", steps, names, may_lack=["stands_for", *none])
     return SavedResult(path, layers, steps, summary)
 
 

@@ -44,7 +44,9 @@ def energy(local: list[dict[str, Any]], prices: list[dict[str, Any]], only: str 
 
 
 @pytest.mark.relations
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "config", [path for path in CONFIGS if not load_hardware(path).idealised], ids=lambda path: path.stem
+)
 @pytest.mark.parametrize("gate_zeros", [False, True])
 def test_counts_times_prices_are_the_energy(tmp_path: Path, config: Path, gate_zeros: bool) -> None:
     hw = load_hardware(config)
