@@ -4,6 +4,8 @@ Every message is one sentence that says what is wrong, where, and what would be 
 without a traceback and exits with code 2.
 """
 
+import os
+
 
 class AccelsimError(ValueError):
     """Bad input; the base of all errors accelsim raises on purpose."""
@@ -31,3 +33,10 @@ class SpaceError(AccelsimError):
 
 class AccelsimWarning(UserWarning):
     """Something was left out of a result; the message names it and its share."""
+
+
+def not_this(name: str, value: object, expected: str) -> str:
+    """Say in a sentence that an argument is of a wrong type: its name, what it is, and what was expected."""
+    is_path = isinstance(value, str | os.PathLike)
+    given = f"the path {str(value)!r}" if is_path else f"of type {type(value).__name__}"
+    return f"{name} is {given}, expected {expected}"

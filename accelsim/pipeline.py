@@ -20,8 +20,9 @@ from accelsim.energy.mask_update import mask_update, mask_update_energy
 from accelsim.energy.table import EnergyTable
 from accelsim.energy.vector_work import vector_energy
 from accelsim.energy.vector_work import vector_work as estimate_vector_work
-from accelsim.errors import AccelsimError
+from accelsim.errors import AccelsimError, HardwareError, TraceError, not_this
 from accelsim.fleet import Fleet, PassDetail, PassOfFleet, Timer
+from accelsim.hardware.load import check_hardware
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, Lowering, MaskedGemm, Pass, passes_of
 from accelsim.results import PassResult, Result, WholeRun, find_run, mask_update_table
@@ -67,8 +68,8 @@ def simulate(
             with what is simulated again.
 
     Raises:
-        AccelsimError: the trace cannot be read, holds no operation of these passes or more than `run_steps` steps, or
-            does not fit the machine; "auto" with operations that can be read only once.
+        AccelsimError: `hw` is no Hardware but a path, say; the trace cannot be read, is none, or holds no operation of
+            these passes or more than `run_steps` steps; "auto" with operations that can be read only once.
     """
     (result,) = simulate_many(
         [hw],
@@ -105,11 +106,14 @@ def simulate_many(
         hardware: the machines; the other arguments are those of `simulate`.
 
     Raises:
-        AccelsimError: as `simulate`; what does not fit one machine stops all.
+        AccelsimError: as `simulate`.
     """
+    _check_machines(hardware)
     if not hardware:
         return []
     reader = open_trace(trace) if isinstance(trace, str | os.PathLike) else trace
+    if not isinstance(reader, Iterable):
+        raise TraceError(not_this("trace", trace, "a trace file's path, an open reader, or a list of OpTraces"))
     wanted = tuple(which for which in PASSES if which in set(passes))
     whole_run = _whole_run(reader, run_steps, wanted == PASSES)
     fleet, tables = Fleet(hardware), [load_table(hw.energy) for hw in hardware]
@@ -122,6 +126,8 @@ def simulate_many(
 
     def run(numbered: tuple[int, OpTrace]) -> tuple[int, list[list[PassResult]]]:
         number, op = numbered
+        if not isinstance(op, OpTrace):
+            raise TraceError(not_this(f"operation {number} of the trace", op, "an OpTrace"))
         ran = [which for which in passes_of(op) if which in wanted]
         timers = [time_gemm if sampler is None else partial(sampler.time, key=(number, which)) for which in ran]
         lowering = Lowering(op)
@@ -150,6 +156,13 @@ def simulate_many(
         Result.from_rows(own, hw, provenance, vector_work, whole_run, mask_update_costs(hw, table, whole_run), sampling)
         for hw, table, own in zip(hardware, tables, rows, strict=True)
     ]
+
+
+def _check_machines(hardware: Sequence[Hardware]) -> None:
+    if isinstance(hardware, Hardware | str | os.PathLike) or not isinstance(hardware, Sequence):
+        raise HardwareError(not_this("hardware", hardware, "a list of Hardware; load_hardware reads one from a file"))
+    for number, hw in enumerate(hardware):
+        check_hardware(hw, "hw" if len(hardware) == 1 else f"hardware[{number}]")
 
 
 def simulate_pass(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from accelsim import AccelsimError, Hardware, OpTrace, TraceWriter, open_trace, simulate
+from accelsim import AccelsimError, Hardware, OpTrace, TraceWriter, load_hardware, open_trace, simulate
 from accelsim.lowering import passes_of
 from accelsim.lowering.reference import plain_lower
 from accelsim.timing.reference import plain_time
@@ -210,3 +210,24 @@ def test_a_minimal_large_array_runs() -> None:
     rng = np.random.default_rng(0)
     op = OpTrace(name="fc", step=0, weight=rng.random((200, 70)) < 0.5, input=rng.random((150, 70)) < 0.5)
     assert simulate(large, [op]).layers["cycles"].item() == 2 * 2 * 70
+
+
+@pytest.mark.parametrize("patch", [14, 16])
+def test_patch_embeddings_run_on_every_shipped_machine(patch: int) -> None:
+    rng, across = np.random.default_rng(patch), 224 // patch
+    op = OpTrace(
+        name="patch_embed",
+        step=0,
+        weight=rng.random((48, 3, patch, patch)) < 0.5,
+        input=rng.random((2, 3, 224, 224)) < 0.9,
+        grad_output=rng.random((2, 48, across, across)) < 0.5,
+        stride=(patch, patch),
+    )
+    configs = sorted((Path(__file__).parents[1] / "hw_configs").glob("*.yaml"))
+    assert len(configs) > 5
+    for hw in map(load_hardware, configs):
+        layers = simulate(hw, [op], workers=1).layers
+        assert list(layers["pass"]) == ["forward", "input_grad", "weight_grad"]
+        assert (layers["cycles"] >= layers["array_cycles"]).all()
+        if hw.memory.dram is not None:
+            assert (layers["cycles"] >= layers["dram_bytes"] / hw.memory.dram.bytes_per_cycle).all()

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.energy.load import load_table
+from accelsim.errors import TraceError, not_this
 from accelsim.explain.movement import MemoryAccount, memory_account
 from accelsim.explain.shapes import GemmShapes, ShapeCollector
 from accelsim.explain.tile import SyncGroup, cut_tile, slowest_group, streamed_windows, window_width
+from accelsim.hardware.load import check_hardware
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, MaskedGemm, Pass, lower, passes_of
 from accelsim.memory import Mover
@@ -133,8 +135,12 @@ def explain(hw: Hardware, op: OpTrace, passes: Iterable[Pass] = PASSES) -> Expla
     """Explain those of the passes that the operation ran.
 
     Raises:
-        HardwareError: the operation does not fit the machine.
+        HardwareError: `hw` is no Hardware, or its energy table cannot be read.
+        TraceError: `op` is no OpTrace.
     """
+    check_hardware(hw)
+    if not isinstance(op, OpTrace):
+        raise TraceError(not_this("op", op, "an OpTrace: an open trace yields them, as open_trace(path) does"))
     wanted = set(passes)
     return Explanation(
         machine=hw.name,
@@ -161,7 +167,7 @@ def explain_pass(hw: Hardware, op: OpTrace, which: Pass) -> PassExplanation:
     """Explain one pass.
 
     Raises:
-        HardwareError: the operation does not fit the machine.
+        HardwareError: its energy table cannot be read.
         ValueError: the operation did not run this pass.
     """
     result = simulate_pass(hw, load_table(hw.energy), op, which)

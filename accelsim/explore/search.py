@@ -17,7 +17,7 @@ from accelsim.explore.evaluation import Evaluation
 from accelsim.explore.pareto import front
 from accelsim.explore.processes import Processes
 from accelsim.explore.proposers import Costs, ModelProposer, OptunaProposer, Proposer
-from accelsim.explore.space import Space
+from accelsim.explore.space import Space, check_space
 from accelsim.explore.workers import Workers
 from accelsim.files import write_whole
 
@@ -90,6 +90,7 @@ def search(
         SpaceError: as `sweep`; a budget below 1; a grid too large for the model; no design of the budget could be
             simulated. In a grid that is too large to go through, impossible combinations are left out, not refused.
     """
+    check_space(space)
     if budget is not None and budget < 1:
         raise SpaceError(f"the budget is {budget}, expected at least one design")
     if method == "model" and space.size > MOST_MODELLED:

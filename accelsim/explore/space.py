@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
-from accelsim.errors import SpaceError
+from accelsim.errors import SpaceError, not_this
 from accelsim.explore.condition import Condition
 from accelsim.explore.values import expand
 from accelsim.hardware.check import check, key_paths
@@ -85,6 +85,16 @@ class Space:
             number, place = divmod(number, len(values))
             chosen[key] = values[place]
         return {key: chosen[key] for key in self.axes}
+
+
+def check_space(space: object) -> None:
+    """Refuse what is no space, such as the path of one.
+
+    Raises:
+        SpaceError: it is not a `Space`.
+    """
+    if not isinstance(space, Space):
+        raise SpaceError(not_this("space", space, "a Space: load_space reads one from a file"))
 
 
 def load_space(path: str | Path) -> Space:

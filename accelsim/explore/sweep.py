@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from accelsim.explore.designs import choose
 from accelsim.explore.evaluation import Evaluation
 from accelsim.explore.processes import Processes
-from accelsim.explore.space import Space
+from accelsim.explore.space import Space, check_space
 from accelsim.explore.workers import Workers
 
 if TYPE_CHECKING:
@@ -58,10 +58,11 @@ def sweep(
         on_progress: called with the finished and all points, at the start and whenever some have been finished.
 
     Raises:
-        SpaceError: combinations that are no machine, a space without designs, a folder that cannot be used; pyarrow is
-            not installed.
+        SpaceError: `space` is no Space but a path, say; combinations that are no machine, a space without designs, a
+            folder that cannot be used; pyarrow is not installed.
         HardwareError, TraceError: an energy table or a trace that cannot be used.
     """
+    check_space(space)
     chosen = choose(space)
     directory = Path(folder)
     evaluation = Evaluation(space, directory)

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from accelsim.errors import HardwareError, not_this
 from accelsim.hardware.check import check
 from accelsim.hardware.model import Hardware
 from accelsim.hardware.yaml_file import read_document
+
+
+def check_hardware(hw: object, name: str = "hw") -> None:
+    """Refuse what is no machine, such as the path of one.
+
+    Raises:
+        HardwareError: it is not a `Hardware`.
+    """
+    if not isinstance(hw, Hardware):
+        reads = "a Hardware: load_hardware reads one from a file, Hardware.model_validate makes one of a dict"
+        raise HardwareError(not_this(name, hw, reads))
 
 
 def load_hardware(path: str | Path) -> Hardware:

@@ -6,6 +6,7 @@ aliases are refused, so that a small file cannot grow into a large value.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from accelsim.errors import HardwareError
+from accelsim.errors import HardwareError, not_this
 
 Location = tuple[str | int, ...]
 
@@ -72,6 +73,8 @@ def read_document(path: str | Path) -> Document:
         HardwareError: the file cannot be read, is larger than 256 KiB, is not UTF-8 text, empty, or not one plain
             YAML document.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise HardwareError(not_this("the file", path, "a path"))
     file, text = str(path), _read_text(Path(path))
     try:
         root = _Loader(text).get_single_node()

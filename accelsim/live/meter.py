@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from accelsim.errors import AccelsimError, AccelsimWarning, TracingError
-from accelsim.hardware.load import load_hardware
+from accelsim.hardware.load import check_hardware, load_hardware
 from accelsim.hardware.model import Hardware
 from accelsim.live.messages import Simulated
 from accelsim.live.remote import Remote
@@ -57,7 +57,10 @@ class Meter(Tracer):
         super().__init__(model, "live", every=every, start=start, first_step=first_step, zero_as=zero_as, meta=meta)
         if waiting < 1:
             raise TracingError(f"waiting is {waiting}, expected at least 1 step")
-        self._hw = hw if isinstance(hw, Hardware) else load_hardware(Path(hw))
+        if isinstance(hw, str | os.PathLike):
+            hw = load_hardware(Path(hw))
+        check_hardware(hw)
+        self._hw = hw
         self._most, self._out = waiting, None if out is None else Path(out)
         self._scalars = None if tensorboard is None else Scalars(tensorboard)
         self._remote: Remote | None = None
