@@ -198,6 +198,7 @@ def _run_pass(
                 kind=op.kind,
                 branch="recomputed" if op.recomputed else "online" if len(passes_of(op)) > 1 else "forward_only",
                 groups=op.groups,
+                images=op.masks["input"].shape[0],
                 m=largest.m if largest else 0,
                 n=largest.n if largest else 0,
                 k=largest.k if largest else 0,

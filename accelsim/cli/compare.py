@@ -11,9 +11,12 @@ import typer
 
 def compare(
     first: Annotated[Path, typer.Argument(help="Folder of accelsim run --out: A.", metavar="A")],
-    second: Annotated[Path, typer.Argument(help="Another one, of the same trace: B.", metavar="B")],
+    second: Annotated[Path, typer.Argument(help="Another one: B.", metavar="B")],
     unlike: Annotated[
-        bool, typer.Option("--unlike", help="Compare even if the traces differ, as long as the layers are the same.")
+        bool,
+        typer.Option(
+            "--unlike", help="Compare results of different traces with the same layers; other batch sizes per image."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -31,8 +34,14 @@ def compare(
     comparison = compare(load_result(first), load_result(second), unlike=unlike)
     if as_json:
         layers = json.loads(comparison.layers.to_json(orient="records"))
-        total = {name: known(value) for name, value in comparison.totals().items()}
-        found = {"total": total, "layers": layers, "notes": comparison.notes}
+        found = {
+            "differs": comparison.differs,
+            "images": comparison.images,
+            "per_image": comparison.per_image,
+            "total": {name: known(value) for name, value in comparison.totals().items()},
+            "layers": layers,
+            "notes": comparison.notes,
+        }
         typer.echo(json.dumps(found, indent=2))
         return
     console = output_console()

@@ -1,14 +1,14 @@
-"""Two results on the same masks: what got faster, and where the cycles went."""
+"""Two results side by side: what differs, what got faster, and where the cycles went."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from accelsim.errors import AccelsimError
+from accelsim.results.differences import Difference, find_differences, images_of, short_hash
 from accelsim.results.result import SLOT_COLUMNS
 from accelsim.results.saved import SavedResult
 
@@ -23,16 +23,22 @@ class Comparison:
 
     Attributes:
         first, second: the results.
-        layers: a row a layer and pass, steps and calls added up: layer, pass, and for each of the two, ending in _a and
-            _b: cycles, dense_cycles, energy_pj, dense_energy_pj, and cycles by slot (`barrier_a`: the cycles that all
-            multipliers together spent on it; a machine's slots sum to its cycles, so the differences sum to the
-            difference in cycles, whatever the two arrays' sizes).
-        notes: what a reader has to know, a sentence each.
+        layers: one row per layer and pass, steps and calls added up: layer, pass, and for each of the two, ending in _a
+            and _b: cycles, dense_cycles, energy_pj, dense_energy_pj, and cycles by slot (`barrier_a`: the cycles that
+            all multipliers together spent on it; a machine's slots sum to its cycles, so the differences sum to the
+            difference in cycles, whatever the two arrays' sizes). Figures per image if `per_image`.
+        differs: what differs between the two, see `find_differences`.
+        images: how many images the recorded steps of either took through its first layer, see `images_of`.
+        per_image: whether the figures are divided by these images, because their numbers differ.
+        notes: what a reader has to know, one sentence each.
     """
 
     first: SavedResult
     second: SavedResult
     layers: pd.DataFrame
+    differs: dict[str, Difference]
+    images: tuple[int | None, int | None]
+    per_image: bool
     notes: tuple[str, ...]
 
     def totals(self, which: str | None = None) -> dict[str, float]:
@@ -41,7 +47,7 @@ class Comparison:
         return {name: float(rows[name].sum(skipna=False)) for name in rows.columns if name not in ("layer", "pass")}
 
     def seconds(self) -> tuple[float, float]:
-        """Return how long either takes for the recorded steps."""
+        """Return how long either takes for the recorded steps, or for an image if `per_image`."""
         sums = self.totals()
         clocks = [one.summary["hardware"]["clock_mhz"] * 1e6 for one in (self.first, self.second)]
         return sums["cycles_a"] / clocks[0], sums["cycles_b"] / clocks[1]
@@ -51,30 +57,49 @@ def compare(first: SavedResult, second: SavedResult, *, unlike: bool = False) ->
     """Put two results side by side.
 
     Args:
-        unlike: also compare results of different traces with the same operations; a note says so.
+        unlike: also compare results of different traces with the same layers and passes; other batch sizes and numbers
+            of steps are compared per image.
 
     Raises:
-        AccelsimError: they are of different masks, or of different operations and passes.
+        AccelsimError: they are of different masks, of different operations and passes, or of other sizes per image.
     """
     notes = _trace_notes(first, second, unlike)
     one, other = (_keyed(result) for result in (first, second))
+    if unlike:
+        one, other = (rows.groupby(["layer", "pass"]).sum(numeric_only=True, min_count=1) for rows in (one, other))
     missing, extra = one.index.difference(other.index), other.index.difference(one.index)
     for keys, has, lacks in ((missing, first, second), (extra, second, first)):
         if len(keys):
-            trace, step, call, layer, which = keys[0]
+            key = dict(zip(keys.names, keys[0], strict=True))
+            layer, which = key.pop("layer"), key.pop("pass")
+            example = ", ".join([layer, which, *(f"{name} {value}" for name, value in key.items())])
             raise AccelsimError(
                 f"{has.path} and {lacks.path} are not of the same operations: {len(keys)} rows are in the former only,"
-                f" such as {layer}, {which}, step {step}, call {call}, file {trace}"
+                f" such as {example}"
             )
-    if not np.array_equal(one["macs"], other["macs"].reindex(one.index)):
-        raise AccelsimError(f"{first.path} and {second.path} have the same layers' names, but not their sizes")
-    notes += _machine_notes(first, second, one, other)
+    images = images_of(first.layers), images_of(second.layers)
+    per_image = unlike and images[0] is not None and images[1] is not None and images[0] != images[1]
     names = [*_MEASURES, *SLOT_NAMES]
+    if per_image:
+        one, other = (rows[["macs", *names]] / (number or 1) for rows, number in zip((one, other), images, strict=True))
+    if not np.allclose(one["macs"], other["macs"].reindex(one.index), rtol=1e-9, atol=0):
+        raise AccelsimError(
+            f"{first.path} and {second.path} have the same layers' names, but not their sizes"
+            f"{' per image' if per_image else ''}"
+        )
+    notes += _baseline_notes(one, other, per_image)
+    bounds = [str(result.path) for result in (first, second) if result.summary["total"]["energy_pj"] is None]
+    if bounds:
+        notes.append(f"Idealised, so without energy: {' and '.join(bounds)}.")
+    sampled = [str(result.path) for result in (first, second) if "sampling" in result.summary]
+    if sampled:
+        notes.append(f"Sampled, so estimates: {' and '.join(sampled)}.")
     columns = {f"{name}_{side}": rows[name] for name in names for side, rows in (("a", one), ("b", other))}
     order = first.layers[["layer", "pass"]].drop_duplicates()
     sums = pd.DataFrame(columns).groupby(["layer", "pass"], sort=False).sum(min_count=1)
     layers = sums.reindex(pd.MultiIndex.from_frame(order)).reset_index()
-    return Comparison(first, second, layers, tuple(notes))
+    differs = find_differences(first, second)
+    return Comparison(first, second, layers, differs, images, per_image, tuple(notes))
 
 
 def _keyed(result: SavedResult) -> pd.DataFrame:
@@ -95,11 +120,11 @@ def _keyed(result: SavedResult) -> pd.DataFrame:
 def _trace_notes(first: SavedResult, second: SavedResult, unlike: bool) -> list[str]:
     hashes = [result.trace.get("sha256") for result in (first, second)]
     paths = [result.trace["path"] or "operations in memory" for result in (first, second)]
-    if None in hashes:
+    if hashes[0] is None or hashes[1] is None:
         return ["Not both results say which content their trace had: whether the masks are the same is not known."]
     if hashes[0] == hashes[1]:
         return []
-    traces = " and ".join(f"{path} (SHA-256 {_short(sha)})" for path, sha in zip(paths, hashes, strict=True))
+    traces = " and ".join(f"{path} (SHA-256 {short_hash(sha)})" for path, sha in zip(paths, hashes, strict=True) if sha)
     if not unlike:
         raise AccelsimError(
             f"{first.path} and {second.path} are of different traces, {traces}; --unlike compares them all the same"
@@ -107,28 +132,11 @@ def _trace_notes(first: SavedResult, second: SavedResult, unlike: bool) -> list[
     return [f"The masks differ: {traces}."]
 
 
-def _short(sha256: Any) -> str:
-    return ", ".join(one[:12] for one in ([sha256] if isinstance(sha256, str) else sha256))
-
-
-def _machine_notes(first: SavedResult, second: SavedResult, one: pd.DataFrame, other: pd.DataFrame) -> list[str]:
-    notes = []
-    if not np.array_equal(one["dense_cycles"], other["dense_cycles"].reindex(one.index)):
-        dense = [int(rows["dense_cycles"].sum()) for rows in (one, other)]
-        notes.append(
-            f"Their baselines differ, {dense[0]:,} and {dense[1]:,} cycles without skipping: compare cycles, not"
-            " speedups."
-        )
-    facts = {
-        "clocks": [f"{result.summary['hardware']['clock_mhz']:g} MHz" for result in (first, second)],
-        "energy tables": [str(result.summary["hardware"]["energy"]) for result in (first, second)],
-        "versions of accelsim": [str(result.summary["accelsim_version"]) for result in (first, second)],
-    }
-    notes += [f"Their {name} differ: {pair[0]} and {pair[1]}." for name, pair in facts.items() if pair[0] != pair[1]]
-    bounds = [str(result.path) for result in (first, second) if result.summary["total"]["energy_pj"] is None]
-    if bounds:
-        notes.append(f"Idealised, so without energy: {' and '.join(bounds)}.")
-    sampled = [str(result.path) for result in (first, second) if "sampling" in result.summary]
-    if sampled:
-        notes.append(f"Sampled, so estimates: {' and '.join(sampled)}.")
-    return notes
+def _baseline_notes(one: pd.DataFrame, other: pd.DataFrame, per_image: bool) -> list[str]:
+    if np.allclose(one["dense_cycles"], other["dense_cycles"].reindex(one.index), rtol=1e-9, atol=0):
+        return []
+    dense = " and ".join(f"{rows['dense_cycles'].sum():,.{per_image:d}f}" for rows in (one, other))
+    return [
+        f"Their baselines differ, {dense} cycles without skipping{' per image' if per_image else ''}: compare cycles,"
+        " not speedups."
+    ]

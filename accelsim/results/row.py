@@ -40,6 +40,7 @@ class PassResult:
         branch: "online" if the operation's gradients were computed, "forward_only" if not (a momentum encoder, a
             frozen network), "recomputed" for a forward that activation checkpointing ran again.
         trace: which of several trace files it came from, by its position among them, from 0.
+        images: the operation's N, rows of the input where it is a linear layer's.
         m, n, k: extents of one group's GEMM, of its largest phase.
         macs: M · N · K summed over groups and phases.
         effectual_macs: those with both operands non-zero.
@@ -54,6 +55,7 @@ class PassResult:
     kind: str
     branch: str
     groups: int
+    images: int
     m: int
     n: int
     k: int
@@ -67,8 +69,8 @@ class PassResult:
 
     def columns(self) -> dict[str, object]:
         """Return the row under the table's column names."""
-        plain = ("step", "layer", "call", "trace", "kind", "branch", "groups", "m", "n", "k", "macs", "effectual_macs")
-        row: dict[str, object] = {name: getattr(self, name) for name in plain}
+        plain = ("step", "layer", "call", "trace", "kind", "branch", "groups", "images", "m", "n", "k")
+        row: dict[str, object] = {name: getattr(self, name) for name in (*plain, "macs", "effectual_macs")}
         row["pass"] = self.which
         row["cycles"], row["array_cycles"] = self.run.cycles, self.run.array_cycles
         row["dense_cycles"], row["dense_array_cycles"] = self.dense.cycles, self.dense.array_cycles

@@ -22,7 +22,7 @@ from accelsim.results.html import summary_html
 from accelsim.results.training import ALL_PASSES
 
 _TEXTS = ("layer", "pass", "kind", "branch")
-_NUMBERS = ("step", "call", "trace", "cycles", "speedup")
+_NUMBERS = ("step", "call", "trace", "images", "cycles", "speedup")
 _ENERGIES = ("energy_", "vector_energy_")  # of the machine itself; its baseline always has one
 _NEEDED = {"step", "layer", "call", "pass", "macs", "cycles", "dense_cycles", "energy_pj", "dense_energy_pj"}
 _NEEDED |= {"effectual_macs", "slots_effectual", "slots_ineffectual", "slots_edge"}

@@ -23,7 +23,7 @@ def count(value: float) -> str:
     for size, prefix in _SI:
         if abs(value) >= size:
             return f"{value / size:.3g}{prefix}" if value < 999.5 * size else f"{value / size:.0f}{prefix}"
-    return f"{value:g}"
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
 
 
 def no_energy(summary: dict[str, Any]) -> str | None:
@@ -44,6 +44,14 @@ def joules(picojoules: float | None) -> str:
         if picojoules >= size:
             return f"{picojoules / size:.3g} {unit}"
     return f"{picojoules:.3g} pJ"
+
+
+def seconds(value: float) -> str:
+    """A time in three digits: 0.0123 s → 12.3 ms."""
+    for size, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value / 1e-9:.3g} ns"
 
 
 def times(factor: float | None) -> str:

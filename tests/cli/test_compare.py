@@ -14,12 +14,21 @@ from tests.cli.test_run import accelsim
 def test_tables_say_what_got_faster_and_why(results: dict[str, Path]) -> None:
     done = accelsim("compare", results["small"], results["other"])
     assert done.returncode == 0, done.stderr
-    for words in ("stem", "<b>&", "Totals by pass", "Where the cycles went, B less A", "sync +", "B is"):
+    for words in (
+        "stem",
+        "<b>&",
+        "Totals by pass",
+        "Where the cycles went, B less A",
+        "sync +",
+        "B is",
+        "Per image (8 ",
+    ):
         assert words in done.stdout
 
 
 def test_json(results: dict[str, Path]) -> None:
     found = json.loads(accelsim("compare", results["small"], results["small"], "--json").stdout)
+    assert (found["differs"], found["images"], found["per_image"]) == ({}, [8, 8], False)
     assert found["total"]["cycles_a"] == found["total"]["cycles_b"] == sum(row["cycles_a"] for row in found["layers"])
 
 
