@@ -24,6 +24,7 @@ _MASK_TITLES = {
     "weight_grad_needed": "w. grad\nneeded",
 }
 _STEPS_AT_EITHER_END = 10
+_MOST_NOTES, _MOST_LETTERS = 200, 2000  # of metadata, for a table that people read
 
 
 def inspect(
@@ -98,8 +99,9 @@ def _table(title: str, names: Sequence[str], values: Sequence[str], *, left: Col
 
 def _meta_table(summary: TraceSummary) -> TextTable:
     table = _table("Metadata", ["key"], ["value"], left=["value"])
-    for key, value in summary.meta.items():
+    for key, value in list(summary.meta.items())[:_MOST_NOTES]:
         table.add_row(_text(key), _text(value if isinstance(value, str) else repr(value)))
+    _say_the_rest(table, len(summary.meta))
     if (run := summary.training) is not None:
         growth, updates = len(run.growth_steps), len(run.mask_updates)
         seen = f"steps {run.first_step} to {run.end_step - 1}"
@@ -155,15 +157,23 @@ def _densities_table(summary: TraceSummary) -> TextTable:
 def _unlowered_table(summary: TraceSummary) -> TextTable:
     columns = ("count", "MACs", "reason")
     table = _table("Not in the trace (could not be lowered)", ["operation"], columns, left=["reason"])
-    for note in summary.unlowered:
+    for note in summary.unlowered[:_MOST_NOTES]:
         macs = "unknown" if note.macs is None else _count(note.macs)
         table.add_row(_text(note.name), str(note.count), macs, _text(note.reason))
+    _say_the_rest(table, len(summary.unlowered))
     return table
+
+
+def _say_the_rest(table: TextTable, rows: int) -> None:
+    if rows > _MOST_NOTES:
+        table.add_row(f"... and {rows - _MOST_NOTES} more, all of them with --json")
 
 
 def _text(value: str) -> str:
     from accelsim.show.console import literal
 
+    if len(value) > _MOST_LETTERS:
+        return f"{literal(value[:_MOST_LETTERS])} ... ({len(value)} letters, all of them with --json)"
     return literal(value)
 
 

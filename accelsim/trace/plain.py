@@ -12,7 +12,7 @@ whose hashes nobody can make collide.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import isfinite
 from typing import Any
 
@@ -24,6 +24,9 @@ MAX_VALUE_BYTES = 1 << 26
 
 class FormatError(Exception):
     """Why bytes are not what the grammar says; the reader adds file and record to make a `TraceError` of it."""
+
+
+_ATOMS = frozenset((float, bool, bytes, type(None)))
 
 
 class _Decoder:
@@ -136,8 +139,8 @@ class _Decoder:
         target = self._stack[-1]
         if type(target) is not dict or len(items) % 2:
             raise FormatError(_NO_PICKLE)
-        for key in items[::2]:
-            _check_key(key, "it")
+        if (fault := _fault_of_keys(items[::2])) is not None:
+            raise FormatError(f"it has a key {fault}")
         target.update(zip(items[::2], items[1::2], strict=True))
 
 
@@ -230,14 +233,15 @@ def check_plain(value: object, where: str, most: int | None = None) -> None:
         FormatError: names the place inside `where` and what was found.
     """
     visits, most = 0, MAX_VALUES if most is None else most
+    keys: list[object] = []  # of the place that is being looked at
 
-    def check(value: object, keys: tuple[object, ...]) -> None:
+    def check(value: object) -> None:
         nonlocal visits
         visits += 1
         if visits > most:
             raise FormatError(f"{_place(where, keys[:1])}: {where} has more than {most} values")
         kind = type(value)
-        if kind in (float, bool, bytes, type(None)):
+        if kind in _ATOMS:
             return
         if isinstance(value, str) and kind is str:
             if not is_unicode(value):
@@ -247,21 +251,22 @@ def check_plain(value: object, where: str, most: int | None = None) -> None:
                 raise FormatError(f"{_place(where, keys)} is an integer of more than 64 bits")
         elif len(keys) == MAX_DEPTH:
             raise FormatError(f"{where} is nested more than {MAX_DEPTH} deep")
-        elif isinstance(value, dict) and kind is dict:
-            for key, item in value.items():
-                _check_key(key, _place(where, keys))
-                check(item, (*keys, key))
-            visits += len(value)
-        elif isinstance(value, (list, tuple)) and kind in (list, tuple):
-            for position, item in enumerate(value):
-                check(item, (*keys, position))
+        elif isinstance(value, (dict, list, tuple)) and kind in (dict, list, tuple):
+            if isinstance(value, dict):
+                visits += len(value)
+                if (fault := _fault_of_keys(value)) is not None:
+                    raise FormatError(f"{_place(where, keys)} has a key {fault}")
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                keys.append(key)
+                check(item)
+                keys.pop()
         else:
             raise FormatError(
                 f"{_place(where, keys)} is a {_name(kind)}, expected plain str, int, float, bool, None, bytes, list,"
                 f" tuple or dict"
             )
 
-    check(value, ())
+    check(value)
 
 
 def json_values(value: Any) -> Any:
@@ -279,15 +284,17 @@ def json_values(value: Any) -> Any:
     return value
 
 
-def _check_key(key: object, place: str) -> None:
-    if isinstance(key, str) and type(key) is str:
-        if not is_unicode(key):
-            raise FormatError(f"{place} has a key with half of a surrogate pair, which is not valid Unicode")
-    elif isinstance(key, int) and type(key) is int:
-        if not -(1 << 63) <= key < 1 << 63:
-            raise FormatError(f"{place} has a key that is an integer of more than 64 bits")
-    else:
-        raise FormatError(f"{place} has a key that is a {_name(type(key))}, expected str or int")
+def _fault_of_keys(keys: Iterable[object]) -> str | None:
+    """Say what is wrong with one of a dict's keys."""
+    for key in keys:
+        if isinstance(key, str) and type(key) is str:
+            if not is_unicode(key):
+                return "with half of a surrogate pair, which is not valid Unicode"
+        elif not isinstance(key, int) or type(key) is not int:
+            return f"that is a {_name(type(key))}, expected str or int"
+        elif not -(1 << 63) <= key < 1 << 63:
+            return "that is an integer of more than 64 bits"
+    return None
 
 
 def is_unicode(text: str) -> bool:
@@ -305,5 +312,5 @@ def _name(kind: type) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _place(where: str, keys: tuple[object, ...]) -> str:
+def _place(where: str, keys: list[object]) -> str:
     return where + "".join(f"[{key!r:.40}]" for key in keys[:4])

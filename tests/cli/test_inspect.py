@@ -113,6 +113,16 @@ def test_many_steps_are_shortened(tmp_path: Path) -> None:
     assert len(steps.splitlines()) < 32
 
 
+def test_metadata_without_end_are_shortened(tmp_path: Path) -> None:
+    path = tmp_path / "run.pkl"
+    meta = {"text": "x" * 1_000_000, "unlowered": {f"op{i}": {"count": 1} for i in range(5000)}}
+    TraceWriter(path, meta | {f"key{i}": i for i in range(5000)}).close()
+    out = _run(path).stdout
+    assert "(1000000 letters, all of them with --json)" in " ".join(out.split())
+    assert len(out.splitlines()) < 1000
+    assert len(json.loads(_run(path, "--json").stdout)["meta"]) == 5001
+
+
 def test_check_finds_damage_that_headers_do_not_show(trace: Path) -> None:
     assert "all checksums match" in _run(trace, "--check").stdout
     damaged = bytearray(trace.read_bytes())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FACTS = ["trace", "origin", "pattern", "weight_density"]
 _SUMMED = ["macs", "slots_effectual", "cycles", "dense_cycles"]
-_BLOCK = re.compile(r"(\d+)x(\d+)")
+_BLOCK = re.compile(r"(\d{1,9})x(\d{1,9})")
 
 
 def data(sources: Sequence[Source]) -> pd.DataFrame:
@@ -49,18 +49,20 @@ def data(sources: Sequence[Source]) -> pd.DataFrame:
 
 def pattern_of(meta: Mapping[str, Any]) -> tuple[str, str, float] | None:
     """Return origin, pattern and share of weights left, as a trace's metadata tell them; None if they do not."""
-    if meta.get("synthetic") and "pattern" in meta:
-        pattern, density = str(meta["pattern"]), meta.get("weight_density")
-        if density is None:  # N:M leaves N/M if nobody asks for more, everything else all
-            part = re.fullmatch(r"(?:transposable-)?(\d+):(\d+)", pattern)
-            density = int(part[1]) / int(part[2]) if part else 1.0
-        return "synthetic", "none" if density == 1 else pattern, float(density)
-    words = shlex.split(str(meta.get("command", "")))
     try:
-        pattern, sparsity = (words[words.index(option) + 1] for option in ("--pattern", "--sparsity"))
-        return "recorded", pattern, round(1 - float(sparsity), 6)
-    except (ValueError, IndexError):
+        if meta.get("synthetic") and "pattern" in meta:
+            pattern, density = str(meta["pattern"]), meta.get("weight_density")
+            if density is None:  # N:M leaves N/M if nobody asks for more, everything else all
+                part = re.fullmatch(r"(?:transposable-)?(\d+):(\d+)", pattern)
+                density = int(part[1]) / int(part[2]) if part else 1.0
+            found = "synthetic", "none" if density == 1 else pattern, float(density)
+        else:
+            words = shlex.split(str(meta.get("command", "")))
+            pattern, sparsity = (words[words.index(option) + 1] for option in ("--pattern", "--sparsity"))
+            found = "recorded", pattern, round(1 - float(sparsity), 6)
+    except (ValueError, IndexError, TypeError, ArithmeticError):  # a foreign writer's words
         return None
+    return found if 0 <= found[2] <= 1 else None
 
 
 def coarseness(pattern: str) -> tuple[float, str]:

@@ -16,6 +16,10 @@ def test_patterns_stand_from_fine_to_coarse() -> None:
     assert sorted(names, key=coarseness) == ordered
 
 
+def test_a_block_of_thousands_of_digits_has_no_size() -> None:
+    assert coarseness("9" * 5000 + "x1") == (float("inf"), "9" * 5000 + "x1")
+
+
 @pytest.mark.parametrize(
     ("meta", "found"),
     [
@@ -24,6 +28,12 @@ def test_patterns_stand_from_fine_to_coarse() -> None:
         ({"synthetic": True, "pattern": "2:4", "weight_density": None}, ("synthetic", "2:4", 0.5)),
         ({"synthetic": True, "pattern": "element", "weight_density": None}, ("synthetic", "none", 1.0)),
         ({"command": "python train.py"}, None),
+        ({"command": "an 'open quote --pattern 1x4 --sparsity 0.5"}, None),
+        ({"command": "accelsim train --pattern 8x8 --sparsity nan"}, None),
+        ({"synthetic": True, "pattern": "2:0", "weight_density": None}, None),
+        ({"synthetic": True, "pattern": "2:" + "9" * 5000, "weight_density": None}, None),
+        ({"synthetic": True, "pattern": "1x4", "weight_density": "dense"}, None),
+        ({"synthetic": True, "pattern": "1x4", "weight_density": [1]}, None),
         ({}, None),
     ],
 )
