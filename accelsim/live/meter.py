@@ -125,13 +125,15 @@ class Meter(Tracer):
     def _end(self) -> None:
         self.skipped += self._refused and self._anything_ran()
         super()._end()
-        if self._remote is None or self._files is None:
+        if self._remote is None:
             return
-        if self._has_records() and (path := self._files.finish_step()) is not None:
-            self._remote.send(self._step, path)
-        elif self._remote.waiting and self._remote.failure is None:
+        if not self._has_records() and self._remote.waiting and self._remote.failure is None:
             self._take(self._remote.received())
         self._warn()
+
+    def _step_written(self, step: int) -> None:
+        if self._remote is not None and self._files is not None and (path := self._files.finish_step(step)) is not None:
+            self._remote.send(step, path)
 
     def _failure(self) -> str | None:
         remote = None if self._remote is None else self._remote.failure

@@ -11,7 +11,7 @@ from accelsim.trace.writer import TraceWriter
 
 
 class StepFiles:
-    """Where a meter's records go: the running step's file.
+    """Where a meter's records go: a file for each step, of which gradients that come late leave two open.
 
     A file that cannot be written must not stop the training, so it is told by `failure`.
 
@@ -23,22 +23,22 @@ class StepFiles:
     def __init__(self, folder: Path, meta: dict[str, Any]) -> None:
         self.path, self.meta = folder, meta
         self.failure: str | None = None
-        self._writer: TraceWriter | None = None
+        self._writers: dict[int, TraceWriter] = {}
 
     def write(self, op: OpTrace) -> None:
         """Add a record to its step's file."""
         if self.failure is not None:
             return
         try:
-            if self._writer is None:
-                self._writer = TraceWriter(self.path / f"{op.step}.pkl")
-            self._writer.write(op)
+            if op.step not in self._writers:
+                self._writers[op.step] = TraceWriter(self.path / f"{op.step}.pkl")
+            self._writers[op.step].write(op)
         except AccelsimError as error:
             self.failure = str(error)
 
-    def finish_step(self) -> Path | None:
-        """Close the step's file and return it, None if there is none."""
-        writer, self._writer = self._writer, None
+    def finish_step(self, step: int) -> Path | None:
+        """Close a step's file and return it, None if there is none."""
+        writer = self._writers.pop(step, None)
         if writer is None or self.failure is not None:
             return None
         try:
@@ -50,4 +50,4 @@ class StepFiles:
 
     def close(self) -> None:
         """Leave an unfinished step's file alone: the folder goes with the worker."""
-        self._writer = None
+        self._writers.clear()

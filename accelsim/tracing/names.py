@@ -53,7 +53,7 @@ class ModuleNames:
         """Put the hooks in place."""
         hooks = nn.modules.module
         self._handles = [
-            hooks.register_module_forward_pre_hook(self._enter),
+            hooks.register_module_forward_pre_hook(self.enter),
             hooks.register_module_forward_hook(self._leave, always_call=True),
         ]
 
@@ -120,7 +120,8 @@ class ModuleNames:
             name = self._names[module]
         return name
 
-    def _enter(self, module: nn.Module, _inputs: Any) -> None:
+    def enter(self, module: nn.Module, _inputs: Any) -> None:
+        """Take note that a module's forward begins."""
         if isinstance(module, torch.jit.ScriptModule):
             raise _scripted(self._names.get(module, type(module).__name__))
         self._stack.append(Frame(module, self._name(module), torch._C._current_autograd_node()))

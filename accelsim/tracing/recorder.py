@@ -74,25 +74,36 @@ class Recorder(TorchDispatchMode):
         self.dtypes: set[str] = set()
         self.begin_step(0)
 
-    def begin_step(self, step: int) -> None:
-        """Start a step afresh."""
+    @property
+    def waits(self) -> bool:
+        """Whether there are calls of an earlier step whose gradients may still come."""
+        return bool(self._open)
+
+    def begin_step(self, step: int, recorded: bool = True) -> None:
+        """Start a step afresh; of one that is not recorded, take the gradients that belong to the step before."""
         self.operations = self.records = 0
-        self._step = step
+        self._step, self._recorded = step, recorded
         self._order = 0
         self._counts.clear()
-        self._open.clear()
         self._weights.clear()
         self._provenance.clear()
         notes.forget()
 
     def end_step(self) -> None:
-        """Write the calls whose backward never came, or not in full, but for those of an evaluation."""
-        for call in self._open.values():
+        """Count the calls of an evaluation, keep those whose gradients may come in the next step."""
+        for number, call in list(self._open.items()):
             if call.evaluation and call.grad_output is None:
                 self._unlowered.add(call.operator, EVALUATION, call.to_record().macs)
+                del self._open[number]
             else:
+                self.records += call.step == self._step
+
+    def write_until(self, step: int) -> None:
+        """Write the calls up to this step's whose backward never came, or not in full."""
+        for number, call in list(self._open.items()):
+            if call.step <= step:
+                del self._open[number]
                 self._write(call)
-        self._open.clear()
 
     def __torch_dispatch__(
         self, function: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -140,11 +151,13 @@ class Recorder(TorchDispatchMode):
         reason: str | None
         if in_backward:
             reason = self._backward(role, node, args)
+        elif not self._recorded:
+            return result
         elif role in ("unlowered", "convolution_backward"):
             reason = self._outside(frame, args) or "no lowering to a convolution or matrix product"
         else:
             reason = self._forward(role, function, frame, args, number, result)
-        if reason is not None and (macs := count_macs(function, args, kwargs, result)) != 0:
+        if reason is not None and self._recorded and (macs := count_macs(function, args, kwargs, result)) != 0:
             self._unlowered.add(function, reason, macs)
         return result
 
@@ -261,7 +274,7 @@ class Recorder(TorchDispatchMode):
         record = call.to_record()
         self._unlowered.recorded_macs += record.macs * (1 + record.needs_input_grad + record.needs_weight_grad)
         self._writer.write(record)
-        self.records += 1
+        self.records += call.step == self._step
         self.dtypes.add(record.dtype)
 
 

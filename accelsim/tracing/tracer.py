@@ -14,13 +14,16 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack, _pop_mode, _push_mode
+from torch.utils.hooks import RemovableHandle
 
 from accelsim.errors import TracingError
 from accelsim.trace.format import accelsim_version
 from accelsim.trace.writer import TraceWriter
 from accelsim.tracing import annotations as notes
+from accelsim.tracing.boundaries import Boundaries
 from accelsim.tracing.names import ModuleNames
 from accelsim.tracing.ranks import own_path, rank_and_size
 from accelsim.tracing.recorder import Recorder, Sink
@@ -37,8 +40,9 @@ class Tracer:
                 loss = criterion(model(images), labels)
                 optimizer.zero_grad(); loss.backward(); optimizer.step()
 
-    An optimizer's step ends a training step, if anything has run since the last one ended. On steps that are not
-    recorded only that one hook is in place.
+    A training step ends when the last of its optimizers has stepped: of those that stepped in the step before, or, for
+    the first step, when they hold all parameters that train. Otherwise it ends at the model's next forward. On steps
+    that are not recorded only the hook on optimizers is in place.
 
     Args:
         model: names come from its `named_modules()`; modules outside it are recorded under their class's name.
@@ -91,12 +95,13 @@ class Tracer:
         self._recorder: Recorder | None = None
         self._on = False
         self._records = False
+        self._over = False
         self._closed = True
 
     @property
     def current_step(self) -> int:
         """Number of the step that is running."""
-        return self._step
+        return self._step + self._over
 
     def __enter__(self) -> Self:
         if self._writer is not None:
@@ -110,6 +115,9 @@ class Tracer:
         self._recorder = Recorder(self._model, self._names, self._writer, self._zeros, self._unlowered)
         self._recorded = 0
         self._ended_by_optimizer = False
+        self._boundaries = Boundaries(self._model)
+        self._forward_hook: RemovableHandle | None = None
+        self._late: int | None = None
         self._hook = register_optimizer_step_post_hook(self._optimizer_stepped)
         notes.listen(self)
         self._begin()
@@ -119,23 +127,29 @@ class Tracer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._writer is not None
+        if os.getpid() == self._process:
+            self._settle()
         Tracer._recording = None
         self._closed = True
         self._hook.remove()
+        self._stop_waiting()
         notes.listen(None)
         self._turn_off()
         if os.getpid() != self._process:
             return
-        seen = self._step
+        unended = 0
         try:
             if kind is None:
+                stepped = self._boundaries.waiting
                 self._end()
-                seen += self._has_records()  # a last step that no optimizer ended
+                self._step += stepped
+                unended = self._has_records() and not stepped  # a last step that no optimizer ended
             elif self._has_records():
                 # calls whose backward is missing stay unwritten: they would look like a momentum encoder's
                 self._writer.meta["incomplete_step"] = self._step
+            self._finish_late()
         finally:
-            self._writer.meta["training"] = self._log.until(seen).plain()
+            self._writer.meta["training"] = self._log.until(self._step + unended).plain()
             self._describe_outcome()
             self._writer.close()
         if kind is None:
@@ -150,16 +164,16 @@ class Tracer:
         """End a training step where no optimizer does; right after an optimizer's step it changes nothing."""
         if self._closed:
             raise TracingError("step() was called outside the tracer's with block")
+        self._settle()
         if self._anything_ran() or not self._ended_by_optimizer:
-            self._end()
-            self._step += 1
-            self._begin()
+            self._next()
         self._ended_by_optimizer = False
 
     def step_grows(self) -> None:
         """Hear that the running step grows weights by gradient (see `annotations.note_growth_step`)."""
         if os.getpid() != self._process:
             return
+        self._settle()
         self._log.grows(self._step)
         wanted = self._plan.grows(self._step)
         if not self._has_records() and not self._nodes_made():  # of a step under way a part would be missing
@@ -168,24 +182,56 @@ class Tracer:
     def masks_selected(self, selection: notes.Selection) -> None:
         """Hear of an update of the masks (see `annotations.note_selection`)."""
         if os.getpid() == self._process:
+            self._settle()
             self._log.selected(self._step, selection)
 
     def _open_sink(self, meta: dict[str, Any]) -> Sink:
         """Return where records go; overridden by what does not write one file."""
         return TraceWriter(own_path(self._path), meta=meta)
 
-    def _optimizer_stepped(self, *_: Any) -> None:
+    def _optimizer_stepped(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         if os.getpid() != self._process:
             return
         if threading.get_ident() != self._thread:
             raise TracingError(
                 "an optimizer stepped in another thread than the tracer's: enter the tracer where it trains"
             )
-        if self._anything_ran():
-            self._end()
-            self._step += 1
-            self._begin()
+        self._settle()
+        if not self._anything_ran():
+            self._boundaries.stepped_late(optimizer)
+            return
+        self._over = self._boundaries.stepped(optimizer) or self._over
+        self._settle()
+        if self._boundaries.waiting and self._forward_hook is None:
+            self._forward_hook = register_module_forward_pre_hook(self._next_forward)
+
+    def _settle(self) -> None:
+        """End a step that is over, unless a backward runs: it would put the mode back that was taken away in it."""
+        if self._over and not _in_backward():
+            self._next()
             self._ended_by_optimizer = True
+
+    def _next_forward(self, module: nn.Module, inputs: Any) -> None:
+        """End a step whose optimizers have stepped, though not all that did before, as the model runs again."""
+        elsewhere = os.getpid() != self._process or threading.get_ident() != self._thread
+        if elsewhere or _in_backward() or all(module is not own for own in self._model.modules()):
+            return
+        was_on = self._on
+        self._next()
+        if self._on and not was_on:
+            self._names.enter(module, inputs)  # its own hook comes too late for this call
+
+    def _next(self) -> None:
+        """End the running step and begin the next one."""
+        self._over = False
+        self._end()
+        self._step += 1
+        self._begin()
+
+    def _stop_waiting(self) -> None:
+        if self._forward_hook is not None:
+            self._forward_hook.remove()
+            self._forward_hook = None
 
     def _anything_ran(self) -> bool:
         assert self._recorder is not None
@@ -203,10 +249,10 @@ class Tracer:
         """Begin to record the running step, of which nothing has run, or do not."""
         assert self._recorder is not None
         self._records = wanted
-        if not wanted:
+        if not wanted and not self._recorder.waits:
             self._turn_off()
             return
-        self._recorder.begin_step(self._step)
+        self._recorder.begin_step(self._step, wanted)
         if not self._on:
             self._names.install()
             notes.start_recording()
@@ -215,11 +261,27 @@ class Tracer:
 
     def _end(self) -> None:
         assert self._recorder is not None
-        if self._records:
-            self._recorder.end_step()
+        self._recorder.end_step()
+        self._finish_late()
         if self._has_records():
             self._recorded += 1
             self._plan.recorded(self._step)
+            self._late = self._step
+            if not self._recorder.waits:
+                self._finish_late()
+        self._stop_waiting()
+        self._boundaries.ended()
+
+    def _finish_late(self) -> None:
+        """Write what is left of the step before, whose gradients might have come in the running one."""
+        assert self._recorder is not None
+        if self._late is not None:
+            self._recorder.write_until(self._late)
+            self._step_written(self._late)
+            self._late = None
+
+    def _step_written(self, step: int) -> None:
+        """Take note that all records of a step are written; overridden by what needs whole steps."""
 
     def _has_records(self) -> bool:
         return self._records and self._recorder is not None and self._recorder.records > 0
@@ -268,3 +330,7 @@ class Tracer:
             "steps": 0,
             "unlowered": {},
         }
+
+
+def _in_backward() -> bool:
+    return torch._C._current_graph_task_id() >= 0

@@ -382,20 +382,6 @@ def test_ddp(tmp_path):
     assert all(op.needs_weight_grad for op in whole + inner)
 
 
-def test_gradients_that_arrive_in_a_later_step_are_counted(tmp_path):
-    net = _net()
-    optimizer = torch.optim.SGD(net.parameters(), 0.0)
-
-    def body(_):
-        y = net(torch.randn(2, 3, 6, 6)).square().sum()
-        optimizer.step()
-        y.backward()
-
-    with pytest.warns(AccelsimWarning, match="backward of an operation"):
-        ops = record(net, tmp_path / "t.pkl", body)
-    assert all(op.grad_output is None for op in ops)
-
-
 def test_empty_batches(tmp_path):
     net = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Flatten(), nn.Linear(12, 2))
 
