@@ -116,6 +116,8 @@ class Cut:
 
     def _share(self, amounts: Integers, number: Integers, count: int) -> Integers:
         """Share each chunk's amount out among portions 0 to count - 1; steps that are none of them get nothing."""
+        if self._step.size == self._chunk.size:  # nothing was cut again
+            return amounts
         amounts, number = amounts[self._step], np.clip(number, -1, count)
         return amounts * np.minimum(number + 1, count) // count - amounts * np.maximum(number, 0) // count
 
