@@ -263,18 +263,16 @@ def _in_order(run: Callable[[S], T], operations: Iterable[S], workers: int) -> I
     if workers == 1:
         yield from map(run, operations)
         return
-    with ThreadPoolExecutor(workers) as pool:
-        pending: deque[Future[T]] = deque()
-        try:
-            for op in operations:
-                pending.append(pool.submit(run, op))
-                if len(pending) > workers:
-                    yield pending.popleft().result()
-            while pending:
+    pool, pending = ThreadPoolExecutor(workers), deque[Future[T]]()
+    try:
+        for op in operations:
+            pending.append(pool.submit(run, op))
+            if len(pending) > workers:
                 yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # an exception does not wait for what runs
 
 
 def _whole_run(

@@ -22,6 +22,7 @@ from accelsim.cli.train import train
 from accelsim.cli.validate import validate_app
 from accelsim.errors import AccelsimError
 from accelsim.show.terminal import print_anywhere, printable_lines
+from accelsim.signals import run_until_signal
 
 app = typer.Typer(
     name="accelsim",
@@ -46,10 +47,10 @@ app.add_typer(validate_app)
 
 
 def main() -> None:
-    """Run the command line: bad input ends in one line on stderr and exit code 2."""
+    """Run the command line: bad input ends in one line on stderr and exit code 2, a signal in 128 plus its number."""
     print_anywhere()
     try:
-        app()
+        run_until_signal(app)
     except AccelsimError as error:
         typer.echo(f"accelsim: {printable_lines(str(error))}", err=True)
         sys.exit(2)

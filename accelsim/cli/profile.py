@@ -26,12 +26,14 @@ def profile(
     from accelsim.live.script import Finder, run_script
     from accelsim.show.console import output_console
     from accelsim.show.terminal import printable_lines
+    from accelsim.signals import keyboard_interrupts
 
     machine = load_hardware(hw)
     if tensorboard is not None:
         require_tensorboard()  # now, not after the training's first step
     finder = Finder(machine, every, out, tensorboard)
-    code = run_script(script, arguments or [], finder)
+    with keyboard_interrupts():  # which the script may want to see
+        code = run_script(script, arguments or [], finder)
     if finder.failure is not None:
         typer.echo(f"accelsim: {printable_lines(finder.failure)}", err=True)
     meter = finder.meter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,7 +90,7 @@ def train(
 ) -> None:
     """Train a sparse network without labels and record what its layers multiplied.
 
-    Ctrl-C stops behind the running step; --resume goes on, bit for bit.
+    Ctrl-C, SIGTERM and SIGHUP stop after the running step; --resume goes on, bit for bit.
 
     A trace is never overwritten: a resumed run records into NAME.part2.pkl.
     """
@@ -97,6 +98,7 @@ def train(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from accelsim.signals import signal_put_off
     from accelsim.ssl.config import TrainConfig
     from accelsim.ssl.ranks import is_first
     from accelsim.ssl.train import Recording
@@ -160,7 +162,7 @@ def train(
         found = run(config, out, recording, resume, checkpoint_every, linear_probe, show)
     if found is None:
         typer.echo(f"stopped; go on with the same command and --resume ({out})", err=True)
-        raise typer.Exit(130)
+        raise typer.Exit(128 + (signal_put_off() or signal.SIGINT))
     if not speaks:
         return
     loss, knn = found["loss"], found["knn_accuracy"]

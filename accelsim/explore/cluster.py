@@ -66,7 +66,7 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.close()
+        self._client.close(timeout=2)
 
     @property
     def slots(self) -> int:

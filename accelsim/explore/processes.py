@@ -16,6 +16,7 @@ from typing import Self
 from accelsim.explore.task import Row, Task, run_task
 from accelsim.explore.trace_file import find_here
 from accelsim.explore.workers import DIED
+from accelsim.signals import held
 
 
 class Processes:
@@ -38,7 +39,14 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=error is None, cancel_futures=True)
+        try:
+            if error is None:
+                self._pool.shutdown(wait=True, cancel_futures=True)
+            else:
+                self._kill()
+        except BaseException:
+            self._kill()
+            raise
 
     def run(self, tasks: Iterable[Task]) -> Iterator[list[Row]]:
         """See `Workers.run`.
@@ -77,11 +85,17 @@ class Processes:
             return task.failed(DIED)
 
     def _submit(self, task: Task) -> Future[list[Row]]:
-        try:
-            return self._pool.submit(run_task, task, find_here)
-        except BrokenProcessPool:
-            self._renew()
-            return self._pool.submit(run_task, task, find_here)
+        with held():  # this starts processes
+            try:
+                return self._pool.submit(run_task, task, find_here)
+            except BrokenProcessPool:
+                self._renew()
+                return self._pool.submit(run_task, task, find_here)
+
+    def _kill(self) -> None:
+        for process in tuple((self._pool._processes or {}).values()):  # before Python 3.14 a pool has no kill_workers
+            process.kill()
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _renew(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -92,8 +106,8 @@ class Processes:
 
 
 def _begin() -> None:
-    """End with the parent: at once when Ctrl-C reaches both, and when it was killed and could say nothing."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """End with the parent, also when it was killed and could say nothing; Ctrl-C is for the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import accelsim
+from accelsim.files import make_temporary_folder, remove_temporary_folder
 from accelsim.hardware.model import Hardware
 from accelsim.live.messages import Failed, Inbox, Simulated, Start, Step, pack
+from accelsim.signals import held
 
 _MODULE = ("-P", "-m", "accelsim.live.worker")  # -P: no module of the working folder is taken for one of ours
 
@@ -32,21 +34,22 @@ class Remote:
     """
 
     def __init__(self, hw: Hardware, command: Sequence[str] = _MODULE) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="accelsim-live-"))
+        self.folder = make_temporary_folder("accelsim-live-")
         self.waiting = 0
         self.failure: str | None = None
         self._inbox = Inbox()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the worker)
         package = str(Path(accelsim.__file__).parents[1])
         path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-        self._process = subprocess.Popen(
-            [sys.executable, *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            bufsize=0,
-            env=os.environ | {"PYTHONPATH": path},
-        )
+        with held():
+            self._process = subprocess.Popen(
+                [sys.executable, *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                bufsize=0,
+                env=os.environ | {"PYTHONPATH": path},
+            )
         self._send(Start(hw, str(self.folder)))
 
     def send(self, step: int, path: Path) -> None:
@@ -84,10 +87,7 @@ class Remote:
         self._process.kill()
         self._process.wait()
         self._errors.close()
-        for left in self.folder.glob("*"):
-            left.unlink(missing_ok=True)
-        if self.folder.exists():
-            self.folder.rmdir()
+        remove_temporary_folder(self.folder)
 
     def _send(self, message: object) -> None:
         assert self._process.stdin is not None

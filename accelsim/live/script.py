@@ -17,6 +17,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from accelsim.errors import AccelsimError, AccelsimWarning
 from accelsim.hardware.model import Hardware
 from accelsim.live.meter import Meter
+from accelsim.signals import Stopped
 
 
 class Finder:
@@ -108,7 +109,7 @@ class Finder:
 def run_script(path: Path, arguments: Sequence[str], finder: Finder) -> int:
     """Run a script as `python PATH ARGUMENTS` would, and return its exit code.
 
-    Its uncaught exceptions are printed as Python prints them.
+    Its uncaught exceptions are printed as Python prints them, but for Ctrl-C, which is no error.
 
     Raises:
         AccelsimError: the script cannot be read.
@@ -127,12 +128,17 @@ def run_script(path: Path, arguments: Sequence[str], finder: Finder) -> int:
             exec(compile(source, str(path), "exec"), main.__dict__)
     except SystemExit as ended:
         return _code(ended)
+    except Stopped:
+        raise
+    except KeyboardInterrupt:
+        print("accelsim: interrupted", file=sys.stderr)
+        return 130
     except BaseException as error:
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
             trace = trace.tb_next
         sys.excepthook(type(error), error.with_traceback(trace), trace)
-        return 130 if isinstance(error, KeyboardInterrupt) else 1
+        return 1
     return 0
 
 

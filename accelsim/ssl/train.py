@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from accelsim.errors import TrainingError
+from accelsim.signals import put_off_signals
 from accelsim.ssl.checkpoint import load_checkpoint, save_checkpoint
 from accelsim.ssl.config import TrainConfig, option
 from accelsim.ssl.data import load_data
@@ -84,7 +82,7 @@ def train(
     linear_probe: bool = False,
     on_step: Callable[[Training], None] = lambda training: None,
 ) -> dict[str, Any] | None:
-    """Run a training to its end, or until Ctrl-C.
+    """Run a training to its end, or until Ctrl-C, SIGTERM or SIGHUP.
 
     Under `torchrun` every process takes its share of each batch, keeps a checkpoint and writes a trace of its own
     (checkpoint.rank0.pt, NAME.rank0.pkl); the first one writes the rest.
@@ -102,7 +100,7 @@ def train(
         on_step: called after every step.
 
     Returns:
-        What results.json holds; None if Ctrl-C stopped the run behind a whole step, with a checkpoint to resume from.
+        What results.json holds; None if a signal stopped the run after a whole step, with a checkpoint to resume from.
 
     Raises:
         TrainingError: `out` holds a run already, or none to resume; data, checkpoint or configuration cannot be used.
@@ -142,15 +140,17 @@ def _train(
             write_losses(training, out / "loss.csv")
             write_mask_updates(training, out / "masks.csv")
 
-    with _stop_on_interrupt() as stopped, recorder:
-        # Asked together: a process that stopped alone would leave the others waiting for its gradients.
-        while training.step < config.steps and not average(stopped.is_set()):
-            training.advance()
-            on_step(training)
-            if training.step % checkpoint_every == 0:
-                save()
-    save()
-    if training.step < config.steps:
+    with put_off_signals() as signal_came:
+        with recorder:
+            # Asked together: a process that stopped alone would leave the others waiting for its gradients.
+            while training.step < config.steps and not average(signal_came()):
+                training.advance()
+                on_step(training)
+                if training.step % checkpoint_every == 0:
+                    save()
+        save()
+        stopped = training.step < config.steps or average(signal_came())
+    if stopped:
         return None
     features = training.features()
     trained_knn, probed = features.knn(), features.linear_probe() if linear_probe else None
@@ -210,25 +210,6 @@ def _traces(recording: Recording | None) -> list[str]:
         parts = path.parent.glob(f"{path.stem}.part*{tail}")
         names += [path.stem + tail, *sorted((part.name for part in parts), key=lambda name: (len(name), name))]
     return names
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a request to stop behind the running step; a second one interrupts at once."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped  # signals reach the main thread only
-        return
-
-    def request(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, before)
-        stopped.set()
-
-    before = signal.signal(signal.SIGINT, request)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _make_directory(path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
-import tempfile
+import time
+from contextlib import ExitStack, suppress
 from dataclasses import astuple, dataclass
 from math import isqrt
 from pathlib import Path
@@ -16,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import AccelsimError
+from accelsim.files import temporary_folder, whole_file
 from accelsim.hardware.model import Hardware
+from accelsim.signals import held
 
 ACCUMULATOR_BITS = 32
 OVERHEAD = 2
@@ -26,6 +30,8 @@ _KINDS = {"dense": 0, "scanning": 1, "systolic": 2}
 _SYNC = {"pe": 0, "row": 1, "column": 2, "array": 3}
 _TILE_ORDER = ("rows_used", "cols_used", "needed")
 _TOP = Path("bench", "bench_top.sv")
+_BUILD = "build-"
+_STALE_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -192,17 +198,19 @@ def build(parameters: Parameters, waveform: bool = False) -> Path:
     if program.is_file():
         return program
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
+    _remove_stale(cache)
+    with temporary_folder(_BUILD, cache) as folder:
         command = [verilator, "--cc", "--exe", "--build", "-j", "2", "-Wall", "--top-module", "bench_top"]
         # Loops stay loops, or a 16 x 16 array becomes 140 MB of C++; the count also bounds how often parts may repeat.
         command += ["--unroll-stmts", "1", "--unroll-count", "4096"]
         command += [f"-G{name}={value}" for name, value in _generics(parameters).items()]
         command += ["-CFLAGS", " ".join(f"-D{name}={value}" for name, value in _macros(parameters).items())]
-        command += ["-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1", "--Mdir", folder]
+        command += ["-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1", "--Mdir", str(folder)]
         command += ["--trace"] if waveform else []
-        done = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False)
+        done = _run([*command, *map(str, files)])
         if done.returncode:
-            said = next((line for line in done.stderr.splitlines() if "rror" in line), "it does not say why")
+            complaints = done.stderr.decode(errors="replace").splitlines()
+            said = next((line for line in complaints if "rror" in line), "it does not say why")
             raise AccelsimError(f"Verilator cannot build {parameters}: {said}")
         os.replace(Path(folder, "Vbench_top"), program)
     return program
@@ -219,7 +227,11 @@ def run_tiles(parameters: Parameters, tiles: list[Tile], vcd: Path | None = None
     """
     program = build(parameters, waveform=vcd is not None)
     given = b"".join(tile.to_bytes(parameters.width) for tile in tiles)
-    done = subprocess.run([program, *([] if vcd is None else [vcd])], input=given, capture_output=True, check=False)
+    if vcd is None:
+        done = _run([str(program)], given)
+    else:
+        with whole_file(vcd) as beside:
+            done = _run([str(program), str(beside)], given)
     lines = done.stdout.splitlines()
     if done.returncode or len(lines) != len(tiles):
         raise AccelsimError(
@@ -227,6 +239,32 @@ def run_tiles(parameters: Parameters, tiles: list[Tile], vcd: Path | None = None
             f" {done.stderr.decode(errors='replace').strip()}"
         )
     return [_parse(parameters, line) for line in lines]
+
+
+def _run(command: list[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run a program; an exception ends it with all that it has started, as make its compilers."""
+    pipe = subprocess.PIPE
+    with ExitStack() as ending:
+        with held():
+            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, process_group=0)
+            ending.enter_context(process)
+            ending.push(lambda kind, *_: kind is not None and _kill_group(process.pid))
+        said, complained = process.communicate(given)
+    return subprocess.CompletedProcess(command, process.returncode, said, complained)
+
+
+def _kill_group(group: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+    return False  # the exception goes on
+
+
+def _remove_stale(cache: Path) -> None:
+    """Remove what builds left that were killed so that they could not."""
+    for folder in cache.glob(f"{_BUILD}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(folder)
 
 
 def _parse(parameters: Parameters, line: bytes) -> TileRun:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Literal
 
 from accelsim import extras
 from accelsim.errors import AccelsimError
+from accelsim.files import temporary_folder
 from accelsim.synth.topology import Layer
 from accelsim.validate.networks import PASS_NAMES, Gemm, PassName, dense_operation, gemms
 
@@ -152,7 +152,7 @@ def measure(run: Run) -> int:
         ) from None
     transposed = run.dataflow == "output_stationary"
     height, width = (run.array_cols, run.array_rows) if transposed else (run.array_rows, run.array_cols)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder("accelsim-scalesim-") as folder:
         config, topology, layout = (Path(folder, name) for name in ("run.cfg", "topology.csv", "layout.csv"))
         config.write_text(_CONFIG.format(height=height, width=width, dataflow=_CODES[run.dataflow]), encoding="utf-8")
         topology.write_text(_topology(run), encoding="utf-8")
@@ -167,7 +167,7 @@ def measure(run: Run) -> int:
                     layout=str(layout),
                     input_type_gemm=run.topology == "gemm",
                 )
-                simulator.run_scale(top_path=folder)
+                simulator.run_scale(top_path=str(folder))
         except (Exception, SystemExit) as error:  # foreign code: it also ends the process where a file displeases it
             raise AccelsimError(
                 f"SCALE-Sim failed on {run} ({type(error).__name__}: {error}); version 3.0.0 with NumPy below 2.4 works"
