@@ -210,14 +210,15 @@ def _end_now(number: int) -> None:
 
 def _tidy() -> None:
     remove_temporary_files()
-    with suppress(OSError, ValueError):  # the terminal may be gone
-        if sys.stderr.isatty():
-            sys.stderr.write("\x1b[?25h")  # show the cursor
-        sys.stderr.write("accelsim: interrupted\n")
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.__stdout__, sys.__stderr__):  # a progress bar may stand before sys.stderr, with locks of its own
+        if stream is None:
+            continue
         try:
             stream.flush()
-        except (OSError, ValueError):
+            if stream is sys.__stderr__:
+                show_cursor = "\x1b[?25h" if stream.isatty() else ""
+                os.write(stream.fileno(), f"{show_cursor}accelsim: interrupted\n".encode())
+        except (OSError, ValueError):  # the terminal or the reader is gone
             with suppress(OSError, ValueError):  # or Python complains about it in the end
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

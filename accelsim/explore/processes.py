@@ -18,6 +18,8 @@ from accelsim.explore.trace_file import find_here
 from accelsim.explore.workers import DIED
 from accelsim.signals import held
 
+_LOOK_SECONDS = 0.2  # at most this long a signal waits
+
 
 class Processes:
     """A process a core, or as many as are asked for; each is started afresh, so no state of this one gets there.
@@ -60,7 +62,7 @@ class Processes:
             while waiting and len(running) < self.slots:
                 task = waiting.popleft()
                 running[self._submit(task)] = task
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            finished = _first_finished(running)
             suspects: list[Task] = []
             for future in finished:
                 task = running.pop(future)
@@ -78,8 +80,10 @@ class Processes:
                     yield self._run_alone(alone)
 
     def _run_alone(self, task: Task) -> list[Row]:
+        future = self._submit(task)
+        _first_finished([future])
         try:
-            return self._submit(task).result()
+            return future.result()
         except BrokenProcessPool:
             self._renew()
             return task.failed(DIED)
@@ -103,6 +107,16 @@ class Processes:
 
     def _start(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(self.slots, multiprocessing.get_context("spawn"), _begin)
+
+
+def _first_finished(futures: Iterable[Future[list[Row]]]) -> set[Future[list[Row]]]:
+    """Wait until one of some futures is done, and return those that are."""
+    futures = list(futures)
+    while True:
+        with held():  # an exception inside `wait` may leave locks locked, on which the pool's end waits
+            finished, _ = wait(futures, _LOOK_SECONDS, FIRST_COMPLETED)
+        if finished:
+            return finished
 
 
 def _begin() -> None:

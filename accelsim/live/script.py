@@ -86,7 +86,7 @@ class Finder:
         self._stop_looking()
         model = max(models, key=lambda module: sum(parameter.numel() for parameter in module.parameters()))
         try:
-            self.meter = Meter(
+            meter = Meter(
                 model,
                 self._hw,
                 every=self._every,
@@ -95,9 +95,11 @@ class Finder:
                 out=self._out,
                 tensorboard=self._tensorboard,
             )
-            self.meter.__enter__()
+            meter.__enter__()
         except AccelsimError as error:
-            self.meter, self.failure = None, str(error)
+            self.failure = str(error)
+        else:
+            self.meter = meter  # not before: a signal may have come meanwhile
 
     def _stop_looking(self) -> None:
         for handle in self._handles:
