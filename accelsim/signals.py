@@ -22,6 +22,7 @@ from types import FrameType
 from accelsim.files import remove_temporary_files
 
 GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 0.5
 _THREADS_SECONDS = 0.5  # for those that are about to end; what they have left behind is then cleaned up
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGBREAK")
 ENDING = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
@@ -101,7 +102,7 @@ def end_at_once_on_signals() -> None:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Put `Stopped` off until the block ends: what the block starts is then known to the one who ends it.
+    """Put `Stopped` and `KeyboardInterrupt` off until the block ends: what it starts is then known to who ends it.
 
     Processes started in the block never see Ctrl-C, which a terminal sends to all processes of a command.
     """
@@ -109,6 +110,9 @@ def held() -> Iterator[None]:
         yield
         return
     _State.holding += 1
+    interrupts = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if interrupts:
+        signal.signal(signal.SIGINT, _interrupt_later)
     masks = hasattr(signal, "pthread_sigmask")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else set()
     try:
@@ -116,10 +120,12 @@ def held() -> Iterator[None]:
     finally:
         if masks:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if interrupts:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         _State.holding -= 1
-        if _State.pending and not _State.holding and _State.first is not None:
+        if _State.pending and not _State.holding:
             _State.pending = False
-            raise Stopped(_State.first)
+            raise KeyboardInterrupt if _State.first is None else Stopped(_State.first)
 
 
 @contextmanager
@@ -157,6 +163,23 @@ def signal_put_off() -> int | None:
 
 
 @contextmanager
+def ending_with_parent() -> Iterator[None]:
+    """While the block goes on, end this process within a second of the end of the one that started it."""
+    parent, over = os.getppid(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOK_SECONDS):
+            if os.getppid() != parent:
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+@contextmanager
 def keyboard_interrupts() -> Iterator[None]:
     """Let Ctrl-C raise `KeyboardInterrupt` in the block, as in any Python program."""
     before = signal.getsignal(signal.SIGINT)
@@ -176,6 +199,10 @@ def _raise(number: int, _: FrameType | None) -> None:
         if not _State.holding:
             raise Stopped(number)
         _State.pending = True
+
+
+def _interrupt_later(_: int, __: FrameType | None) -> None:
+    _State.pending = True
 
 
 def _end_what_goes_on(read: int) -> None:

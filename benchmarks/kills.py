@@ -43,7 +43,7 @@ ROOT = Path(__file__).parents[1]
 MARK = "ACCELSIM_KILLS"
 GRACE_SECONDS = 1.0
 KILLED_GRACE_SECONDS = 10.0  # a worker looks for its parent once it has imported what it needs
-PROMPT_SECONDS = 6.0  # by then a command has ended, whatever it was at
+PROMPT_SECONDS = 15.0  # by then a command has ended, whatever it was at, also on a machine that is busy
 
 SPACE = """\
 hw: {root}/hw_configs/pe16x16.yaml

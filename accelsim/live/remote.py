@@ -15,7 +15,14 @@ from accelsim.hardware.model import Hardware
 from accelsim.live.messages import Failed, Inbox, Simulated, Start, Step, pack
 from accelsim.signals import held
 
-_MODULE = ("-P", "-m", "accelsim.live.worker")  # -P: no module of the working folder is taken for one of ours
+# Importing the worker's modules takes seconds. -P: no module of the working folder is taken for one of ours.
+_PROGRAM = """
+from accelsim.signals import ending_with_parent
+with ending_with_parent():
+    from accelsim.live.worker import main
+main()
+"""
+_COMMAND = ("-P", "-c", _PROGRAM)
 
 
 class Remote:
@@ -33,7 +40,7 @@ class Remote:
         failure: one sentence if it is gone, or cannot go on.
     """
 
-    def __init__(self, hw: Hardware, command: Sequence[str] = _MODULE) -> None:
+    def __init__(self, hw: Hardware, command: Sequence[str] = _COMMAND) -> None:
         self.folder = make_temporary_folder("accelsim-live-")
         self.waiting = 0
         self.failure: str | None = None

@@ -1,4 +1,4 @@
-"""The process that simulates recorded steps while the training goes on: `python -m accelsim.live.worker`."""
+"""The process that simulates recorded steps while the training goes on; `live.remote` starts it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,3 @@ def _send(pipe: int, message: object) -> None:
     rest = memoryview(pack(message))
     while rest:
         rest = rest[os.write(pipe, rest) :]
-
-
-if __name__ == "__main__":
-    main()
