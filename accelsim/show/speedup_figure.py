@@ -55,12 +55,12 @@ def draw_speedup(panels: list[Panel], stem: Path) -> list[Path]:
 def speedup_figure(panels: list[Panel]) -> Figure:
     """Return speedup by pass over training steps, a panel a machine.
 
-    Steps that grow weights by gradient are hollow marks beside the lines through the others; the whole training's
-    speedup is a grey line.
+    Steps that grow weights by gradient are hollow marks beside the lines through the others. The whole training's
+    speedup is a dashed grey line where it is known; a thin black line is the machine without skipping.
     """
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     width = 5.2 if len(panels) == 1 else 3.4 * len(panels)
     figure = Figure(figsize=(width, 3.4), layout="constrained")
@@ -74,12 +74,13 @@ def speedup_figure(panels: list[Panel]) -> Figure:
                 ordinary["step"], ordinary["speedup"], dash, color=colour, marker=marker, ms=5, lw=bold, label=name
             )
             axis.plot(growth["step"], growth["speedup"], color=colour, marker=marker, ms=5, lw=0, mfc="white")
-        axis.axhline(1, color="grey", linewidth=0.8)
+        axis.axhline(1, color="black", linewidth=0.8, label="without skipping")
         if panel.whole is not None:
             axis.axhline(panel.whole, color="grey", linewidth=1.4, dashes=(6, 2), label="whole training")
         whole = "" if panel.whole is None else f"\nwhole training {panel.whole:.2f}×"
         axis.set_title(panel.title + whole, fontsize=9)
         axis.set_xlabel("training step")
+        axis.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("speedup over the same\nmachine without skipping")

@@ -27,17 +27,21 @@ MARKERS = {"none": "_", "element": "o", "2:4": "^", "8x8": "s"}
 
 
 def draw(seeds: pd.DataFrame, target: Path) -> None:
-    """Draw what is measured of a `seed_table`; whiskers reach from the least to the most of several seeds."""
+    """Draw what is measured of a `seed_table`; whiskers reach from the least to the most of several seeds.
+
+    Sparsities are categories, each a band in which settings stand side by side.
+    """
     frameworks = list(dict.fromkeys(seeds["framework"]))
+    sparsities = sorted(seeds.loc[seeds["method"] != "dense", "sparsity"].unique())
     figure, axes = plt.subplots(
         2, len(frameworks), figsize=(3.9 * len(frameworks), 5.4), sharex=True, sharey="row", squeeze=False
     )
     for column, framework in enumerate(frameworks):
         part = seeds[seeds["framework"] == framework]
         for axis, measure in zip(axes[:, column], MEASURES, strict=True):
-            _panel(axis, part[part["done"] > 0], measure)
+            _panel(axis, part[part["done"] > 0], measure, sparsities)
         axes[0, column].set_title(f"{framework}: {part['done'].sum()} of {part['planned'].sum()} runs", fontsize=10)
-        axes[1, column].set_xlabel("weights pruned (online branch), %")
+        axes[1, column].set_xlabel("weights pruned (online branch)")
     for axis, label in zip(axes[:, 0], MEASURES.values(), strict=True):
         axis.set_ylabel(label)
     axes[1, 0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
@@ -62,21 +66,24 @@ def draw(seeds: pd.DataFrame, target: Path) -> None:
     plt.close(figure)
 
 
-def _panel(axis: Axes, part: pd.DataFrame, measure: str) -> None:
+def _panel(axis: Axes, part: pd.DataFrame, measure: str, sparsities: list[float]) -> None:
     scale = 100 if "accuracy" in measure else 1
     axis.spines[["top", "right"]].set_visible(False)
-    axis.set_xlim(40, 100)
-    axis.set_xticks((50, 80, 90))
+    axis.set_xlim(-0.5, max(len(sparsities), 1) - 0.5)
+    axis.set_xticks(range(len(sparsities)), [f"{100 * sparsity:g} %" for sparsity in sparsities])
+    axis.tick_params(axis="x", length=0)
+    for border in range(1, len(sparsities)):
+        axis.axvline(border - 0.5, color="0.85", lw=0.8)
     if part.empty or measure not in part:
         axis.text(0.5, 0.5, "missing", transform=axis.transAxes, ha="center", color="grey")
         return
     for line in part[part["method"] == "dense"].to_dict("records"):
         axis.axhline(scale * line[measure], color=COLOURS["dense"], ls="--", lw=1)
     for sparsity, group in part[part["method"] != "dense"].groupby("sparsity"):
-        for place, line in enumerate(group.to_dict("records")):
+        for place, line in enumerate(group.to_dict("records"), start=1):
             value = scale * line[measure]
             axis.errorbar(
-                100 * sparsity + 1.8 * (place - (len(group) - 1) / 2),  # side by side, not over each other
+                sparsities.index(sparsity) - 0.5 + place / (len(group) + 1),
                 value,
                 [[value - scale * line[f"{measure}_least"]], [scale * line[f"{measure}_most"] - value]],
                 color=COLOURS[line["method"]],

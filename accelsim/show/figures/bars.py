@@ -10,9 +10,10 @@ import pandas as pd
 from accelsim.errors import AccelsimError
 from accelsim.lowering.gemm import PASSES
 from accelsim.show.figures.source import Source
-from accelsim.show.figures.style import new_figure, plain_axes, short_counts, short_name
+from accelsim.show.figures.style import new_figure, plain_axes, short_name
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 MOST_BARS = 60
@@ -51,6 +52,7 @@ def stacked(
     parts: Mapping[str, tuple[str, tuple[str, str]]],
     label: str,
     scale: Callable[[pd.DataFrame], pd.Series],
+    numbers: Callable[[Axis], None],
     mark: tuple[str, str] | None = None,
 ) -> Figure:
     """Draw horizontal stacked bars, a panel a pass, bars in their order.
@@ -60,6 +62,7 @@ def stacked(
         parts: column → name and (colour, hatch).
         label: of the axis.
         scale: what every row's numbers are divided by.
+        numbers: how the axis writes them.
         mark: a column and its name; a black line at that height of each bar.
     """
     passes = [which for which in PASSES if which in set(table["pass"])]
@@ -83,7 +86,7 @@ def stacked(
         axes.set_title(which, fontsize=10)
         axes.set_yticks(range(len(names)), names)
         axes.set_xlabel(label, fontsize=8.5)
-        short_counts(axes.xaxis)
+        numbers(axes.xaxis)
         plain_axes(axes)
     grid[0].invert_yaxis()
     handles, labels = grid[0].get_legend_handles_labels()

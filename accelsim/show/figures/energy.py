@@ -12,12 +12,10 @@ from accelsim.results.result import ENERGY_COLUMNS
 from accelsim.show.figures.bars import bars, stacked
 from accelsim.show.figures.kind import FigureKind
 from accelsim.show.figures.source import Source
-from accelsim.show.figures.style import fill
+from accelsim.show.figures.style import ENERGY_FILLS, short_joules
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_PJ_PER_UJ = 1e6
 
 
 def data(sources: Sequence[Source]) -> pd.DataFrame:
@@ -39,10 +37,10 @@ def data(sources: Sequence[Source]) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """Draw a bar a result or design and pass, and a line where it would end without skipping."""
     used = [name for name in ENERGY_COLUMNS if name in table.columns and table[name].any()]
-    names = {name: name.removeprefix("energy_").removesuffix("_pj").replace("_", " ") for name in used}
-    parts = {name: (names[name], fill(place)) for place, name in enumerate(used)}
+    names = {name: name.removeprefix("energy_").removesuffix("_pj") for name in used}
+    parts = {column: (name.replace("_", " "), ENERGY_FILLS[name]) for column, name in names.items()}
     mark = ("dense_energy_pj", "without skipping")
-    return stacked(table, parts, "energy, µJ", lambda rows: pd.Series(_PJ_PER_UJ, index=rows.index), mark)
+    return stacked(table, parts, "energy", lambda rows: pd.Series(1.0, index=rows.index), short_joules, mark)
 
 
 KIND = FigureKind(

@@ -122,6 +122,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, patterns: list[str], machines: list[s
         x = [places[name] + shift for name in found["pattern"]]
         axes.plot(x, found["speedup"], color=colour, marker=marker, ms=6, lw=0, mfc="white", mew=1.4, zorder=4)
     axes.set_yscale("log", base=2)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, max(high, 2.2))  # two numbers at least
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xticks(range(len(patterns)), patterns, rotation=45, ha="right")

@@ -10,13 +10,13 @@ import pandas as pd
 
 from accelsim.errors import AccelsimError
 from accelsim.show.figures.kind import FigureKind
+from accelsim.show.figures.numbers import number_points
 from accelsim.show.figures.source import Source
-from accelsim.show.figures.style import COLOURS, new_figure, plain_axes, short_counts, short_name
+from accelsim.show.figures.style import COLOURS, new_figure, plain_axes, short_counts, short_joules, short_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_PJ_PER_UJ = 1e6
 _MOST_NAMED = 12
 
 
@@ -65,38 +65,52 @@ def draw(table: pd.DataFrame) -> Figure:
     most = int(table.groupby("trace")["on_front"].sum().max())
     figure = new_figure(5.2 * len(traces), 4.2 + 0.16 * min(most, _MOST_NAMED))
     grid = figure.subplots(1, len(traces), squeeze=False)[0]
+    numbered = []
     for axes, trace in zip(grid, traces, strict=True):
         rows = table[table["trace"] == trace]
         size = 40 * rows[areas[0]] / rows[areas[0]].mean() if areas else pd.Series(36.0, index=rows.index)
-        energy = rows["energy_pj"] / _PJ_PER_UJ
         front, rest = rows["on_front"], ~rows["on_front"]
         axes.scatter(
-            rows["cycles"][rest], energy[rest], s=size[rest], marker="x", color="0.5", lw=1.2, label="another is better"
+            rows["cycles"][rest],
+            rows["energy_pj"][rest],
+            s=size[rest],
+            marker="x",
+            color="0.5",
+            lw=1.2,
+            label="another is better",
         )
         axes.scatter(
-            rows["cycles"][front], energy[front], s=size[front], marker="o", color=COLOURS[1], label="non-dominated"
+            rows["cycles"][front],
+            rows["energy_pj"][front],
+            s=size[front],
+            marker="o",
+            color=COLOURS[1],
+            label="non-dominated",
         )
         edge = rows[front].sort_values(["cycles", "energy_pj"])
         if not areas:  # with an area the front is no line in this plane
-            axes.step(edge["cycles"], edge["energy_pj"] / _PJ_PER_UJ, where="post", color=COLOURS[1], lw=1, alpha=0.6)
-        for number, (_, row) in enumerate(edge.head(_MOST_NAMED).iterrows(), start=1):
-            where = (row["cycles"], row["energy_pj"] / _PJ_PER_UJ)
-            axes.annotate(str(number), where, xytext=(6, 4), textcoords="offset points", fontsize=8)
-            axes.plot([], [], lw=0, label=f"{number}  {row['design']}")
+            axes.step(edge["cycles"], edge["energy_pj"], where="post", color=COLOURS[1], lw=1, alpha=0.6)
+        named = edge.head(_MOST_NAMED)
+        for number, design in enumerate(named["design"], start=1):
+            axes.plot([], [], lw=0, label=f"{number}  {design}")
+        numbered.append((axes, rows[["cycles", "energy_pj"]], size, named.index))
         axes.margins(x=0.12, y=0.12)
         axes.set_title(short_name(str(trace)), fontsize=9)
         handles, labels = axes.get_legend_handles_labels()
         blank = {"handlelength": 0, "handletextpad": 0, "frameon": False, "fontsize": 7.5}
         axes.legend(handles[2:], labels[2:], loc="upper left", bbox_to_anchor=(0, -0.14), **blank)
         axes.set_xlabel("cycles", fontsize=8.5)
-        axes.set_ylabel("energy, µJ", fontsize=8.5)
+        axes.set_ylabel("energy", fontsize=8.5)
         short_counts(axes.xaxis)
-        short_counts(axes.yaxis)
+        short_joules(axes.yaxis)
         plain_axes(axes)
     handles, labels = (found[:2] for found in grid[0].get_legend_handles_labels())
     if areas:
         labels = [f"{label} (larger: {areas[0]})" for label in labels]
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure.draw_without_rendering()  # the layout is known from here on
+    for axes, points, size, chosen in numbered:
+        number_points(axes, points, size, chosen)
     return figure
 
 

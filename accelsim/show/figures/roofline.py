@@ -12,7 +12,7 @@ from accelsim.errors import AccelsimError
 from accelsim.results.result import SLOT_COLUMNS
 from accelsim.show.figures.kind import FigureKind
 from accelsim.show.figures.source import BANDWIDTH, Source
-from accelsim.show.figures.style import MARKERS, PASS_STYLES, new_figure, plain_axes, short_counts
+from accelsim.show.figures.style import MARKERS, PASS_STYLES, log_axes, new_figure, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,8 +68,6 @@ def data(sources: Sequence[Source]) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame) -> Figure:
     """Draw a panel a machine: what was multiplied (filled) and what skipping makes of it (hollow)."""
-    from matplotlib.ticker import NullFormatter
-
     machines = list(dict.fromkeys(table["machine"]))
     figure = new_figure(4.4 * len(machines) + 0.4, 4.2)
     grid = figure.subplots(1, len(machines), squeeze=False, sharey=True)[0]
@@ -83,15 +81,13 @@ def draw(table: pd.DataFrame) -> Figure:
             axes.plot(part["effectual_macs_per_byte"], part["effectual_macs_per_cycle"], label=which, **points)
             axes.plot(part["macs_per_byte"], part["macs_per_cycle"], mfc="none", alpha=0.8, **points)
         _roofs(axes, rows)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
         axes.set_title(machine, fontsize=10)
         axes.set_xlabel("MACs per DRAM byte", fontsize=8.5)
-        for axis in (axes.xaxis, axes.yaxis):
-            short_counts(axis)
-            axis.set_minor_formatter(NullFormatter())
         axes.grid(color="0.92", lw=0.6)
         plain_axes(axes)
+        axes.set(xscale="log", yscale="log")
+    for axes in grid:
+        log_axes(axes)
     grid[0].set_ylabel("MACs per cycle", fontsize=8.5)
     handles, labels = grid[0].get_legend_handles_labels()
     handles += grid[0].plot([], [], MARKERS[0], color="grey", mfc="none")

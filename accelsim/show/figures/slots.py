@@ -11,7 +11,7 @@ import pandas as pd
 from accelsim.show.figures.bars import bars, stacked
 from accelsim.show.figures.kind import FigureKind
 from accelsim.show.figures.source import Source
-from accelsim.show.figures.style import FILLS
+from accelsim.show.figures.style import FILLS, short_counts
 from accelsim.timing.outcome import Slots
 
 if TYPE_CHECKING:
@@ -36,7 +36,11 @@ def draw(table: pd.DataFrame) -> Figure:
     parts = {column: (_SLOTS[column], FILLS[_SLOTS[column]]) for column in used}
     # A cycle has the same number of slots in all rows of a machine, so slots over slots a cycle are cycles.
     return stacked(
-        table, parts, "cycles", lambda rows: rows[used].sum(axis=1) / rows["cycles"].where(rows["cycles"] > 0)
+        table,
+        parts,
+        "cycles",
+        lambda rows: rows[used].sum(axis=1) / rows["cycles"].where(rows["cycles"] > 0),
+        short_counts,
     )
 
 

@@ -48,8 +48,9 @@ def draw(table: pd.DataFrame) -> Figure:
 KIND = FigureKind(
     "training",
     "speedup over training time, by pass",
-    "A point is a recorded optimiser step; hollow ones grow weights by gradient and need all weight gradients. The"
-    " grey line is the speedup of all steps of the run together, mask updates included.",
+    "A point is a recorded optimiser step; hollow ones, where there are any, grow weights by gradient and need all"
+    " weight gradients. The thin black line at 1 is the same machine without skipping. The dashed grey line, where the"
+    " run's length is known, is the speedup of all its steps together, mask updates included.",
     data,
     draw,
 )
