@@ -151,7 +151,7 @@ def simulate_many(
     rows = _by_machine(hardware, results, reader.files if isinstance(reader, TraceChain) else repeat(0))
     if not rows[0]:
         raise AccelsimError(f"the trace holds no operation of {', '.join(wanted) or 'no pass'}; nothing to simulate")
-    provenance = _provenance(reader)
+    provenance = _provenance(reader, wanted == PASSES)
     return [
         Result.from_rows(own, hw, provenance, vector_work, whole_run, mask_update_costs(hw, table, whole_run), sampling)
         for hw, table, own in zip(hardware, tables, rows, strict=True)
@@ -294,13 +294,14 @@ def mask_update_costs(hw: Hardware, table: EnergyTable, whole_run: WholeRun) -> 
     return mask_update_table(rows)
 
 
-def _provenance(trace: TraceReader | TraceChain | Iterable[OpTrace]) -> dict[str, Any]:
+def _provenance(trace: TraceReader | TraceChain | Iterable[OpTrace], all_passes: bool) -> dict[str, Any]:
     if not isinstance(trace, TraceReader | TraceChain):
-        return {"path": None, "sha256": None, "complete": True, "meta": {}}
+        return {"path": None, "sha256": None, "complete": True, "meta": {}, "replayed_whole": all_passes}
     path = str(trace.path) if isinstance(trace, TraceReader) else [str(path) for path in trace.paths]
     sha256 = _sha256(trace.path) if isinstance(trace, TraceReader) else [_sha256(path) for path in trace.paths]
     meta = {key: value for key, value in trace.meta.items() if key != "training"}  # in the result's tables
-    return {"path": path, "sha256": sha256, "complete": trace.complete, "meta": meta}
+    whole = all_passes and len(trace) == trace.records_in_file
+    return {"path": path, "sha256": sha256, "complete": trace.complete, "meta": meta, "replayed_whole": whole}
 
 
 def _sha256(path: Path) -> str:

@@ -155,11 +155,16 @@ def _densities_table(summary: TraceSummary) -> TextTable:
 
 
 def _unlowered_table(summary: TraceSummary) -> TextTable:
-    columns = ("count", "MACs", "reason")
+    from accelsim.trace.unlowered import shares
+
+    columns = ("count", "MACs", "share", "reason")
     table = _table("Not in the trace (could not be lowered)", ["operation"], columns, left=["reason"])
-    for note in summary.unlowered[:_MOST_NOTES]:
+    known = (
+        shares(summary.unlowered, sum(summary.macs.values())) if summary.records == summary.records_in_file else None
+    )
+    for number, note in enumerate(summary.unlowered[:_MOST_NOTES]):
         macs = "unknown" if note.macs is None else _count(note.macs)
-        table.add_row(_text(note.name), str(note.count), macs, _text(note.reason))
+        table.add_row(_text(note.name), str(note.count), macs, known[number] if known else "", _text(note.reason))
     _say_the_rest(table, len(summary.unlowered))
     return table
 

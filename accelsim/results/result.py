@@ -58,7 +58,7 @@ class Result:
             position in `trace["path"]`, from 0.
         hardware: the machine.
         trace: where the masks came from: path, SHA-256 of the file's content, metadata, whether the recording was
-            complete.
+            complete, and whether all of its records and passes were replayed.
         vector_work: whether the work between the convolutions was counted.
         run: what is known of the run behind the recorded steps.
         mask_updates: a row an update of the masks in the whole run: step, judged (weights compared), pruned, grown,

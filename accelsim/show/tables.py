@@ -14,6 +14,7 @@ from accelsim.results.result import ENERGY_COLUMNS, SLOT_COLUMNS, Result
 from accelsim.results.sampled import half_widths
 from accelsim.show.console import literal
 from accelsim.show.text_table import TextTable
+from accelsim.trace.unlowered import read_unlowered, shares
 
 _SI = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -200,8 +201,11 @@ def _notes(result: Result) -> Iterator[str]:
         )
     else:
         yield "Batch norm, ReLU and optimiser are not counted; --vector-work adds an estimate."
-    unlowered = result.trace["meta"].get("unlowered")
-    if isinstance(unlowered, dict) and unlowered:
-        yield f"The trace leaves out: {literal(', '.join(map(str, unlowered)))}; see `accelsim inspect`."
+    if notes := [note for note in read_unlowered(result.trace["meta"]) if note.trains]:
+        known = shares(notes, total["macs"]) if result.trace["replayed_whole"] else [""] * len(notes)
+        named = (
+            f"{note.name} ({part} of MACs)" if part else note.name for note, part in zip(notes, known, strict=True)
+        )
+        yield f"The trace leaves out: {literal(', '.join(named))}; see `accelsim inspect`."
     if not result.trace["complete"]:
         yield "The recording was cut off; its complete records were replayed."

@@ -13,6 +13,7 @@ from accelsim.errors import TraceError
 from accelsim.trace.reader import TraceReader, open_trace
 from accelsim.trace.record import OpTrace
 from accelsim.trace.training_run import TrainingRun
+from accelsim.trace.unlowered import join_unlowered
 
 
 class TraceChain:
@@ -26,10 +27,11 @@ class TraceChain:
 
     Attributes:
         paths: the files.
-        meta: the first file's metadata, with the operations that any of them left out (`unlowered`) and what all of
+        meta: the first file's metadata, with the operations that all of them left out (`unlowered`) and what all of
             them together say of the run (`training`, see `TrainingRun.joined`).
         all_layers: whether no layer was left out by a selection.
         complete: whether all files are.
+        records_in_file: number of records in all files, also of a selection of them.
 
     Raises:
         TraceError: no file, or one given twice.
@@ -45,10 +47,7 @@ class TraceChain:
             if (real := path.resolve()) in seen:
                 raise TraceError(f"{path} is given twice, expected each trace once")
             seen.add(real)
-        unlowered: dict[str, Any] = {}
-        for reader in reversed(self.readers):
-            noted = reader.meta.get("unlowered")
-            unlowered |= noted if isinstance(noted, dict) else {}
+        unlowered = join_unlowered(reader.meta for reader in readers)
         self.meta: dict[str, Any] = {**readers[0].meta, "unlowered": unlowered}
         self.meta.pop("training", None)
         runs = [TrainingRun.from_meta(reader.meta) for reader in self.readers]
@@ -57,6 +56,7 @@ class TraceChain:
             self.meta["training"] = joined.plain()
         self.all_layers = all(reader.all_layers for reader in self.readers)
         self.complete = all(reader.complete for reader in readers)
+        self.records_in_file = sum(reader.records_in_file for reader in readers)
 
     def __len__(self) -> int:
         """Return the number of records."""

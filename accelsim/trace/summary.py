@@ -10,6 +10,7 @@ from accelsim.trace.entry import Entry, Pass
 from accelsim.trace.reader import TraceReader
 from accelsim.trace.record import MASK_NAMES, Kind, Padding, Pair
 from accelsim.trace.training_run import TrainingRun
+from accelsim.trace.unlowered import UnloweredNote, read_unlowered
 
 Shape = tuple[int, int, int, int]
 
@@ -56,16 +57,6 @@ class LayerSummary:
 
 
 @dataclass(frozen=True)
-class UnloweredNote:
-    """Operations that ran but are not in the trace: how often, their multiply-accumulates (None: unknown), and why."""
-
-    name: str
-    count: int
-    macs: int | None
-    reason: str
-
-
-@dataclass(frozen=True)
 class TraceSummary:
     """What `accelsim inspect` shows, of a whole trace or a selection; layers in the order of their first record."""
 
@@ -109,7 +100,7 @@ def summarize(reader: TraceReader) -> TraceSummary:
         steps=tuple(StepSummary(step, len(members), _macs(members)) for step, members in by_step.items()),
         layers=tuple(map(_layer, by_layer.values())),
         macs=_macs(entries),
-        unlowered=_unlowered(reader.meta.get("unlowered")),
+        unlowered=read_unlowered(reader.meta),
     )
 
 
@@ -153,22 +144,3 @@ def _macs(members: Iterable[Entry]) -> dict[Pass, int]:
         for name in entry.passes:
             macs[name] += entry.macs
     return macs
-
-
-def _unlowered(noted: object) -> tuple[UnloweredNote, ...]:
-    """Read the metadata's notes; a field that a foreign writer left out or filled otherwise is shown as unknown."""
-    if not isinstance(noted, dict):
-        return ()
-    notes = []
-    for name, fields in noted.items():
-        known = fields if isinstance(fields, dict) else {}
-        count, macs, reason = known.get("count"), known.get("macs"), known.get("reason")
-        notes.append(
-            UnloweredNote(
-                str(name),
-                count if isinstance(count, int) else 0,
-                macs if isinstance(macs, int) else None,
-                str(reason or ""),
-            )
-        )
-    return tuple(notes)

@@ -13,10 +13,10 @@ import torch
 from torch.utils import flop_counter
 
 from accelsim.errors import AccelsimWarning
+from accelsim.trace.unlowered import EVALUATION
 
 aten = torch.ops.aten
 
-EVALUATION = "evaluation, the model was in eval mode"
 OUTSIDE = "outside any module"
 
 Macs = Callable[[Sequence[Any], Any], int]

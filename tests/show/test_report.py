@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from accelsim import TraceWriter, simulate
 from accelsim.errors import AccelsimError
+from accelsim.lowering import PASSES
 from accelsim.show.figures.source import read_source
 from accelsim.show.report import report_html
+from accelsim.trace.unlowered import EVALUATION
 from tests.show.browser import chromium, set_size
+from tests.test_pipeline import layer, small
 
 PHONE, DESK = 375, 1200
 
@@ -45,6 +49,44 @@ def test_a_sweep_has_its_designs_and_says_what_it_cannot_draw(pages: dict[str, P
     assert re.findall(r'<figure id="(\w+)"', text) == ["granularity", "slots", "energy", "roofline", "pareto"]
     assert "Not drawn: speedup by layer and pass" in text
     assert "skipping.sync" in text
+
+
+def test_what_was_not_recorded_is_named_with_its_share(tmp_path: Path) -> None:
+    unlowered = {
+        "attention <b>": {"count": 3, "macs": 12_700, "reason": "a fused kernel"},
+        "rnn": {"count": 1, "macs": None, "reason": "no formula"},
+        "conv": {"count": 7, "macs": 10**6, "reason": EVALUATION},
+    }
+    with TraceWriter(tmp_path / "run.pkl", meta={"unlowered": unlowered}) as writer:
+        writer.write(layer("a"))
+    recorded = 3 * 8 * 6 * 9 * 2 * 49
+    for passes, share in (
+        (PASSES, f"at most {100 * 12_700 / (recorded + 12_700):.1f}%"),
+        (("forward",), "only a part"),
+    ):
+        simulate(small(), tmp_path / "run.pkl", passes=passes, workers=1).save(tmp_path / "out")
+        text = report_html(read_source(tmp_path / "out"))
+        rows = re.findall(r"<tr>(.*?)</tr>", text.split("<h3>Not recorded</h3>")[1].split("</table>")[0], re.DOTALL)
+        cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows[1:]]
+        assert [row[0] for row in cells] == ["attention &lt;b&gt;", "rnn", "conv"]
+        assert cells[0][1:3] == ["3", "12.7k"]
+        assert cells[0][3].startswith(share)
+        if passes == PASSES:
+            assert [row[3] for row in cells[1:]] == ["unknown", "not part of the training"]
+        assert "Not recorded, and so not counted: attention &lt;b&gt;, rnn; see the table." in text
+    assert "Not recorded" not in report_html(read_source(_without_notes(tmp_path)))
+
+
+def _without_notes(folder: Path) -> Path:
+    simulate(small(), [layer("a")], workers=1).save(folder / "plain")
+    return folder / "plain"
+
+
+def test_the_caption_of_the_training_names_the_lines_that_are_there(pages: dict[str, Path]) -> None:
+    text = pages["run"].read_text()
+    caption = text.split('<figure id="training"')[1].split("<figcaption>")[1].split("</figcaption>")[0]
+    assert "thin black line at 1 is the same machine without skipping" in caption
+    assert "dashed grey line, where" in caption
 
 
 @pytest.mark.parametrize("name", ["run", "sweep"])

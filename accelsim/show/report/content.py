@@ -15,6 +15,7 @@ from accelsim.results.saved import SavedResult
 from accelsim.show.figures.source import Source, swept_keys
 from accelsim.show.figures.style import short_name
 from accelsim.show.tables import count, joules, no_energy, share, times
+from accelsim.trace.unlowered import read_unlowered, shares
 
 MOST_ROWS = 2000
 _SWEPT_MEASURES = ("cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj", "dram_bytes", "area_proxy")
@@ -103,15 +104,38 @@ def _of_result(source: Source, result: SavedResult) -> Content:
         tables.append(_totals("Totals by step", by_step))
     if training["total"] is not None:
         tables.append(_training(training))
-    tables += [_layers(result.layers), _slots(summary)]
+    tables += [*_unlowered(result), _layers(result.layers), _slots(summary)]
     notes = [*training["notes"], *filter(None, [no_energy(summary)])]
     if "sampling" in summary:
         sampling = summary["sampling"]
         notes.append(f"Estimates: {sampling['simulated_tiles']:,} of {sampling['tiles']:,} tiles were simulated.")
+    if left_out := [note.name for note in read_unlowered(result.trace["meta"]) if note.trains]:
+        notes.append(f"Not recorded, and so not counted: {', '.join(left_out)}; see the table.")
     if not result.trace["complete"]:
         notes.append("The recording was cut off; its complete records were replayed.")
     text = yaml.safe_dump(hardware, sort_keys=False, width=88)
     return Content(f"{source.name}: {hardware['name']}", facts, headline, tables, text, notes)
+
+
+def _unlowered(result: SavedResult) -> list[Table]:
+    notes = read_unlowered(result.trace["meta"])
+    if not notes:
+        return []
+    total, whole = result.summary["total"]["macs"], result.trace.get("replayed_whole", False)
+    parts = shares(notes, total) if whole else ["only a part was replayed"] * len(notes)
+    rows = [
+        [
+            Cell(note.name, note.name),
+            _number(f"{note.count:,}", note.count),
+            _number("unknown" if note.macs is None else count(note.macs), -1 if note.macs is None else note.macs),
+            Cell(part, part),
+            Cell(note.reason, note.reason),
+        ]
+        for note, part in zip(notes, parts, strict=True)
+    ]
+    columns = ["operation", "times", "MACs", "share of all MACs", "why"]
+    note = "They ran, but the trace does not have them: no cycle, energy or speedup of this page counts them."
+    return [Table("Not recorded", columns, rows, note)]
 
 
 def _trace_facts(result: SavedResult) -> dict[str, str]:
