@@ -76,7 +76,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name's room on first use: torch, numba and pandas cost nothing until they are needed."""
+    """Load a public name's room on first use: torch and pandas cost nothing until they are needed."""
     if name not in _WHERE:
         raise AttributeError(f"module 'accelsim' has no attribute {name!r}")
     value = getattr(import_module(f"accelsim.{_WHERE[name]}"), name)

@@ -1,8 +1,7 @@
 """What starting costs: `python benchmarks/startup.py`.
 
-`accelsim --help` and a run of the shipped trace, each in a process of its own: with an empty kernel cache, with a full
-one, with none that can be written (a copy of the package, files in the place of its cache directories) and with a cache
-directory that is not there yet. Then ten machines by one `simulate_many` against ten `simulate`, processor time.
+`accelsim --help` and runs of the shipped trace, each in a process of its own: the first one after an installation, when
+Python has compiled no module yet, and later ones. Then ten machines by one `simulate_many` against ten `simulate`.
 Processor time where it says so; wall time is what the machine was quiet enough for. Medians.
 """
 
@@ -10,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -34,9 +32,8 @@ class Cost:
 def run(*arguments: str, root: Path = ROOT, **environment: str) -> Cost:
     """Run the command line from a directory that holds the package."""
     command = [sys.executable, "-m", "accelsim", *arguments]
-    given = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
     before, start = os.times(), time.perf_counter()
-    subprocess.run(command, cwd=root, env=given | environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=root, env=dict(os.environ) | environment, check=True, stdout=subprocess.DEVNULL)
     wall, after = time.perf_counter() - start, os.times()
     return Cost(wall, after.children_user + after.children_system - before.children_user - before.children_system)
 
@@ -47,21 +44,6 @@ def show(name: str, costs: list[Cost]) -> None:
     print(f"| {name} | {cpu:.2f} s | {wall:.2f} s |", flush=True)
 
 
-def unwritable_copy(folder: Path) -> tuple[Path, dict[str, str]]:
-    """Copy the package to where no kernel can be cached; return the copy's root, and the environment that sees to it.
-
-    Files stand in the place of the cache directories: permissions would not stop an administrator.
-    """
-    root = folder / "readonly"
-    shutil.copytree(ROOT / "accelsim", root / "accelsim", ignore=shutil.ignore_patterns("__pycache__"))
-    for directory in [root / "accelsim", *(root / "accelsim").rglob("*/")]:
-        if directory.is_dir():
-            (directory / "__pycache__").touch()
-    blocked = folder / "blocked"
-    blocked.touch()
-    return root, {"NUMBA_CACHE_DIR": str(blocked / "numba"), "XDG_CACHE_HOME": str(blocked), "HOME": str(blocked)}
-
-
 def helping(repeats: int) -> None:
     """Print what `accelsim --help` costs."""
     print("| | processor time | wall time |\n|---|---|---|")
@@ -69,25 +51,19 @@ def helping(repeats: int) -> None:
     show("`accelsim --help`", [run("--help") for _ in range(2 * repeats + 1)])
 
 
-def caches(repeats: int) -> None:
-    """Print what a replay of the shipped trace costs with one kernel cache or another."""
+def replays(repeats: int) -> None:
+    """Print what the first and later replays of the shipped trace cost."""
     print("\n| `accelsim run` | processor time | wall time |\n|---|---|---|")
     replay = ["run", "--hw", str(ROOT / "hw_configs" / "pe16x16.yaml"), "--trace", str(TRACE)]
-    first, second, none, missing = [], [], [], []
+    first, later, one_step = [], [], []
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
-            first.append(run(*replay, NUMBA_CACHE_DIR=folder))
-            second.append(run(*replay, NUMBA_CACHE_DIR=folder))
-        with tempfile.TemporaryDirectory() as folder:
-            root, environment = unwritable_copy(Path(folder))
-            none.append(run(*replay, root=root, **environment))
-        with tempfile.TemporaryDirectory() as folder:
-            cache = Path(folder) / "not" / "there"
-            missing.append(run(*replay, NUMBA_CACHE_DIR=str(cache)))
-    show("first run, empty kernel cache", first)
-    show("second run", second)
-    show("no cache directory can be written", none)
-    show("cache directory is not there yet", missing)
+            first.append(run(*replay, PYTHONPYCACHEPREFIX=folder))
+        later.append(run(*replay))
+        one_step.append(run(*replay, "--step", "575"))
+    show("first run, no Python module compiled yet", first)
+    show("later runs, four steps", later)
+    show("one step", one_step)
 
 
 def sweep(repeats: int, quick: bool) -> None:
@@ -135,7 +111,7 @@ def main() -> None:
     if "help" in parts:
         helping(options.repeats)
     if "caches" in parts:
-        caches(options.repeats)
+        replays(options.repeats)
     if "sweep" in parts:
         sweep(options.repeats, options.quick)
 

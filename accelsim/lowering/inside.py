@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compile import kernel
-from accelsim.lowering.bits import Words, copy_bits, fill_runs
+from accelsim import kernel
+from accelsim.lowering.bits import Words, fill_runs, words_for
 
 Offsets = NDArray[np.int64]
 
@@ -54,29 +54,9 @@ class Taps:
 
 def tap_rows(taps: Taps, images: int) -> Words:
     """Return, for each tap (r, s), where it falls inside: words [taps, words], row bits ordered n, y, x."""
-    return _tap_rows(taps.inside(0), taps.inside(1), images)
-
-
-@kernel
-def _tap_rows(inside_y: NDArray[np.bool_], inside_x: NDArray[np.bool_], images: int) -> Words:
-    (height, taps_y), (width, taps_x) = inside_y.shape, inside_x.shape
-    image = height * width
-    rows = np.zeros((taps_y * taps_x, (images * image + 63) >> 6), np.uint64)
-    line = np.zeros((width + 63) >> 6, np.uint64)
-    for s in range(taps_x):
-        line[:] = 0
-        for x in range(width):
-            line[x >> 6] |= np.uint64(inside_x[x, s]) << np.uint64(x & 63)
-        for r in range(taps_y):
-            row = rows[r * taps_x + s]
-            for y in range(height):
-                if inside_y[y, r] and images:
-                    copy_bits(row, y * width, line, 0, width)
-            done = image
-            while done < images * image:  # every image is like the first
-                more = min(done, images * image - done)
-                copy_bits(row, done, row, 0, more)
-                done += more
+    inside_y, inside_x = taps.inside(0), taps.inside(1)
+    rows = np.empty((taps.count, words_for(images * taps.grid[0] * taps.grid[1])), np.uint64)
+    kernel.compiled.tap_rows(inside_y, inside_x, images, *taps.grid, taps.offset_y.size, taps.offset_x.size, rows)
     return rows
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compile import kernel, popcount
+from accelsim import kernel
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import Words
 from accelsim.lowering.gemm import MaskedGemm, TensorKind
@@ -52,8 +52,9 @@ class Parts:
         elements = np.diff(self.row_edges)[:, None] * (self.stops - self.starts)
         if self.gemm.a_kind not in self.hw.memory.compression:
             return Blocks(self._plain_bytes(elements), elements)
-        nonzeros = np.zeros_like(elements)
-        _count_blocks(self.gemm.a, self.row_edges, self.starts // CHUNK, -(-self.stops // CHUNK), nonzeros)
+        nonzeros, rows = np.empty_like(elements), np.ascontiguousarray(self.gemm.a)
+        first, last = self.starts // CHUNK, -(-self.stops // CHUNK)
+        kernel.compiled.count_blocks(rows, rows.shape[0], rows.shape[1], self.row_edges, first, last, nonzeros)
         return Blocks(self._bytes(self.gemm.a_kind, elements, nonzeros), elements)
 
     def operand_b(self) -> Blocks:
@@ -64,7 +65,7 @@ class Parts:
             nonzeros = np.zeros_like(elements)
             if self.gemm.b_kind in self.hw.memory.compression:
                 k_edges = np.append(self.starts, self.stops[-1])
-                _count_bits(self.gemm.columns, self.column_edges, k_edges, nonzeros)
+                nonzeros = _count_bits(self.gemm.columns, self.column_edges, k_edges)
             return Blocks(self._bytes(self.gemm.b_kind, elements, nonzeros), elements)
         if footprint.along == "n":  # shares as in `Problem.b_fraction`
             low, high = self.column_edges[:-1, None], self.column_edges[1:, None]
@@ -84,8 +85,7 @@ class Parts:
         elements = np.diff(self.row_edges)[:, None] * np.diff(self.column_edges)
         if self.gemm.needed is None or not self.hw.skipping.outputs:
             return elements, self._plain_bytes(elements)
-        needed = np.zeros_like(elements)
-        _count_bits(self.gemm.needed, self.row_edges, self.column_edges, needed)
+        needed = _count_bits(self.gemm.needed, self.row_edges, self.column_edges)
         return needed, self._bytes(self.gemm.output_kind, elements, needed)
 
     @cached_property
@@ -103,13 +103,14 @@ class Parts:
         """
         worked = np.zeros((self.row_edges.size - 1, self.column_edges.size - 1, self.hw.array.count), np.int64)
         tiles_per_row, last_columns = self._tiles
-        _deal_tiles(
-            tile_cycles,
+        kernel.compiled.deal_tiles(
+            np.ascontiguousarray(tile_cycles),
             tiles_per_row,
             last_columns,
             self.blocking.row_tiles,
             self.blocking.columns,
             first_tile,
+            *worked.shape,
             worked,
         )
         return worked
@@ -129,59 +130,9 @@ def _edges(extent: int, size: int) -> Integers:
     return np.append(np.arange(0, extent, size), extent)
 
 
-@kernel
-def _count_blocks(
-    rows: Words, row_edges: Integers, first_words: Integers, last_words: Integers, counts: Integers
-) -> None:
-    """Count the set bits of blocks of rows and of words [first, last): into counts [row blocks, word blocks]."""
-    for block in range(row_edges.size - 1):
-        for row in range(row_edges[block], row_edges[block + 1]):
-            for chunk in range(first_words.size):
-                count = np.uint64(0)
-                for word in range(first_words[chunk], last_words[chunk]):
-                    count += popcount(rows[row, word])
-                counts[block, chunk] += np.int64(count)
-
-
-@kernel
-def _count_bits(rows: Words, row_edges: Integers, column_edges: Integers, counts: Integers) -> None:
-    """Count the set bits of blocks of rows and of bits in them: into counts [row blocks, column blocks]."""
-    every = ~np.uint64(0)
-    for block in range(row_edges.size - 1):
-        for row in range(row_edges[block], row_edges[block + 1]):
-            for column_block in range(column_edges.size - 1):
-                low, high = column_edges[column_block], column_edges[column_block + 1]
-                first, last = low >> 6, (high - 1) >> 6
-                count = np.uint64(0)
-                for word in range(first, last + 1):
-                    value = rows[row, word]
-                    if word == first:
-                        value &= every << np.uint64(low & 63)
-                    if word == last:
-                        value &= every >> np.uint64(63 - ((high - 1) & 63))
-                    count += popcount(value)
-                counts[block, column_block] += np.int64(count)
-
-
-@kernel
-def _deal_tiles(
-    tile_cycles: Integers,
-    tiles_per_row: Integers,
-    last_columns: Integers,
-    row_tiles: int,
-    columns: int,
-    first_tile: int,
-    worked: Integers,
-) -> None:
-    """Add each tile's cycles to its array's work on the block of its last column."""
-    arrays = worked.shape[2]
-    tile, array = 0, first_tile % arrays
-    for row_tile in range(tiles_per_row.size):
-        block, column_block, end = row_tile // row_tiles, 0, columns
-        for _ in range(tiles_per_row[row_tile]):
-            while last_columns[tile] >= end:
-                column_block += 1
-                end += columns
-            worked[block, column_block, array] += tile_cycles[tile]
-            tile += 1
-            array = array + 1 if array + 1 < arrays else 0
+def _count_bits(rows: Words, row_edges: Integers, column_edges: Integers) -> Integers:
+    """Count the set bits of blocks of rows and of bits in them: [row blocks, column blocks]."""
+    counts = np.empty((row_edges.size - 1, column_edges.size - 1), np.int64)
+    rows = np.ascontiguousarray(rows)
+    kernel.compiled.count_rectangles(rows, rows.shape[0], rows.shape[1], row_edges, column_edges, counts)
+    return counts

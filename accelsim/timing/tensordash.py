@@ -10,17 +10,17 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from accelsim.hardware.model import Hardware
+from accelsim import kernel
+from accelsim.hardware.model import TENSORDASH_LANES, Hardware
 from accelsim.lowering.bits import Words
 from accelsim.lowering.gemm import MaskedGemm
-from accelsim.timing.dense import effectual_where_needed, time_dense
+from accelsim.timing.dense import effectual_where_needed, find_windows, time_dense
 from accelsim.timing.outcome import GemmTiming, Slots
-from accelsim.timing.tensordash_kernels import LANES, Blocks, Pes, Totals, Windows, run_gemm
-from accelsim.timing.tiles import Tiling, schedule
-from accelsim.timing.windows import cut_windows
+from accelsim.timing.tiles import schedule
 
-_NO_WINDOWS = np.zeros((1, 1), np.uint16)
+LANES = TENSORDASH_LANES
 
 
 def scheduled_operand(hw: Hardware, gemm: MaskedGemm) -> Literal["a", "b"] | None:
@@ -42,62 +42,63 @@ def time_tensordash(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
         return time_dense(hw, gemm)
     skipping, array, plan = hw.skipping, hw.array, schedule(hw, gemm)
     needed = gemm.needed if skipping.outputs else None
-    windows = cut_windows(gemm.a if operand == "a" else gemm.columns, gemm.k, LANES)
-    tile_cycles, tile_positions = np.zeros(plan.tiles, np.int64), np.zeros(plan.tiles, np.int64)
-    totals = Totals(*(np.zeros(1, np.int64) for _ in Totals._fields))
-    run_gemm(
-        windows,
+    tile_cycles, tile_positions = np.zeros((2, plan.tiles), np.int64)
+    present_a, present_b = _present(hw, gemm)
+    rows = np.ascontiguousarray(gemm.a if operand == "a" else gemm.columns)
+    pairs, sync, starved, barrier, working_slots, outputs, scanned = kernel.compiled.tensordash(
         gemm.m,
+        gemm.n,
         gemm.k,
-        Tiling(
-            plan.columns,
-            plan.starts,
-            plan.stops,
-            plan.shared,
-            np.zeros((1, 1), np.uint64) if needed is None else needed,
-            needed is not None,
-        ),
-        np.append(np.int64(0), np.cumsum(plan.tiles_per_row)),
-        Pes(array.rows, array.cols, operand == "b", skipping.stage_depth, skipping.advance == "together"),
-        _blocks(hw, gemm),
+        rows.view(np.uint16),  # words are little-endian: each holds four windows of 16 positions
+        operand == "b",
+        needed,
+        plan.columns,
+        plan.starts,
+        plan.stops,
+        array.rows,
+        array.cols,
+        skipping.stage_depth,
+        skipping.advance == "together",
+        present_a,
+        present_b,
         tile_cycles,
         tile_positions,
-        totals,
     )
     heights, widths = plan.extents(hw, gemm)
     streamed_a, streamed_b = int((heights * tile_positions).sum()), int((widths * tile_positions).sum())
-    effectual = gemm.effectual_macs if needed is None else int(effectual_where_needed(gemm.a, gemm.columns, needed))
+    effectual = gemm.effectual_macs if needed is None else effectual_where_needed(gemm.a, gemm.columns, needed)
     every_slot = array.rows * array.cols * LANES * int(tile_cycles.sum())
     return GemmTiming(
         tile_cycles=tile_cycles,
         tiles_per_row=plan.tiles_per_row,
         slots=Slots(
             effectual=effectual,
-            ineffectual=int(totals.pairs[0]) - effectual,
-            edge=every_slot - int(totals.working_slots[0]),
-            barrier=int(totals.barrier[0]),
-            sync=int(totals.sync[0]),
-            starved=int(totals.starved[0]),
+            ineffectual=pairs - effectual,
+            edge=every_slot - working_slots,
+            barrier=barrier,
+            sync=sync,
+            starved=starved,
         ),
         # A schedule serves a whole row or column of PEs: each of its windows is looked at once.
-        scan_windows=int(totals.scanned[0]),
+        scan_windows=scanned,
         # Staging registers are shared likewise: every operand sent to the array is written there once, two make a pair.
         fifo_pushes=(streamed_a + streamed_b) // 2,
         streamed_a=streamed_a,
         streamed_b=streamed_b,
-        outputs=int(totals.outputs[0]),
+        outputs=outputs,
         tile_positions=tile_positions,
     )
 
 
-def _blocks(hw: Hardware, gemm: MaskedGemm) -> Blocks:
-    """Prepare what tells a tile's dropped windows."""
-    drop_a, drop_b = gemm.a_kind in hw.skipping.blocks, gemm.b_kind in hw.skipping.blocks
-    present_a = np.zeros((1, 1), bool)
-    if drop_a:
-        some: Windows = cut_windows(gemm.a, gemm.k, LANES)
-        present_a = np.bitwise_or.reduceat(some, np.arange(0, gemm.m, hw.array.rows), axis=0) != 0
-    return Blocks(drop_a, drop_b, present_a, cut_windows(gemm.columns, gemm.k, LANES) if drop_b else _NO_WINDOWS)
+def _present(hw: Hardware, gemm: MaskedGemm) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+    """Tell which windows of A (by row tile) and of B (by column) hold a non-zero; None where they are not dropped."""
+    present_a = present_b = None
+    if gemm.a_kind in hw.skipping.blocks:
+        some = find_windows(gemm.a, gemm.k, LANES)
+        present_a = np.logical_or.reduceat(some, np.arange(0, gemm.m, hw.array.rows), axis=0)
+    if gemm.b_kind in hw.skipping.blocks:
+        present_b = find_windows(gemm.columns, gemm.k, LANES)
+    return present_a, present_b
 
 
 def _nonzeros(words: Words) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compile import kernel, popcount
+from accelsim import kernel
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import Words
 from accelsim.lowering.gemm import MaskedGemm
@@ -59,17 +58,6 @@ class Schedule:
         return int(self.tiles_per_row.sum())
 
 
-class Tiling(NamedTuple):
-    """Scheduled columns of each row tile (see `Schedule`), and the outputs that are needed ([1, 1] if all are)."""
-
-    columns: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    stops: NDArray[np.int64]
-    shared: bool
-    needed: Words
-    masked: bool
-
-
 def schedule(hw: Hardware, gemm: MaskedGemm) -> Schedule:
     """Schedule every column, or with `skipping.outputs` those with an output that a row tile must compute."""
     rows, cols = hw.array.rows, hw.array.cols
@@ -79,40 +67,14 @@ def schedule(hw: Hardware, gemm: MaskedGemm) -> Schedule:
         columns = np.arange(gemm.n)
         starts, stops = np.zeros(row_tiles, np.int64), np.full(row_tiles, gemm.n)
     else:
-        wanted = np.zeros((row_tiles, gemm.needed.shape[1]), np.uint64)
-        stops = np.cumsum(_want_columns(gemm.needed, rows, wanted))
+        words = gemm.needed.shape[1]
+        wanted, counts = np.empty((row_tiles, words), np.uint64), np.empty(row_tiles, np.int64)
+        kernel.compiled.want_columns(gemm.needed, gemm.m, words, rows, wanted, counts)
+        stops = np.cumsum(counts)
         columns = np.empty(int(stops[-1]) if row_tiles else 0, np.int64)
-        _list_columns(wanted, columns)
+        kernel.compiled.list_columns(wanted, row_tiles, words, columns)
         starts = np.append(np.int64(0), stops[:-1])
     return Schedule(columns, starts, stops, shared, -(-(stops - starts) // cols))
-
-
-@kernel
-def _want_columns(needed: Words, rows: int, wanted: Words) -> NDArray[np.int64]:
-    """Join the rows of each row tile, into wanted [row tiles, words]; returns how many columns each one wants."""
-    counts = np.zeros(wanted.shape[0], np.int64)
-    for row in range(needed.shape[0]):
-        tile = row // rows
-        for word in range(needed.shape[1]):
-            wanted[tile, word] |= needed[row, word]
-    for tile in range(wanted.shape[0]):
-        for word in range(wanted.shape[1]):
-            counts[tile] += np.int64(popcount(wanted[tile, word]))
-    return counts
-
-
-@kernel
-def _list_columns(wanted: Words, columns: NDArray[np.int64]) -> None:
-    """Write down the set bits of each row tile, one list after another."""
-    at = 0
-    for tile in range(wanted.shape[0]):
-        for word in range(wanted.shape[1]):
-            left = wanted[tile, word]
-            while left:
-                rest = left & (left - np.uint64(1))  # without its lowest bit
-                columns[at] = word * 64 + np.int64(popcount((left ^ rest) - np.uint64(1)))
-                at += 1
-                left = rest
 
 
 def distinct_tiles(

@@ -1,0 +1,272 @@
+// The loops of block.h with queues of bytes.
+#include "block.h"
+
+#include <algorithm>
+
+#include "pairs.h"
+
+namespace accelsim {
+namespace {
+
+constexpr int kMostVectors = kMostParts * kPart;
+
+
+// Add bytes to 32-bit sums and clear them.
+void add_and_clear(uint32_t* sums, Bytes* bytes, int64_t count) {
+    uint8_t* values = reinterpret_cast<uint8_t*>(bytes);
+    for (int64_t i = 0; i < count; i++) sums[i] += values[i], values[i] = 0;
+}
+
+// How often sums of bytes are moved to wider ones. A PE loses at most L lane-cycles and gets at most S pairs in a window.
+struct Periods {
+    explicit Periods(const Block& b) {
+        const int64_t most = b.wanted ? std::max<int64_t>(b.lanes_per_pe, b.scan_width) : b.lanes_per_pe;
+        rows = 255 / most;
+        windows = std::max<int64_t>(1, 256 / ((b.loop + rows - 1) / rows));
+    }
+    int64_t rows;     // of the loop whose bytes add up to a byte
+    int64_t windows;  // whose bytes add up to 16 bits
+};
+
+// What all PEs that share a pointer have in common between two windows, by lane.
+struct Pointer {
+    Bytes stalled[kMostVectors];  // pairs that each PE consumed while the pointer stood still, L a cycle
+    Bytes eats[kMostVectors];     // pairs that a PE consumes in the cycle that pushed the last window: L
+    Bytes fullest[kMostVectors];  // the fullest queue, with the window's pairs in it
+};
+
+// Push one window into the queues of 64 lanes, for every row of the loop. A window's stall is known only when all its rows
+// have been seen, so it is settled one window later: the queue kept is what it would be without the stall, and after the
+// stall a PE holds max(queue - stalled, pairs that have just arrived).
+template <int fixed_nibbles, bool masked, bool each>
+inline void push_over_loop(const Block& b, int64_t window, int64_t part, const Periods& periods, Pointer& pointer,
+                           LaneSums<kMostVectors>& starved, LaneSums<kMostVectors>& pairs, Bytes* lost_by_pe) {
+    const int64_t vectors = b.parts * kPart, nibbles = fixed_nibbles ? fixed_nibbles : b.nibbles;
+    const Bytes* planes = reinterpret_cast<const Bytes*>(b.lane_planes) + window * nibbles * vectors + part;
+    constexpr bool in_registers = fixed_nibbles && fixed_nibbles * kPart <= 8;
+    Bytes here[in_registers ? fixed_nibbles * kPart : 1], stalled[kPart], eats[kPart], fullest[kPart];
+    if (in_registers)
+        for (int i = 0; i < fixed_nibbles * kPart; i++) here[i] = planes[i / kPart * vectors + i % kPart];
+    for (int v = 0; v < kPart; v++) {
+        stalled[v] = pointer.stalled[part + v], eats[v] = pointer.eats[part + v], fullest[v] = Bytes{};
+    }
+    Bytes* queue = static_cast<Bytes*>(b.queues) + part;
+    Bytes* arrived = static_cast<Bytes*>(b.arrivals) + part;
+    const Bytes* wanted = reinterpret_cast<const Bytes*>(b.wanted) + part;
+    const uint8_t* looped = b.loop_planes + window * nibbles;
+    for (int64_t first = 0; first < b.loop; first += periods.rows) {
+        Bytes lost[kPart] = {}, found[kPart] = {};
+        for (int64_t row = first; row < std::min<int64_t>(first + periods.rows, b.loop); row++) {
+            Bytes n[kPart];
+            if (in_registers) count_pairs<fixed_nibbles>(n, here, kPart, looped + row * b.pitch, nibbles);
+            else count_pairs<fixed_nibbles>(n, planes, vectors, looped + row * b.pitch, nibbles);
+            for (int v = 0; v < kPart; v++) {
+                const int64_t at = row * vectors + v;
+                if (masked) n[v] &= wanted[at], found[v] += n[v];
+                const Bytes held = larger(beyond(queue[at], stalled[v]), arrived[at]);
+                if (each) lost_by_pe[row * vectors + part + v] += beyond(eats[v], held);
+                else lost[v] += beyond(eats[v], held);
+                const Bytes next = beyond(held, eats[v]) + n[v];
+                queue[at] = next, arrived[at] = n[v], fullest[v] = larger(fullest[v], next);
+            }
+        }
+        for (int v = 0; v < kPart; v++) {
+            if (!each) starved.add(part + v, lost[v]);
+            if (masked) pairs.add(part + v, found[v]);
+        }
+    }
+    for (int v = 0; v < kPart; v++) pointer.fullest[part + v] = fullest[v];
+}
+
+// Settle the last window, and let every queue run empty.
+template <bool each>
+inline void end_over_loop(const Block& b, const Division& division, Pointer& pointer, LaneSums<kMostVectors>& starved) {
+    const int64_t vectors = b.parts * kPart;
+    Bytes* queue = static_cast<Bytes*>(b.queues);
+    Bytes* arrived = static_cast<Bytes*>(b.arrivals);
+    for (int64_t v = 0; v < vectors; v++) pointer.fullest[v] = Bytes{};
+    for (int64_t row = 0; row < b.loop; row++) {
+        for (int64_t v = 0; v < vectors; v++) {
+            const int64_t at = row * vectors + v;
+            const Bytes held = larger(beyond(queue[at], pointer.stalled[v]), arrived[at]);
+            const Bytes lost = beyond(pointer.eats[v], held);
+            if (each) arrived[at] = lost;
+            else starved.add(static_cast<int>(v), lost);
+            pointer.fullest[v] = larger(pointer.fullest[v], beyond(held, pointer.eats[v]));
+        }
+        if (!each && row % 256 == 255) starved.flush(b.starved, vectors);
+    }
+    if (each) add_and_clear(b.starved, arrived, b.loop * vectors * kWidth);
+    else starved.flush(b.starved, vectors);
+    spread_largest(pointer.fullest, vectors, b.segment);
+    for (int64_t v = 0; v < vectors; v++) {
+        const Bytes draining = division.cycles(pointer.fullest[v]);
+        for (int i = 0; i < kWidth; i++) b.extra_cycles[v * kWidth + i] += draining[i];
+    }
+}
+
+template <int fixed_nibbles, bool masked, bool each>
+void run_over_loop(const Block& b) {
+    const int64_t vectors = b.parts * kPart, lanes = b.parts * kLanes, bytes = b.loop * lanes;
+    const Division division(b.lanes_per_pe);
+    const Periods periods(b);
+    const Bytes depth = all_bytes(static_cast<int>(b.fifo_depth)), all = all_bytes(static_cast<int>(b.lanes_per_pe));
+    const Bytes* live = reinterpret_cast<const Bytes*>(b.live);
+    Bytes* lost_by_pe = static_cast<Bytes*>(b.arrivals) + b.loop * vectors;
+    Pointer pointer;
+    LaneSums<kMostVectors> starved, pairs, waited;
+    starved.clear(vectors), pairs.clear(vectors), waited.clear(vectors);
+    for (int64_t v = 0; v < vectors; v++) pointer.stalled[v] = pointer.eats[v] = Bytes{};
+    memset(b.queues, 0, bytes), memset(b.arrivals, 0, bytes), memset(b.extra_cycles, 0, lanes * 4);
+    memset(b.starved, 0, (each ? bytes : lanes) * 4);
+    if (each) memset(lost_by_pe, 0, bytes);
+    if (masked) memset(b.pairs, 0, lanes * 4);
+    const int64_t byte_period = std::max<int64_t>(1, 255 / b.lanes_per_pe);
+    for (int64_t i = 0; i < b.window_count; i++) {
+        const int64_t window = b.windows[i];
+        for (int64_t part = 0; part < vectors; part += kPart)
+            push_over_loop<fixed_nibbles, masked, each>(b, window, part, periods, pointer, starved, pairs, lost_by_pe);
+        if (b.segment > 1) spread_largest(pointer.fullest, vectors, b.segment);
+        for (int64_t v = 0; v < vectors; v++) {
+            const Bytes stall = division.cycles(beyond(pointer.fullest[v], depth));
+            waited.add(static_cast<int>(v), stall);
+            pointer.stalled[v] = division.pairs(stall);
+            pointer.eats[v] = live ? live[window * vectors + v] & all : all;
+        }
+        if ((i + 1) % periods.windows == 0 || i + 1 == b.window_count) {
+            if (!each) starved.flush(b.starved, vectors);
+            if (masked) pairs.flush(b.pairs, vectors);
+            waited.flush(b.extra_cycles, vectors);
+        }
+        if (each && ((i + 1) % byte_period == 0 || i + 1 == b.window_count)) add_and_clear(b.starved, lost_by_pe, bytes);
+    }
+    end_over_loop<each>(b, division, pointer, starved);
+}
+
+// Push one window into the queues of 64 lanes whose stalls end within the row: see the timing model, section 2.
+template <int fixed_nibbles, bool masked, bool each>
+inline void push_per_row(const Block& b, int64_t window, int64_t part, const Periods& periods, const Division& division,
+                         LaneSums<kMostVectors>& starved, LaneSums<kMostVectors>& pairs, Bytes* lost_by_pe) {
+    const int64_t vectors = b.parts * kPart, nibbles = fixed_nibbles ? fixed_nibbles : b.nibbles;
+    const Bytes* planes = reinterpret_cast<const Bytes*>(b.lane_planes) + window * nibbles * vectors + part;
+    const Bytes depth = all_bytes(static_cast<int>(b.fifo_depth)), all = all_bytes(b.lanes_per_pe);
+    const Bytes* live = reinterpret_cast<const Bytes*>(b.live);
+    Bytes eats[kPart];
+    for (int v = 0; v < kPart; v++) eats[v] = live ? live[window * vectors + part + v] & all : all;
+    Bytes* queue = static_cast<Bytes*>(b.queues) + part;
+    Bytes* waited = static_cast<Bytes*>(b.arrivals) + part;
+    const Bytes* wanted = reinterpret_cast<const Bytes*>(b.wanted) + part;
+    const uint8_t* looped = b.loop_planes + window * nibbles;
+    for (int64_t first = 0; first < b.loop; first += periods.rows) {
+        Bytes lost[kPart] = {}, found[kPart] = {};
+        for (int64_t row = first; row < std::min<int64_t>(first + periods.rows, b.loop); row++) {
+            Bytes n[kPart], full[kPart];
+            count_pairs<fixed_nibbles>(n, planes, vectors, looped + row * b.pitch, nibbles);
+            for (int v = 0; v < kPart; v++) {
+                if (masked) n[v] &= wanted[row * vectors + v], found[v] += n[v];
+                full[v] = queue[row * vectors + v] + n[v];
+            }
+            Bytes fullest[kPart];
+            for (int v = 0; v < kPart; v++) fullest[v] = full[v];
+            if (b.segment > 1) spread_largest(fullest, kPart, b.segment);
+            for (int v = 0; v < kPart; v++) {
+                const int64_t at = row * vectors + v;
+                const Bytes stall = division.cycles(beyond(fullest[v], depth));
+                const Bytes held = larger(beyond(full[v], division.pairs(stall)), n[v]);
+                if (each) lost_by_pe[row * vectors + part + v] += beyond(eats[v], held);
+                else lost[v] += beyond(eats[v], held);
+                waited[at] += stall, queue[at] = beyond(held, eats[v]);
+            }
+        }
+        for (int v = 0; v < kPart; v++) {
+            if (!each) starved.add(part + v, lost[v]);
+            if (masked) pairs.add(part + v, found[v]);
+        }
+    }
+}
+
+template <int fixed_nibbles, bool masked, bool each>
+void run_per_row(const Block& b) {
+    const int64_t vectors = b.parts * kPart, lanes = b.parts * kLanes, bytes = b.loop * lanes;
+    const Division division(b.lanes_per_pe);
+    const Periods periods(b);
+    Bytes* queue = static_cast<Bytes*>(b.queues);
+    Bytes* waited = static_cast<Bytes*>(b.arrivals);
+    Bytes* lost_by_pe = waited + b.loop * vectors;
+    LaneSums<kMostVectors> starved, pairs;
+    starved.clear(vectors), pairs.clear(vectors);
+    memset(queue, 0, bytes), memset(waited, 0, bytes), memset(b.extra_cycles, 0, bytes * 4);
+    memset(b.starved, 0, (each ? bytes : lanes) * 4);
+    if (each) memset(lost_by_pe, 0, bytes);
+    if (masked) memset(b.pairs, 0, lanes * 4);
+    // A stall makes room for one window, so it takes at most ceil(S / L) cycles; a PE loses at most L lane-cycles a window.
+    const int64_t byte_period = std::max<int64_t>(1, 255 / std::max<int64_t>(b.scan_width, each ? b.lanes_per_pe : 1));
+    for (int64_t i = 0; i < b.window_count; i++) {
+        for (int64_t part = 0; part < vectors; part += kPart)
+            push_per_row<fixed_nibbles, masked, each>(b, b.windows[i], part, periods, division, starved, pairs, lost_by_pe);
+        const bool last = i + 1 == b.window_count;
+        if ((i + 1) % periods.windows == 0 || last) {
+            if (!each) starved.flush(b.starved, vectors);
+            if (masked) pairs.flush(b.pairs, vectors);
+        }
+        if ((i + 1) % byte_period == 0 || last) {
+            add_and_clear(b.extra_cycles, waited, bytes);
+            if (each) add_and_clear(b.starved, lost_by_pe, bytes);
+        }
+    }
+    for (int64_t row = 0; row < b.loop; row++) {  // the queues run empty
+        Bytes* left = queue + row * vectors;
+        spread_largest(left, vectors, b.segment);
+        for (int64_t v = 0; v < vectors; v++) left[v] = division.cycles(left[v]);
+    }
+    add_and_clear(b.extra_cycles, queue, bytes);
+}
+
+// Pick the instance for a window's nibbles: S up to 4, 8, 16, or any.
+template <template <int, bool, bool> class Loop, bool masked, bool each>
+void choose_nibbles(const Block& b) {
+    if (b.nibbles == 1) return Loop<1, masked, each>::run(b);
+    if (b.nibbles == 2) return Loop<2, masked, each>::run(b);
+    if (b.nibbles == 4) return Loop<4, masked, each>::run(b);
+    return Loop<0, masked, each>::run(b);
+}
+
+template <int nibbles, bool masked, bool each>
+struct OverLoop { static void run(const Block& b) { run_over_loop<nibbles, masked, each>(b); } };
+template <int nibbles, bool masked, bool each>
+struct PerRow { static void run(const Block& b) { run_per_row<nibbles, masked, each>(b); } };
+
+}  // namespace
+
+void over_loop(const Block& b) {
+    b.wanted ? choose_nibbles<OverLoop, true, false>(b) : choose_nibbles<OverLoop, false, false>(b);
+}
+void per_row(const Block& b) { b.wanted ? choose_nibbles<PerRow, true, false>(b) : choose_nibbles<PerRow, false, false>(b); }
+void over_loop_each(const Block& b) { choose_nibbles<OverLoop, true, true>(b); }
+void per_row_each(const Block& b) { choose_nibbles<PerRow, true, true>(b); }
+
+// What each lane's PEs did together, over the rows of the loop.
+void add_up(const Block& b, bool per_row, LaneTotals& lanes) {
+    const int64_t count = b.parts * kLanes;
+    for (int64_t lane = 0; lane < count; lane++) lanes.outputs[lane] = b.wanted ? 0 : static_cast<uint32_t>(b.loop);
+    if (b.wanted)
+        for (int64_t row = 0; row < b.loop; row++)
+            for (int64_t lane = 0; lane < count; lane++) lanes.outputs[lane] += b.wanted[row * count + lane] & 1;
+    if (!per_row) {
+        for (int64_t lane = 0; lane < count; lane++) {
+            lanes.longest[lane] = b.extra_cycles[lane];
+            lanes.busy[lane] = static_cast<uint64_t>(b.extra_cycles[lane]) * lanes.outputs[lane];
+        }
+        return;
+    }
+    for (int64_t lane = 0; lane < count; lane++) lanes.longest[lane] = 0, lanes.busy[lane] = 0;
+    for (int64_t row = 0; row < b.loop; row++) {
+        const uint32_t* extra = b.extra_cycles + row * count;
+        for (int64_t lane = 0; lane < count; lane++) {
+            lanes.longest[lane] = lanes.longest[lane] > extra[lane] ? lanes.longest[lane] : extra[lane];
+            lanes.busy[lane] += b.wanted && !b.wanted[row * count + lane] ? 0 : extra[lane];
+        }
+    }
+}
+
+}  // namespace accelsim

@@ -1,0 +1,85 @@
+// The inner loop of the scanning PE.
+//
+// A *block* is a rectangle of PEs. One operand lies along its lanes, 64 PEs side by side, one byte each; the other one is
+// looped over, row by row. Which operand is which is up to the caller, as is how PEs share scan pointers:
+//
+//   over_loop  the PEs of one lane, or of `segment` neighbouring lanes, share a pointer over the whole loop;
+//   per_row    the PEs of `segment` neighbouring lanes share a pointer within each row of the loop; 1: each PE alone.
+//
+// docs/performance.md explains how windows of pairs become table look-ups and how a stall becomes one step.
+#pragma once
+#include <cstdint>
+
+namespace accelsim {
+
+constexpr int64_t kLanes = 64;       // PEs side by side; a block is a multiple of it
+constexpr int64_t kMostParts = 64;   // that many times: arrays of up to 4096 PEs along the lanes
+constexpr int64_t kNibble = 4;       // K positions whose pairs are counted by one table look-up
+
+struct Block {
+    // The PEs.
+    int64_t parts;                 // lanes / 64
+    int64_t loop;                  // rows that are looped over
+    int64_t segment;               // lanes that share a scan pointer, a power of two
+    int64_t lanes_per_pe;          // L, MAC lanes
+    int64_t fifo_depth;            // D
+    // What they see; a window is `nibbles` planes of four positions.
+    int64_t nibbles;
+    int64_t scan_width;            // S
+    const uint8_t* lane_planes;    // [plane][lane], 0 to 15: the lanes' operand
+    const uint8_t* loop_planes;    // [loop][pitch], 16 times 0 to 15: the looped operand
+    int64_t pitch;
+    const uint8_t* live;           // [window][lane], 255 or 0: whether the lane's tile streams the window; null: all do
+    const uint8_t* wanted;         // [loop][lane], 255 or 0: whether the PE has an output; null: all have one
+    const int32_t* windows;        // which windows are streamed
+    int64_t window_count;
+    // What they did; zeroed by the engine. Cycles beyond one for each window that is streamed.
+    uint32_t* extra_cycles;        // over_loop: [lane]; per_row: [loop][lane]
+    uint32_t* starved;             // [lane], or [loop][lane] where `each`
+    uint32_t* pairs;               // [lane]; only where `wanted`
+    // Room for [loop][lane] bytes each (words for wide queues).
+    void* queues;
+    void* arrivals;
+};
+
+// The pairs of every window, counted beforehand: for PEs beside rows that are all alike.
+struct CountedBlock {
+    int64_t segment, lanes_per_pe, fifo_depth;
+    const uint8_t* const* counts;  // [lane]: bytes [windows]; null: no PE
+    const uint8_t* streamed;       // [window]: whether it is; null: all are
+    int64_t window_count;
+    int64_t slots;                 // PEs of each lane
+    const uint8_t* picks;          // [slot][lane]: whose counts among its 16 neighbours' the PE sees, 128: none; null: its own
+    uint32_t *extra_cycles, *starved, *pairs;  // [lane]
+    uint8_t *queues, *arrivals;    // room for [slots][64] bytes
+};
+
+// What the PEs of each lane did together.
+struct LaneTotals {
+    uint32_t outputs[kMostParts * kLanes];  // PEs with an output
+    uint32_t longest[kMostParts * kLanes];  // extra cycles of the longest group
+    uint64_t busy[kMostParts * kLanes];     // extra cycles, summed over PEs with an output
+};
+
+// Turn rows of bits (null: nothing is set) into planes: byte [plane][lane] is a nibble of the lane's row.
+void lay_out_lanes(uint8_t* planes, int64_t lanes, int64_t plane_count, const uint64_t* const* rows, int64_t words);
+// Turn a row of bits into bytes: 16 times each nibble, which is where its row of the pair table starts.
+void lay_out_row(uint8_t* planes, int64_t plane_count, const uint64_t* row, int64_t words);
+
+void over_loop(const Block&);
+void over_loop_each(const Block&);                 // with `starved` of each PE; `arrivals` has room for twice the bytes
+void per_row(const Block&);
+void per_row_each(const Block&);
+void wide(const Block&, bool per_row, bool each);  // queues of 32 bits: any depth, scan width and lanes
+void counted(const CountedBlock&);
+// Pairs of two rows of bits in each window of S positions, at most 255.
+void count_windows(uint8_t* counts, const uint64_t* a, const uint64_t* b, int64_t k, int64_t scan_width);
+void add_up(const Block&, bool per_row, LaneTotals&);
+
+// Whether queues of D pairs and windows of S fit the bytes of the fast loops.
+inline bool fits_bytes(int64_t fifo_depth, int64_t scan_width, int64_t lanes, int64_t loop) {
+    const int64_t most = lanes > scan_width ? lanes : scan_width;
+    return fifo_depth + scan_width <= 255 && lanes <= 128 && (loop + 255 / most - 1) / (255 / most) <= 256;
+}
+
+}  // namespace accelsim

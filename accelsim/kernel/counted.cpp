@@ -1,0 +1,111 @@
+// Windows whose pairs were counted beforehand: PEs beside rows that are all alike.
+#include <algorithm>
+
+#include "pairs.h"
+
+namespace accelsim {
+namespace {
+
+// Turn sixteen windows of 64 lanes' counts into vectors: byte [window][lane].
+inline void turn_counts(uint8_t* turned, const uint8_t* const* counts, int64_t first_window) {
+    for (int64_t lane = 0; lane < kLanes; lane += 16) {
+        Sixteen rows[16] = {};
+        for (int i = 0; i < 16; i++)
+            if (counts[lane + i]) memcpy(&rows[i], counts[lane + i] + first_window, 16);
+        transpose_sixteen(rows);
+        for (int i = 0; i < 16; i++) memcpy(turned + i * kLanes + lane, &rows[i], 16);
+    }
+}
+
+// The rules of push_over_loop, for `slots` PEs of each lane.
+template <bool picked>
+void run_counted(const CountedBlock& b) {
+    const Division division(b.lanes_per_pe);
+    const Bytes depth = all_bytes(static_cast<int>(b.fifo_depth)), all = all_bytes(static_cast<int>(b.lanes_per_pe));
+    Bytes* queue = reinterpret_cast<Bytes*>(b.queues);
+    Bytes* arrived = reinterpret_cast<Bytes*>(b.arrivals);
+    const Bytes* picks = reinterpret_cast<const Bytes*>(b.picks);
+    Bytes stalled[kPart] = {}, eats[kPart] = {}, fullest[kPart] = {};
+    LaneSums<kPart> starved, pairs, waited;
+    starved.clear(kPart), pairs.clear(kPart), waited.clear(kPart);
+    alignas(64) uint8_t turned[16 * kLanes];
+    const int64_t bytes = b.slots * kLanes;
+    memset(queue, 0, bytes), memset(arrived, 0, bytes);
+    memset(b.extra_cycles, 0, kLanes * 4), memset(b.starved, 0, kLanes * 4), memset(b.pairs, 0, kLanes * 4);
+    const int64_t rows = std::max<int64_t>(1, 255 / b.lanes_per_pe), period = std::max<int64_t>(1, 256 / ((b.slots + rows - 1) / rows));
+    for (int64_t window = 0; window < b.window_count; window++) {
+        if (window % 16 == 0) turn_counts(turned, b.counts, window);
+        if (!b.streamed || b.streamed[window]) {
+            const Bytes* own = reinterpret_cast<const Bytes*>(turned) + window % 16 * kPart;
+            for (int v = 0; v < kPart; v++) fullest[v] = Bytes{};
+            for (int64_t first = 0; first < b.slots; first += rows) {
+                Bytes lost[kPart] = {};
+                for (int64_t slot = first; slot < std::min<int64_t>(first + rows, b.slots); slot++)
+                    for (int v = 0; v < kPart; v++) {
+                        const int64_t at = slot * kPart + v;
+                        const Bytes n = picked ? look_up(own[v], picks[at]) : own[v];
+                        const Bytes held = larger(beyond(queue[at], stalled[v]), arrived[at]);
+                        lost[v] += beyond(eats[v], held);
+                        queue[at] = beyond(held, eats[v]) + n, arrived[at] = n, fullest[v] = larger(fullest[v], queue[at]);
+                    }
+                for (int v = 0; v < kPart; v++) starved.add(v, lost[v]);
+            }
+            if (!picked) spread_largest(fullest, kPart, b.segment);
+            for (int v = 0; v < kPart; v++) {
+                const Bytes stall = division.cycles(beyond(fullest[v], depth));
+                pairs.add(v, own[v]), waited.add(v, stall);
+                stalled[v] = division.pairs(stall), eats[v] = all;
+            }
+        }
+        if ((window + 1) % period == 0 || window + 1 == b.window_count)
+            starved.flush(b.starved, kPart), pairs.flush(b.pairs, kPart), waited.flush(b.extra_cycles, kPart);
+    }
+    for (int v = 0; v < kPart; v++) fullest[v] = Bytes{};
+    for (int64_t slot = 0; slot < b.slots; slot++)
+        for (int v = 0; v < kPart; v++) {
+            const Bytes held = larger(beyond(queue[slot * kPart + v], stalled[v]), arrived[slot * kPart + v]);
+            starved.add(v, beyond(eats[v], held)), fullest[v] = larger(fullest[v], beyond(held, eats[v]));
+        }
+    starved.flush(b.starved, kPart);
+    if (!picked) spread_largest(fullest, kPart, b.segment);
+    for (int v = 0; v < kPart; v++) {
+        const Bytes draining = division.cycles(fullest[v]);
+        for (int i = 0; i < kWidth; i++) b.extra_cycles[v * kWidth + i] += draining[i];
+    }
+}
+
+}  // namespace
+
+void counted(const CountedBlock& b) { b.picks ? run_counted<true>(b) : run_counted<false>(b); }
+
+// Pairs of two rows of bits in each window of S positions, at most 255.
+void count_windows(uint8_t* counts, const uint64_t* a, const uint64_t* b, int64_t k, int64_t scan_width) {
+    if (scan_width == 16 || scan_width == 8) {  // windows are a word's own parts
+        for (int64_t word = 0; word * 64 < k; word++) {
+            uint64_t value = a[word] & b[word];
+            value -= value >> 1 & 0x5555555555555555;
+            value = (value & 0x3333333333333333) + (value >> 2 & 0x3333333333333333);
+            value = (value + (value >> 4)) & 0x0F0F0F0F0F0F0F0F;
+            if (scan_width == 16) {
+                value = (value + (value >> 8)) & 0x00FF00FF00FF00FF;  // one byte in two
+                value = (value | value >> 8) & 0x0000FFFF0000FFFF;
+                value = value | value >> 16;
+            }
+            memcpy(counts + word * (64 / scan_width), &value, 64 / scan_width);
+        }
+        return;
+    }
+    for (int64_t window = 0; window * scan_width < k; window++) {
+        int64_t sum = 0;
+        const int64_t stop = std::min<int64_t>(k, (window + 1) * scan_width);
+        for (int64_t at = window * scan_width; at < stop;) {
+            const int64_t shift = at & 63, bits = std::min<int64_t>(64 - shift, stop - at);
+            const uint64_t both = (a[at >> 6] & b[at >> 6]) >> shift;
+            sum += __builtin_popcountll(bits < 64 ? both & ((1ull << bits) - 1) : both);
+            at += bits;
+        }
+        counts[window] = static_cast<uint8_t>(sum);
+    }
+}
+
+}  // namespace accelsim

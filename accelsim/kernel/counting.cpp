@@ -1,0 +1,137 @@
+#include "counting.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "bits.h"
+
+namespace accelsim {
+
+void want_columns(const uint64_t* needed, int64_t m, int64_t words, int64_t rows, uint64_t* wanted, int64_t* counts) {
+    const int64_t row_tiles = ceil_div(m, rows);
+    std::fill(wanted, wanted + row_tiles * words, 0);
+    for (int64_t row = 0; row < m; row++)
+        for (int64_t word = 0; word < words; word++) wanted[row / rows * words + word] |= needed[row * words + word];
+    for (int64_t tile = 0; tile < row_tiles; tile++) {
+        counts[tile] = 0;
+        for (int64_t word = 0; word < words; word++) counts[tile] += __builtin_popcountll(wanted[tile * words + word]);
+    }
+}
+
+void list_columns(const uint64_t* wanted, int64_t rows, int64_t words, int64_t* columns) {
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t word = 0; word < words; word++)
+            for (uint64_t left = wanted[row * words + word]; left; left &= left - 1) *columns++ = word * 64 + __builtin_ctzll(left);
+}
+
+void count_outputs(const uint64_t* needed, int64_t m, int64_t words, const Tiles& tiles, int64_t* outputs) {
+    for (int64_t tile = 0, index = 0; tile < tiles.row_tiles; tile++)
+        for (int64_t low = tiles.starts[tile]; low < tiles.stops[tile]; low += tiles.cols, index++) {
+            outputs[index] = 0;
+            for (int64_t row = tile * tiles.rows; row < std::min((tile + 1) * tiles.rows, m); row++)
+                for (int64_t at = low; at < std::min(low + tiles.cols, tiles.stops[tile]); at++)
+                    outputs[index] += needed[row * words + (tiles.columns[at] >> 6)] >> (tiles.columns[at] & 63) & 1;
+        }
+}
+
+void find_windows(const uint64_t* source, int64_t rows, int64_t k, int64_t width, uint8_t* present) {
+    const int64_t words = ceil_div(k, 64), windows = ceil_div(k, width);
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t window = 0; window < windows; window++) {
+            uint64_t some = 0;
+            for (int64_t at = window * width; at < std::min(k, (window + 1) * width); at += 64)
+                some |= read_bits(source + row * words, at, std::min<int64_t>(64, std::min(k, (window + 1) * width) - at));
+            present[row * windows + window] = some != 0;
+        }
+}
+
+void count_streamed(const uint8_t* present_a, const uint8_t* present_b, const Tiles& tiles, int64_t k, int64_t width, int64_t* cycles,
+                    int64_t* positions) {
+    const int64_t windows = ceil_div(k, width);
+    std::vector<uint8_t> some(windows);
+    for (int64_t tile = 0, index = 0; tile < tiles.row_tiles; tile++)
+        for (int64_t low = tiles.starts[tile]; low < tiles.stops[tile]; low += tiles.cols, index++) {
+            std::copy_n(present_a + tile * windows, windows, some.begin());
+            if (present_b) {
+                std::vector<uint8_t> of_columns(windows);
+                for (int64_t at = low; at < std::min(low + tiles.cols, tiles.stops[tile]); at++)
+                    for (int64_t window = 0; window < windows; window++) of_columns[window] |= present_b[tiles.columns[at] * windows + window];
+                for (int64_t window = 0; window < windows; window++) some[window] &= of_columns[window];
+            }
+            cycles[index] = std::count(some.begin(), some.end(), 1);
+            positions[index] = cycles[index] * width - (some[windows - 1] ? windows * width - k : 0);
+        }
+}
+
+int64_t effectual_where_needed(const uint64_t* a, int64_t m, const uint64_t* b, int64_t n, int64_t words, const uint64_t* needed) {
+    int64_t total = 0;
+    const int64_t needed_words = ceil_div(n, 64);
+    for (int64_t row = 0; row < m; row++)
+        for (int64_t part = 0; part < needed_words; part++)
+            for (uint64_t left = read_bits(needed + row * needed_words, part * 64, std::min<int64_t>(64, n - part * 64)); left; left &= left - 1) {
+                const uint64_t* column = b + (part * 64 + __builtin_ctzll(left)) * words;
+                for (int64_t word = 0; word < words; word++) total += __builtin_popcountll(a[row * words + word] & column[word]);
+            }
+    return total;
+}
+
+void count_blocks(const uint64_t* source, int64_t words, const int64_t* row_edges, int64_t row_blocks, const int64_t* first, const int64_t* last,
+                  int64_t word_blocks, int64_t* counts) {
+    std::fill(counts, counts + row_blocks * word_blocks, 0);
+    for (int64_t block = 0; block < row_blocks; block++)
+        for (int64_t row = row_edges[block]; row < row_edges[block + 1]; row++)
+            for (int64_t chunk = 0; chunk < word_blocks; chunk++) {
+                int64_t count = 0;
+                for (int64_t word = first[chunk]; word < last[chunk]; word++) count += __builtin_popcountll(source[row * words + word]);
+                counts[block * word_blocks + chunk] += count;
+            }
+}
+
+void count_rectangles(const uint64_t* source, int64_t words, const int64_t* row_edges, int64_t row_blocks, const int64_t* column_edges,
+                      int64_t column_blocks, int64_t* counts) {
+    std::fill(counts, counts + row_blocks * column_blocks, 0);
+    for (int64_t block = 0; block < row_blocks; block++)
+        for (int64_t row = row_edges[block]; row < row_edges[block + 1]; row++)
+            for (int64_t column_block = 0; column_block < column_blocks; column_block++) {
+                const int64_t low = column_edges[column_block], high = column_edges[column_block + 1];
+                for (int64_t word = low >> 6; word <= (high - 1) >> 6; word++) {
+                    uint64_t value = source[row * words + word];
+                    if (word == low >> 6) value &= ~0ull << (low & 63);
+                    if (word == (high - 1) >> 6) value &= ~0ull >> (63 - ((high - 1) & 63));
+                    counts[block * column_blocks + column_block] += __builtin_popcountll(value);
+                }
+            }
+}
+
+void deal_tiles(const Deal& deal, int64_t* worked) {
+    int64_t tile = 0, array = deal.first_tile % deal.arrays;
+    for (int64_t row_tile = 0; row_tile < deal.row_tiles; row_tile++) {
+        int64_t column_block = 0, end = deal.block_columns;
+        for (int64_t i = 0; i < deal.tiles_per_row[row_tile]; i++, tile++) {
+            for (; deal.last_columns[tile] >= end; end += deal.block_columns) column_block++;
+            worked[(row_tile / deal.block_row_tiles * deal.column_blocks + column_block) * deal.arrays + array] += deal.tile_cycles[tile];
+            array = array + 1 < deal.arrays ? array + 1 : 0;
+        }
+    }
+}
+
+int64_t run_memory_steps(const MemorySteps& s) {
+    int64_t channel = 0, finished = 0;
+    for (int64_t first = 0; first < std::min<int64_t>(2, s.steps); first++) s.load_stop[first] = channel += s.load[first];
+    std::vector<int64_t> arrays(s.arrays);  // when each array is done with the steps so far
+    int64_t room[2] = {};                   // when the stores of the last two finished macro-tiles had left
+    for (int64_t step = 0; step < s.steps; step++) {
+        const int64_t may_start = std::max(s.load_stop[step] + s.latency[step], room[finished % 2]);
+        for (int64_t array = 0; array < s.arrays; array++) {
+            arrays[array] = std::max(arrays[array], may_start) + s.work[step * s.arrays + array];
+            s.work_stop[step * s.arrays + array] = arrays[array];
+            channel = std::max(channel, arrays[array]);  // what follows is served once this step is computed
+        }
+        if (step + 2 < s.steps) s.load_stop[step + 2] = channel += s.load[step + 2];
+        s.store_stop[step] = channel += s.store[step];
+        if (s.finishes[step]) room[finished++ % 2] = channel;
+    }
+    return std::max(channel, *std::max_element(arrays.begin(), arrays.end()));
+}
+
+}  // namespace accelsim

@@ -1,0 +1,53 @@
+// What tiles and macro-tiles hold: scheduled columns, windows, outputs and non-zeros, and the cycles of a pass.
+#pragma once
+#include <cstdint>
+
+namespace accelsim {
+
+// Columns with an output that each tile of `rows` rows must compute: bits [row tiles][words], and how many they are.
+void want_columns(const uint64_t* needed, int64_t m, int64_t words, int64_t rows, uint64_t* wanted, int64_t* counts);
+// The set bits of each row of `wanted`, one list after another.
+void list_columns(const uint64_t* wanted, int64_t rows, int64_t words, int64_t* columns);
+
+// Each row tile's columns (see ScanProblem).
+struct Tiles { const int64_t *columns, *starts, *stops; int64_t row_tiles, rows, cols; };
+
+// Outputs that each tile computes.
+void count_outputs(const uint64_t* needed, int64_t m, int64_t words, const Tiles& tiles, int64_t* outputs);
+// Whether each window of each row holds a non-zero: bytes [rows][windows].
+void find_windows(const uint64_t* source, int64_t rows, int64_t k, int64_t width, uint8_t* present);
+// Windows that each tile streams, and their positions: those in which A's rows and, where given, B's columns hold a non-zero.
+void count_streamed(const uint8_t* present_a, const uint8_t* present_b, const Tiles& tiles, int64_t k, int64_t width, int64_t* cycles,
+                    int64_t* positions);
+// Pairs of two non-zeros at the outputs that must be computed.
+int64_t effectual_where_needed(const uint64_t* a, int64_t m, const uint64_t* b, int64_t n, int64_t words, const uint64_t* needed);
+
+// Set bits of each block of rows [edges[i], edges[i + 1]) and words [first[j], last[j]): [row blocks][word blocks].
+void count_blocks(const uint64_t* source, int64_t words, const int64_t* row_edges, int64_t row_blocks, const int64_t* first, const int64_t* last,
+                  int64_t word_blocks, int64_t* counts);
+// Set bits of each block of rows and columns, both given by their edges: [row blocks][column blocks].
+void count_rectangles(const uint64_t* source, int64_t words, const int64_t* row_edges, int64_t row_blocks, const int64_t* column_edges,
+                      int64_t column_blocks, int64_t* counts);
+
+// Deals tiles to arrays in turn and adds each one's cycles to its array's work on the macro-tile that it belongs to.
+struct Deal {
+    const int64_t* tile_cycles;
+    const int64_t* tiles_per_row;   // [row tiles]
+    int64_t row_tiles;
+    const int64_t* last_columns;    // [tiles]: last column that each tile uses
+    int64_t block_row_tiles, block_columns;  // of a macro-tile
+    int64_t first_tile, arrays, row_blocks, column_blocks;
+};
+void deal_tiles(const Deal& deal, int64_t* worked /* [row blocks][column blocks][arrays], zero at first */);
+
+// Loader, arrays and store of one pass, in their fixed order of service: loads 0 and 1, then after each step i load i + 2 and
+// store i. Cycles of each step; of work [steps][arrays]. Returns when all is done.
+struct MemorySteps {
+    int64_t steps, arrays;
+    const int64_t *load, *latency, *store, *work;
+    const uint8_t* finishes;        // whether a step ends its macro-tile
+    int64_t *load_stop, *store_stop, *work_stop;
+};
+int64_t run_memory_steps(const MemorySteps& steps);
+
+}  // namespace accelsim

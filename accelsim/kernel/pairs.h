@@ -1,0 +1,77 @@
+// What the loops over blocks share: pairs by table look-up, and how long a stall takes.
+#pragma once
+#include "block.h"
+#include "simd.h"
+
+namespace accelsim {
+
+constexpr int kPart = kLanes / kWidth;  // vectors of 64 lanes
+
+// kPairs[16 * b + a] = popcount(a & b): how many pairs two nibbles make. A row of it is a table for one b.
+struct PairTable {
+    alignas(64) uint8_t of[256];
+    constexpr PairTable() : of() {
+        for (int i = 0; i < 256; i++)
+            for (int bit = 0; bit < 4; bit++) of[i] += (i >> (4 + bit)) & (i >> bit) & 1;
+    }
+};
+constexpr PairTable kPairs;
+
+// Pairs that sixteen-fold nibble `looped` makes with the nibble of each lane.
+inline Bytes pairs_of(uint8_t looped, Bytes lanes) {
+#if defined(__x86_64__) && !defined(__SSSE3__)
+    Bytes both = lanes & all_bytes(looped >> 4);
+    both -= (both >> 1) & 5;
+    return (both & 3) + (both >> 2);
+#else
+    return look_up(repeat_sixteen(kPairs.of + looped), lanes);
+#endif
+}
+
+// Pairs of one window for 64 PEs beside one row of the loop.
+template <int fixed_nibbles>
+inline void count_pairs(Bytes* pairs, const Bytes* planes, int64_t stride, const uint8_t* looped, int64_t nibbles) {
+    for (int v = 0; v < kPart; v++) pairs[v] = pairs_of(looped[0], planes[v]);
+    for (int64_t i = 1; i < (fixed_nibbles ? fixed_nibbles : nibbles); i++)
+        for (int v = 0; v < kPart; v++) pairs[v] += pairs_of(looped[i], planes[i * stride + v]);
+}
+
+// ceil(pairs / L): the cycles in which L lanes consume that many. Exact for L up to 128, see `Division` in docs/performance.md.
+struct Division {
+    explicit Division(int64_t lanes)
+        : lanes(static_cast<uint8_t>(lanes)), factor(static_cast<uint16_t>(lanes > 1 ? 65535 / lanes + 1 : 0)) {}
+
+    inline Bytes cycles(Bytes pairs) const {
+        if (lanes == 1) return pairs;
+        const uint16_t round_up = lanes - 1;
+        const Pairs16 even = multiply_high(((Pairs16)pairs & 255) + round_up, factor);
+        const Pairs16 odd = multiply_high(((Pairs16)pairs >> 8) + round_up, factor);
+        return (Bytes)(even | odd << 8);
+    }
+    inline Bytes pairs(Bytes cycles) const { return lanes == 1 ? cycles : cycles * all_bytes(lanes); }
+
+    uint8_t lanes;
+    uint16_t factor;
+};
+
+// Give each of `segment` neighbouring lanes the largest of them.
+inline void spread_largest(Bytes* values, int64_t vectors, int64_t segment) {
+    for (int64_t apart = kWidth; apart < segment && apart < vectors * kWidth; apart *= 2)
+        for (int64_t v = 0; v < vectors; v++)
+            if (!(v & apart / kWidth)) {
+                Bytes& other = values[v + apart / kWidth];
+                values[v] = other = larger(values[v], other);
+            }
+    for (int64_t v = 0; v < vectors; v++) {
+        Bytes value = values[v];
+        if (segment > 1) value = larger(value, change_places<1>(value));
+        if (segment > 2) value = larger(value, change_places<2>(value));
+        if (segment > 4) value = larger(value, change_places<4>(value));
+        if (segment > 8) value = larger(value, change_places<8>(value));
+        if (kWidth > 16 && segment > 16) value = larger(value, change_places<16>(value));
+        if (kWidth > 32 && segment > 32) value = larger(value, change_places<32>(value));
+        values[v] = value;
+    }
+}
+
+}  // namespace accelsim

@@ -1,0 +1,137 @@
+"""The compiled module: checked sizes, the interpreter's lock given up, Ctrl-C, the choice of an instruction set."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from accelsim import kernel
+
+LONG = """
+import numpy as np
+from accelsim import Hardware, OpTrace
+from accelsim.lowering import lower
+from accelsim.timing import time_gemm
+skipping = {"tensors": ["weight", "activation"]}
+hw = Hardware.model_validate({"name": "m", "array": {"rows": 4, "cols": 4}, "skipping": skipping})
+rng = np.random.default_rng(0)
+op = OpTrace(name="fc", step=0, weight=rng.random((2048, 8192)) < 0.5, input=rng.random((16384, 8192)) < 0.5)
+(gemm,) = lower(op, "forward")
+print("ready", flush=True)
+time_gemm(hw, gemm)
+"""
+
+
+def scan_arguments(m: int = 5, n: int = 7, k: int = 70) -> list[object]:
+    """Arguments of a small `scan` on a 2 x 3 array with four windows of 16 and one of 6 positions."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(0, 2**6, (rows, -(-k // 64)), np.uint64) for rows in (m, n))
+    starts, stops = np.zeros(3, np.int64), np.full(3, n)
+    scanner = [1, 16, 16, 0, True, True, False, False, True]
+    return [m, n, k, a, b, None, None, np.arange(n), starts, stops, 2, 3, *scanner, np.zeros((7, 9), np.int64)]
+
+
+def test_arguments_that_fit_are_taken() -> None:
+    arguments = scan_arguments()
+    kernel.compiled.scan(*arguments)
+    totals = arguments[-1]
+    assert isinstance(totals, np.ndarray)
+    assert totals[2].sum() == 5 * 7
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (0, 6),  # more rows than A has
+        (1, 8),
+        (2, 129),
+        (3, np.zeros((5, 3), np.uint64)),
+        (4, np.zeros((7, 1), np.uint64)),
+        (5, np.full(7, 7, np.int32)),  # a row that B does not have
+        (5, np.full(7, -1, np.int32)),
+        (6, np.zeros((5, 2), np.uint64)),
+        (7, np.full(7, 7)),  # a column that the GEMM does not have
+        (8, np.full(3, -1)),
+        (9, np.full(3, 8)),
+        (9, np.full(2, 7)),
+        (10, 0),
+        (11, 0),
+        (13, 0),
+        (14, 15),  # a queue shorter than a window
+        (15, 4),
+        (21, np.zeros((7, 8), np.int64)),
+        (0, 2**40),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(place: int, value: object) -> None:
+    arguments = scan_arguments()
+    arguments[place] = value
+    with pytest.raises(ValueError, match=r"\w"):
+        kernel.compiled.scan(*arguments)
+
+
+def test_arrays_of_another_layout_or_without_leave_to_write_are_refused() -> None:
+    arguments = scan_arguments()
+    arguments[3] = np.zeros((5, 4), np.uint64)[:, ::2]
+    with pytest.raises((ValueError, BufferError)):
+        kernel.compiled.scan(*arguments)
+    arguments = scan_arguments()
+    totals = np.zeros((7, 9), np.int64)
+    totals.flags.writeable = False
+    arguments[-1] = totals
+    with pytest.raises((ValueError, BufferError)):
+        kernel.compiled.scan(*arguments)
+
+
+def test_other_threads_run_meanwhile() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 2**63, (3000, 64), np.uint64)
+    every = np.full((3000, 47), ~np.uint64(0))
+    spent: list[float] = []
+
+    def count() -> None:
+        start = time.perf_counter()
+        kernel.compiled.effectual_where_needed(rows, 3000, rows, 3000, 64, every)
+        spent.append(time.perf_counter() - start)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    turns = 0
+    while thread.is_alive():
+        turns += 1
+        time.sleep(0.001)
+    assert turns > 1, f"the interpreter stood still for {spent[0]:.3f} s"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals to send")
+def test_ctrl_c_ends_a_long_call() -> None:
+    process = subprocess.Popen([sys.executable, "-c", LONG], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.3)
+    assert process.poll() is None, "the call ended by itself: make it longer"
+    process.send_signal(signal.SIGINT)
+    _, problems = process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in problems
+
+
+def run_with(name: str) -> subprocess.CompletedProcess[str]:
+    """Import the kernels with an instruction set asked for."""
+    command = "from accelsim import kernel; print(kernel.compiled.__name__)"
+    environment = os.environ | {"ACCELSIM_INSTRUCTION_SET": name}
+    return subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_an_instruction_set_can_be_asked_for() -> None:
+    for name in kernel.INSTRUCTION_SETS:
+        assert run_with(name).stdout == f"accelsim.kernel._{name}\n"
+    refused = run_with("avx1024")
+    assert "'avx1024', which this processor does not have: expected one of" in refused.stderr
