@@ -9,6 +9,7 @@ number. SIGKILL cannot be caught: worker processes watch for the end of the proc
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from types import FrameType
 
 from accelsim.files import remove_temporary_files
@@ -76,7 +77,9 @@ def run_until_signal(command: Callable[[], None]) -> None:
         threading.Thread(target=_end_what_goes_on, args=(read,), name="accelsim-signals", daemon=True).start()
         woken = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         before = {number: signal.getsignal(number) for number in ENDING}
+        hook = sys.unraisablehook
         try:
+            sys.unraisablehook = partial(_complain, hook)
             for number in ENDING:
                 if before[number] in _DEFAULT:
                     signal.signal(number, _raise)
@@ -88,6 +91,7 @@ def run_until_signal(command: Callable[[], None]) -> None:
                     signal.signal(number, handler)
             signal.set_wakeup_fd(woken)
             os.close(write)
+            sys.unraisablehook = hook
             _State.holding -= 1
     except Stopped as stopped:
         _end(stopped.number)
@@ -201,6 +205,12 @@ def _raise(number: int, _: FrameType | None) -> None:
         _State.pending = True
 
 
+def _complain(usually: Callable[[sys.UnraisableHookArgs], object], lost: sys.UnraisableHookArgs) -> None:
+    """Say nothing of `Stopped` where it was raised in a callback that raises nothing: `_end_what_goes_on` ends that."""
+    if lost.exc_type is not Stopped:
+        usually(lost)
+
+
 def _interrupt_later(_: int, __: FrameType | None) -> None:
     _State.pending = True
 
@@ -231,6 +241,8 @@ def _end(number: int) -> None:
 
 
 def _end_now(number: int) -> None:
+    for child in multiprocessing.active_children():  # no block was left that would have ended them
+        child.kill()
     _tidy()
     os._exit(128 + number)
 

@@ -38,6 +38,7 @@ from pathlib import Path
 import numpy as np
 
 from accelsim import OpTrace, TraceWriter
+from accelsim.signals import run_until_signal
 
 ROOT = Path(__file__).parents[1]
 MARK = "ACCELSIM_KILLS"
@@ -274,4 +275,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_until_signal(lambda: sys.exit(main()))

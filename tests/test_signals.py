@@ -79,6 +79,22 @@ def test_a_second_signal_does_not_cut_the_first_short() -> None:
     assert (done.stdout, done.returncode) == ("ready\nleft\n", 130)
 
 
+def test_raised_in_a_callback_it_is_silent_and_ends_all_the_same() -> None:
+    program = AROUND + (
+        "import accelsim.signals, multiprocessing\naccelsim.signals.GRACE_SECONDS = 0.3\n"
+        "class Lost:\n"
+        "    def __del__(self): print('ready'); time.sleep(1); print('woken')\n"
+        "def command():\n"
+        "    child = multiprocessing.get_context('fork').Process(target=time.sleep, args=(30,)); child.start()\n"
+        "    Lost(); time.sleep(30)\n"
+        "run_until_signal(command)"
+    )
+    start = time.monotonic()
+    done = run(program, signal.SIGTERM)  # its output ends with the child
+    assert (done.stdout, done.stderr, done.returncode) == ("ready\n", "accelsim: interrupted\n", 143)
+    assert time.monotonic() - start < 15
+
+
 @pytest.mark.parametrize(
     "stuck",
     [
