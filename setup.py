@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -54,6 +55,10 @@ class BuildKernels(build_ext):
         module.parent.mkdir(parents=True, exist_ok=True)
         dynamic = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
         subprocess.run([*command, *dynamic, *made, "-o", str(module)], check=True)
+        # Beside the sources too: Python run in a checkout takes the package from there, not from where it is installed.
+        beside = KERNEL / module.name
+        if module.resolve() != beside.resolve():
+            shutil.copyfile(module, beside)
 
 
 setup(
