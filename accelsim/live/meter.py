@@ -135,6 +135,9 @@ class Meter(Tracer):
         if self._remote is not None and self._files is not None and (path := self._files.finish_step(step)) is not None:
             self._remote.send(step, path)
 
+    def _why_empty(self) -> str | None:
+        return None if self.skipped or self._failure() is not None else super()._why_empty()
+
     def _failure(self) -> str | None:
         remote = None if self._remote is None else self._remote.failure
         return remote or (None if self._files is None else self._files.failure)

@@ -7,9 +7,12 @@ inside backward, so this follows its idea with hooks of its own.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import weakref
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,23 +29,29 @@ class Frame:
         module: the module.
         name: its name in the model, or under its own root's class if it is not part of the model.
         node: the autograd node that was executing when it was entered: not None in a recomputed forward.
+        matmuls: counts this run's products of two activations, from 1.
     """
 
     module: nn.Module
     name: str
     node: Any
+    matmuls: Iterator[int] = field(default_factory=partial(itertools.count, 1))
 
 
 class ModuleNames:
     """Names of running modules, and a stack of them for each thread (backward may run in threads of its own)."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, entered: Callable[[nn.Module, str], None]) -> None:
         """Take names from `model.named_modules()`; a compiled or parallel wrapper is looked through by identity.
+
+        Args:
+            model: the model.
+            entered: hears of each module whose forward begins, with its name.
 
         Raises:
             TracingError: the model holds TorchScript modules, which run no hooks.
         """
-        self._model = model
+        self._model, self._entered = model, entered
         self._names: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
         self._roots: dict[str, int] = {}
         self._local = threading.local()
@@ -124,7 +133,9 @@ class ModuleNames:
         """Take note that a module's forward begins."""
         if isinstance(module, torch.jit.ScriptModule):
             raise _scripted(self._names.get(module, type(module).__name__))
-        self._stack.append(Frame(module, self._name(module), torch._C._current_autograd_node()))
+        name = self._name(module)
+        self._stack.append(Frame(module, name, torch._C._current_autograd_node()))
+        self._entered(module, name)
 
     def _leave(self, module: nn.Module, _inputs: Any, _output: Any) -> None:
         stack = self._stack

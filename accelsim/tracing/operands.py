@@ -125,7 +125,7 @@ def convolution(args: Sequence[Any], rim: Callable[[torch.Tensor], Rim]) -> Oper
 
 
 def product(
-    function: Any, args: Sequence[Any], module: nn.Module, origin: Callable[[torch.Tensor], int]
+    function: Any, args: Sequence[Any], module: nn.Module, origin: Callable[[torch.Tensor], int | None]
 ) -> Operands | None:
     """Return the operands of a product a x b as run by a module, None if one of them is not an ordinary dense tensor.
 

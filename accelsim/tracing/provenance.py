@@ -36,6 +36,9 @@ _Layout = tuple[tuple[int, ...], tuple[int, ...]]  # shape, strides
 Arguments = Sequence[Any]
 Rule = Callable[["Provenance", Arguments, dict[str, Any]], Tag | None]
 
+# What makes a weight's values of a weight: autocast, and the copies that einsum and reshapes make.
+_COPIES = (aten._to_copy.default, aten.clone.default)
+
 # Casts that cannot turn a small number of a 16 or 32 bit type into zero.
 _WIDE = (torch.float32, torch.float64, torch.bfloat16)
 
@@ -58,16 +61,25 @@ class Provenance:
         self._casts.clear()
         self._rims.clear()
 
-    def origin(self, tensor: torch.Tensor) -> int:
-        """Address of the tensor's storage, or of the parameter's that autocast made it of."""
-        address: int = tensor.untyped_storage()._cdata
-        cast = self._casts.get(address)
+    def origin(self, tensor: torch.Tensor) -> int | None:
+        """Address of the tensor's storage, or of the parameter's that it was copied from; None without a storage."""
+        address = address_of(tensor)
+        cast = None if address is None else self._casts.get(address)
         return cast[1] if cast else address
 
     def rim(self, tensor: torch.Tensor) -> Rim:
         """Zeros that padding put around an image, if the tensor is the padded image as it was made."""
         found = self._rims.get(tensor.untyped_storage()._cdata)
         return found[2] if found and found[1] == _layout(tensor) else NO_RIM
+
+    def _parameter(self, tensor: torch.Tensor) -> int | None:
+        """Address of the parameter that a tensor is, is a view of, or was copied from; None if it is something else."""
+        base = tensor if tensor._base is None else tensor._base
+        address = address_of(base)
+        if isinstance(base, torch.nn.Parameter) or address is None:
+            return address
+        cast = self._casts.get(address)
+        return cast[1] if cast else None
 
     def mark_unwritten(self, tensor: torch.Tensor) -> None:
         """Mark a tensor's storage until something is written into it; the caller keeps the storage alive."""
@@ -111,9 +123,9 @@ class Provenance:
                     self._rims.pop(address, None)
         if function is aten._to_copy.default:
             notes.follow_cast(args[0], result)
-        if function is aten._to_copy.default and isinstance(args[0], torch.nn.Parameter):
+        if function in _COPIES and (parameter := self._parameter(args[0])) is not None:
             storage = result.untyped_storage()
-            self._casts[storage._cdata] = StorageWeakRef(storage), args[0].untyped_storage()._cdata
+            self._casts[storage._cdata] = StorageWeakRef(storage), parameter
         if function is aten.constant_pad_nd.default and _number(args, kwargs, 2, "value", 0) == 0:
             self._remember_rim(result, args[1])
         if tag is not None:
@@ -148,6 +160,14 @@ class Provenance:
 
 def _layout(tensor: torch.Tensor) -> _Layout:
     return tuple(tensor.shape), tensor.stride()
+
+
+def address_of(tensor: torch.Tensor) -> int | None:
+    """Address of a tensor's storage, None if it has none (sparse tensors and some subclasses)."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):
+        return None
 
 
 def _number(args: Arguments, kwargs: dict[str, Any], position: int, name: str, default: Any) -> Any:

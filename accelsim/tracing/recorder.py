@@ -26,11 +26,12 @@ from accelsim.tracing.operands import Operands, activation_view
 from accelsim.tracing.packing import pack
 from accelsim.tracing.provenance import Provenance
 from accelsim.tracing.unlowered import EVALUATION, OUTSIDE, Unlowered, count_macs, multiplies
+from accelsim.tracing.unseen import Unseen
 from accelsim.tracing.zeros import Zeros
 
+_DEFAULT = torch.Tensor.__torch_dispatch__
 _RUN_BACKWARD = torch.autograd.graph._engine_run_backward.__code__
 
-_PLAIN = (torch.Tensor, nn.Parameter, nn.Buffer)
 
 BACKWARD_UNKNOWN = "backward of an operation that was not recorded, or a second backward through it"
 
@@ -62,9 +63,18 @@ class Recorder(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
-    def __init__(self, model: nn.Module, names: ModuleNames, writer: Sink, zeros: Zeros, unlowered: Unlowered) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        names: ModuleNames,
+        writer: Sink,
+        zeros: Zeros,
+        unlowered: Unlowered,
+        unseen: Unseen,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._model, self._names, self._writer, self._zeros, self._unlowered = model, names, writer, zeros, unlowered
+        self._model, self._names, self._writer, self._zeros = model, names, writer, zeros
+        self._unlowered, self._unseen = unlowered, unseen
         self._provenance = Provenance()
         self._process = os.getpid()
         self._roles: dict[Any, str] = {}
@@ -109,8 +119,10 @@ class Recorder(TorchDispatchMode):
         self, function: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if any(kind not in _PLAIN for kind in types):  # a tensor subclass unfolds its operations first
-            return NotImplemented
+        if any(kind.__torch_dispatch__ is not _DEFAULT for kind in types):
+            return NotImplemented  # a tensor subclass unfolds its operations first
+        if self._unseen and self._names.current is not None:
+            self._unseen.saw(function, args, self._provenance.origin)
         role = self._roles.get(function) or self._find_role(function)
         if role == "other" or os.getpid() != self._process:  # a DataLoader's forked worker inherits this mode
             return self._provenance.run(function, args, kwargs)
@@ -149,6 +161,8 @@ class Recorder(TorchDispatchMode):
         number = torch._C._autograd._get_sequence_nr() - 1  # of the node that this call created, if any
         result = self._provenance.run(function, args, kwargs)  # first of all: an operation that raises did not happen
         reason: str | None
+        if frame is not None and not in_backward:
+            self._unseen.multiplied(frame.name)
         if in_backward:
             reason = self._backward(role, node, args)
         elif not self._recorded:
@@ -190,7 +204,10 @@ class Recorder(TorchDispatchMode):
 
     def _call(self, operands: Operands, function: Any, frame: Frame, result: torch.Tensor) -> Call:
         matmul = operands.geometry.kind == "matmul"
-        name = self._names.operation_name(frame, None if matmul else self._provenance.origin(operands.weight))
+        if matmul:
+            name = f"{frame.name}.matmul{next(frame.matmuls)}"
+        else:
+            name = self._names.operation_name(frame, self._provenance.origin(operands.weight))
         view, shape = operands.input_view()
         threshold = self._zeros.threshold("activation", operands.input)
         mask = pack(view, threshold, shape)

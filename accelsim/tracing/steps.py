@@ -68,7 +68,7 @@ class RunLog:
     """
 
     def __init__(self, first_step: int) -> None:
-        self._first = first_step
+        self.first_step = first_step
         self._growth: set[int] = set()
         self._updates: dict[int, Selection] = {}
 
@@ -84,7 +84,8 @@ class RunLog:
     def until(self, end: int) -> TrainingRun:
         """Return what is known of the steps before `end`."""
         works = (MaskWork(step, *selection) for step, selection in sorted(self._updates.items()) if step < end)
-        return TrainingRun(self._first, end, tuple(sorted(step for step in self._growth if step < end)), tuple(works))
+        growth = sorted(step for step in self._growth if step < end)
+        return TrainingRun(self.first_step, end, tuple(growth), tuple(works))
 
 
 def count(name: str, value: int, least: int) -> int:

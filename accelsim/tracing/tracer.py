@@ -7,6 +7,7 @@ import platform
 import shlex
 import sys
 import threading
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack, _pop_mode, _push_mode
 from torch.utils.hooks import RemovableHandle
 
-from accelsim.errors import TracingError
+from accelsim.errors import AccelsimWarning, TracingError
 from accelsim.trace.format import accelsim_version
 from accelsim.trace.writer import TraceWriter
 from accelsim.tracing import annotations as notes
@@ -27,8 +28,10 @@ from accelsim.tracing.boundaries import Boundaries
 from accelsim.tracing.names import ModuleNames
 from accelsim.tracing.ranks import own_path, rank_and_size
 from accelsim.tracing.recorder import Recorder, Sink
+from accelsim.tracing.shortfall import shortfall
 from accelsim.tracing.steps import RunLog, StepPlan, count
 from accelsim.tracing.unlowered import Unlowered
+from accelsim.tracing.unseen import Unseen
 from accelsim.tracing.zeros import ZeroAsSetting, Zeros
 
 
@@ -89,7 +92,8 @@ class Tracer:
         self._zeros = Zeros.parse(zero_as)
         self._model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper
         self._path, self._meta = Path(path), dict(meta or {})
-        self._names = ModuleNames(self._model)
+        self._unseen = Unseen()
+        self._names = ModuleNames(self._model, self._entered)
         self._unlowered = Unlowered()
         self._writer: Sink | None = None
         self._recorder: Recorder | None = None
@@ -112,8 +116,9 @@ class Tracer:
         Tracer._recording = self._writer.path
         self._closed = False
         self._process, self._thread = os.getpid(), threading.get_ident()
-        self._recorder = Recorder(self._model, self._names, self._writer, self._zeros, self._unlowered)
+        self._recorder = Recorder(self._model, self._names, self._writer, self._zeros, self._unlowered, self._unseen)
         self._recorded = 0
+        self._tried = False
         self._ended_by_optimizer = False
         self._boundaries = Boundaries(self._model)
         self._forward_hook: RemovableHandle | None = None
@@ -153,7 +158,7 @@ class Tracer:
             self._describe_outcome()
             self._writer.close()
         if kind is None:
-            self._unlowered.warn()
+            self._warn_of_shortfall()
         elif "torch dispatch mode" in str(error):
             raise TracingError(
                 "what PyTorch must compile whole (fullgraph=True, flex_attention) cannot run while a step is recorded:"
@@ -211,6 +216,10 @@ class Tracer:
             self._next()
             self._ended_by_optimizer = True
 
+    def _entered(self, module: nn.Module, name: str) -> None:
+        if threading.get_ident() == self._thread:  # operations of other threads are not seen
+            self._unseen.ran(module, name)
+
     def _next_forward(self, module: nn.Module, inputs: Any) -> None:
         """End a step whose optimizers have stepped, though not all that did before, as the model runs again."""
         elsewhere = os.getpid() != self._process or threading.get_ident() != self._thread
@@ -249,6 +258,7 @@ class Tracer:
         """Begin to record the running step, of which nothing has run, or do not."""
         assert self._recorder is not None
         self._records = wanted
+        self._tried |= wanted
         if not wanted and not self._recorder.waits:
             self._turn_off()
             return
@@ -293,6 +303,22 @@ class Tracer:
         self._writer.meta["steps"] = self._step
         self._writer.meta["dtype"] = ", ".join(sorted(self._recorder.dtypes))
         self._writer.meta["unlowered"] = self._unlowered.plain()
+
+    def _warn_of_shortfall(self) -> None:
+        assert self._writer is not None
+        if lacking := shortfall(self._writer.path, self._unlowered, self._unseen.names(), self._why_empty()):
+            warnings.warn(lacking, AccelsimWarning, stacklevel=3)
+
+    def _why_empty(self) -> str | None:
+        """Why nothing was recorded: which steps there were; "" if one of them was to be recorded, None if one was."""
+        if self._recorded:
+            return None
+        if self._tried:
+            return ""
+        first, planned = self._log.first_step, self._plan.planned
+        ran = f"steps {first} to {self._step - 1} ran" if self._step > first else "no step ran"
+        stop = "" if planned.stop == sys.maxsize else f", stop={planned.stop}"
+        return f"{ran}, none of which was to be recorded (start={planned.start}, every={planned.step}{stop})"
 
     def _turn_off(self) -> None:
         if not self._on:

@@ -300,8 +300,8 @@ def test_attention_with_visible_products(autocast, tmp_path):
     ops = record(attention, tmp_path / "t.pkl", body)
     assert [(op.name, op.kind) for op in ops] == [
         ("in_proj_weight", "conv"),
-        ("MultiheadAttention", "matmul"),
-        ("MultiheadAttention", "matmul"),
+        ("MultiheadAttention.matmul1", "matmul"),
+        ("MultiheadAttention.matmul2", "matmul"),
         ("out_proj", "conv"),
     ]
     assert all(op.needs_input_grad and op.needs_weight_grad for op in ops)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from accelsim.errors import TracingError
+from accelsim.errors import AccelsimWarning, TracingError
 from accelsim.sparsity import SparsePlan, build_sparsifier, sparse_layers
 from accelsim.trace import TrainingRun, open_trace
 from accelsim.tracing import Tracer, annotations
@@ -180,7 +180,7 @@ def test_nobody_hears_outside_a_tracer(tmp_path: Path) -> None:
     note_growth_step()
     note_selection(Selection(1, 1, 1, 1, 1))
     layer = nn.Linear(2, 2)
-    with Tracer(layer, tmp_path / "t.pkl"):
+    with pytest.warns(AccelsimWarning, match="is empty"), Tracer(layer, tmp_path / "t.pkl"):
         assert annotations.is_heard()
     assert not annotations.is_heard()
     assert open_trace(tmp_path / "t.pkl").meta["training"]["mask_updates"] == []
