@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from accelsim.errors import TracingError
 from accelsim.trace.bitmask import BitMask
 from accelsim.trace.record import OpTrace
+from accelsim.trace.unlowered import EVALUATION
 from accelsim.tracing import annotations as notes
 from accelsim.tracing import operands as ops
 from accelsim.tracing.calls import Call
@@ -25,7 +26,7 @@ from accelsim.tracing.names import Frame, ModuleNames
 from accelsim.tracing.operands import Operands, activation_view
 from accelsim.tracing.packing import pack
 from accelsim.tracing.provenance import Provenance
-from accelsim.tracing.unlowered import EVALUATION, OUTSIDE, Unlowered, count_macs, multiplies
+from accelsim.tracing.unlowered import OUTSIDE, Unlowered, count_macs, multiplies
 from accelsim.tracing.unseen import Unseen
 from accelsim.tracing.zeros import Zeros
 

@@ -110,6 +110,7 @@ def test_operations_in_place_have_macs(tmp_path):
     assert _macs(tmp_path / "t.pkl") == {"aten.addmm_": 24, "aten.baddbmm_": 120}
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 def test_quantised_layers_are_counted(tmp_path):
     """Their weights are packed into an object, so only one argument is a tensor."""
     torch.backends.quantized.engine = next(e for e in torch.backends.quantized.supported_engines if e != "none")
