@@ -120,7 +120,7 @@ class Recorder(TorchDispatchMode):
         self, function: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if any(kind.__torch_dispatch__ is not _DEFAULT for kind in types):
+        if any(getattr(kind, "__torch_dispatch__", _DEFAULT) is not _DEFAULT for kind in types):
             return NotImplemented  # a tensor subclass unfolds its operations first
         if self._unseen and self._names.current is not None:
             self._unseen.saw(function, args, self._provenance.origin)
