@@ -7,7 +7,7 @@ from typing import Any
 
 from accelsim.trace.bitmask import BitMask
 from accelsim.trace.record import OpTrace
-from accelsim.tracing.operands import Geometry, Layout
+from accelsim.tracing.operands import WEIGHT_FIRST, Geometry, Layout
 from accelsim.tracing.products import Product
 
 
@@ -18,7 +18,7 @@ class Call:
     Attributes:
         name, step, call, order, recomputed, dtype, geometry: as in the record.
         operator, evaluation: which operation ran, and whether the model was in eval mode.
-        layout: how to lay out the output's gradient; with `columns` the weight is the first operand.
+        layout: how to lay out the output's gradient, and whether the weight is the first operand.
         product: recognises a product's backward; None for a convolution.
         input_grad_needed: only if the input came out of a ReLU.
         output_needed, weight_grad_needed: only where the method that trains has said so.
@@ -51,12 +51,12 @@ class Call:
     @property
     def needs_input_grad(self) -> bool:
         """Whether the input's gradient was computed."""
-        return (self.layout != "columns") in self.computed
+        return (self.layout not in WEIGHT_FIRST) in self.computed
 
     @property
     def needs_weight_grad(self) -> bool:
         """Whether the weight's gradient was computed."""
-        return (self.layout == "columns") in self.computed
+        return (self.layout in WEIGHT_FIRST) in self.computed
 
     def to_record(self) -> OpTrace:
         """Return the record; without a backward, forward only."""

@@ -20,7 +20,8 @@ CONVOLUTION_BACKWARDS = (aten.convolution_backward, aten.convolution_backward_ov
 PRODUCTS = (aten.mm, aten.bmm)
 ADDED_PRODUCTS = (aten.addmm, aten.addmm_, aten._addmm_activation, aten.baddbmm, aten.baddbmm_)
 
-Layout = Literal["image", "rows", "columns", "batched"]
+Layout = Literal["image", "rows", "columns", "batched rows", "batched columns"]
+WEIGHT_FIRST: tuple[Layout, ...] = ("columns", "batched columns")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Operands:
     Attributes:
         weight, input: what the record calls so (a product of activations: its second and first operand).
         layout: how tensors lie in the record. `image`: as they are. For a product [B,] M x K times K x N: `rows`,
-            weight is the second operand; `columns`, weight is the first; `batched`, a group a batch entry.
+            weight is the second operand; `columns`, weight is the first; the same `batched`, one group per batch entry.
         geometry: the record's parameters.
         product: recognises the backward's products; None for a convolution.
         rim: zeros around the input that belong to the record's padding, not to its input.
@@ -64,9 +65,11 @@ class Operands:
             case "columns":
                 matrix = self.weight[0] if self.weight.dim() == 3 else self.weight
                 return matrix, tuple(matrix.shape)
-            case "batched":
+            case "batched rows":
                 k, n = self.weight.shape[-2:]
                 return self.weight.mT, (self.geometry.groups * n, k)
+            case "batched columns":
+                return self.weight, (self.weight.shape[:-1].numel(), self.weight.shape[-1])
             case "image":
                 return self.weight, tuple(self.weight.shape)
 
@@ -88,10 +91,13 @@ def activation_view(tensor: torch.Tensor, layout: Layout) -> tuple[torch.Tensor,
             return tensor, (tensor.shape[:-1].numel(), tensor.shape[-1])
         case "columns":
             return tensor.mT, (tensor.shape[:-2].numel() * tensor.shape[-1], tensor.shape[-2])
-        case "batched":
+        case "batched rows":
             batch = tensor if tensor.dim() == 3 else tensor.unsqueeze(0)
             b, m, features = batch.shape
             return batch.transpose(0, 1), (m, b * features)
+        case "batched columns":
+            b, features, n = tensor.shape
+            return tensor.permute(2, 0, 1), (n, b * features)
         case "image":
             return tensor, tuple(tensor.shape)
 
@@ -129,9 +135,10 @@ def product(
 ) -> Operands | None:
     """Return the operands of a product a x b as run by a module, None if one of them is not an ordinary dense tensor.
 
-    The weight is the operand that is one of the module's parameters; in a module with parameters of its own whose
-    values are computed first (masked, normalised, cast), the second operand, as in `torch.nn.Linear`. Otherwise both
-    are activations. `origin` gives the address of a tensor's storage, or of the parameter's it is a cast of.
+    The weight is the operand that is one of the module's parameters, of which a batch (a weight for each expert) makes
+    groups; in a module with parameters of its own whose values are computed first (normalised), the second operand of
+    two matrices, as in `torch.nn.Linear`. Otherwise both are activations. `origin` gives the address of a tensor's
+    storage, or of the parameter's that it was copied from.
     """
     position = 0 if function.overloadpacket in PRODUCTS else 1
     a, b = args[position : position + 2]
@@ -140,14 +147,17 @@ def product(
     remembered = Product.of(function, a, b, position)
     shared = a.dim() == 2 or a.shape[0] == 1
     parameters = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
-    if origin(b) in parameters and (shared or b.stride(0) == 0):
-        return Operands(b, a, "rows", Geometry(), remembered)
-    if origin(a) in parameters and (shared or a.stride(0) == 0):
-        return Operands(a, b, "columns", Geometry(), remembered)
-    if a.dim() == 2 and any(True for _ in module.parameters()):
-        return Operands(b, a, "rows", Geometry(), remembered)
     groups = a.shape[0] if a.dim() == 3 else 1
-    return Operands(b, a, "batched", Geometry(kind="matmul", groups=groups), remembered)
+    if origin(b) in parameters:
+        rows = shared or b.stride(0) == 0
+        return Operands(b, a, "rows" if rows else "batched rows", Geometry(groups=1 if rows else groups), remembered)
+    if origin(a) in parameters:
+        columns = shared or a.stride(0) == 0
+        layout: Layout = "columns" if columns else "batched columns"
+        return Operands(a, b, layout, Geometry(groups=1 if columns else groups), remembered)
+    if a.dim() == 2 and parameters:
+        return Operands(b, a, "rows", Geometry(), remembered)
+    return Operands(b, a, "batched rows", Geometry(kind="matmul", groups=groups), remembered)
 
 
 def _pair(extents: Sequence[int], weight: torch.Tensor, missing: int) -> Pair:

@@ -36,8 +36,16 @@ _Layout = tuple[tuple[int, ...], tuple[int, ...]]  # shape, strides
 Arguments = Sequence[Any]
 Rule = Callable[["Provenance", Arguments, dict[str, Any]], Tag | None]
 
-# What makes a weight's values of a weight: autocast, and the copies that einsum and reshapes make.
-_COPIES = (aten._to_copy.default, aten.clone.default)
+# What makes a weight of a weight: autocast, the copies of einsum and of reshapes, a choice of experts, a fixed mask.
+_COPIES = {
+    aten._to_copy.default,
+    aten.clone.default,
+    aten.index.Tensor,
+    aten.index_select.default,
+    aten.stack.default,
+    aten.cat.default,
+    aten.mul.Tensor,
+}
 
 # Casts that cannot turn a small number of a 16 or 32 bit type into zero.
 _WIDE = (torch.float32, torch.float64, torch.bfloat16)
@@ -51,6 +59,7 @@ class Provenance:
         self._tags: dict[int, tuple[StorageWeakRef, Tag]] = {}
         self._unwritten: set[int] = set()
         self._casts: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._masked: set[int] = set()  # of the casts' addresses
         self._rims: dict[int, tuple[StorageWeakRef, _Layout, Rim]] = {}
         self._written: dict[Any, tuple[tuple[int, str], ...]] = {}
 
@@ -59,6 +68,7 @@ class Provenance:
         self._tags.clear()
         self._unwritten.clear()
         self._casts.clear()
+        self._masked.clear()
         self._rims.clear()
 
     def origin(self, tensor: torch.Tensor) -> int | None:
@@ -71,6 +81,25 @@ class Provenance:
         """Zeros that padding put around an image, if the tensor is the padded image as it was made."""
         found = self._rims.get(tensor.untyped_storage()._cdata)
         return found[2] if found and found[1] == _layout(tensor) else NO_RIM
+
+    def is_masked(self, tensor: torch.Tensor) -> bool:
+        """Whether the tensor's storage has the product of a parameter and a mask."""
+        return address_of(tensor) in self._masked
+
+    def _copied(self, function: Any, args: Arguments, result: torch.Tensor) -> int | None:
+        """Address of the parameter whose values an operation of `_COPIES` copied, of the first one of several."""
+        if isinstance(args[0], list | tuple):
+            found = [self._parameter(part) for part in args[0]]
+            return found[0] if found and None not in found else None
+        if function is not aten.mul.Tensor:
+            return self._parameter(args[0])
+        for weight, mask in (args, args[::-1]):
+            fixed = not isinstance(mask, torch.Tensor) or not mask.requires_grad
+            if fixed and isinstance(weight, torch.Tensor) and weight.shape == result.shape:
+                parameter = self._parameter(weight)
+                if parameter is not None:
+                    return parameter
+        return None
 
     def _parameter(self, tensor: torch.Tensor) -> int | None:
         """Address of the parameter that a tensor is, is a view of, or was copied from; None if it is something else."""
@@ -120,12 +149,15 @@ class Provenance:
                     self._tags.pop(address, None)
                     self._unwritten.discard(address)
                     self._casts.pop(address, None)
+                    self._masked.discard(address)
                     self._rims.pop(address, None)
         if function is aten._to_copy.default:
             notes.follow_cast(args[0], result)
-        if function in _COPIES and (parameter := self._parameter(args[0])) is not None:
+        if function in _COPIES and (parameter := self._copied(function, args, result)) is not None:
             storage = result.untyped_storage()
             self._casts[storage._cdata] = StorageWeakRef(storage), parameter
+            masked = function is aten.mul.Tensor or (isinstance(args[0], torch.Tensor) and self.is_masked(args[0]))
+            (self._masked.add if masked else self._masked.discard)(storage._cdata)
         if function is aten.constant_pad_nd.default and _number(args, kwargs, 2, "value", 0) == 0:
             self._remember_rim(result, args[1])
         if tag is not None:

@@ -208,7 +208,9 @@ class Recorder(TorchDispatchMode):
         if matmul:
             name = f"{frame.name}.matmul{next(frame.matmuls)}"
         else:
-            name = self._names.operation_name(frame, self._provenance.origin(operands.weight))
+            # layers that mask their weights, or another layer's, give the operation their own name
+            masked = self._provenance.is_masked(operands.weight)
+            name = self._names.operation_name(frame, None if masked else self._provenance.origin(operands.weight))
         view, shape = operands.input_view()
         threshold = self._zeros.threshold("activation", operands.input)
         mask = pack(view, threshold, shape)

@@ -376,3 +376,44 @@ def test_operators_from_elsewhere_are_counted(tmp_path):
         record(model, tmp_path / "t.pkl", lambda _: model(torch.ones(2, 2), torch.ones(2, 2)))
     (entry,) = meta(tmp_path / "t.pkl")["unlowered"].values()
     assert entry["macs"] is None
+
+
+MASK = torch.arange(90).view(3, 5, 6) % 3 > 0
+OF_WEIGHTS = {
+    "as they are": lambda w: w,
+    "a part": lambda w: w[:, 1:],
+    "copied": lambda w: w.mT.contiguous().mT,
+    "permuted": lambda w: w.permute(2, 0, 1).reshape(6, 15).t().view(3, 5, 6),
+    "masked": lambda w: w * MASK,
+    "masked from the left": lambda w: MASK.float() * w,
+    "chosen": lambda w: w[torch.tensor([2, 0])],
+    "selected": lambda w: w.index_select(0, torch.tensor([2, 0])),
+    "stacked": lambda w: torch.stack([w[0], w[2]]),
+    "cast": lambda w: w.double(),
+}
+BY_EXPERT = {
+    "bmm": torch.bmm,
+    "matmul": torch.matmul,
+    "einsum": lambda x, w: torch.einsum("emk,ekn->emn", x, w),
+    "baddbmm": lambda x, w: torch.baddbmm(w.new_zeros(()), x, w),
+    "weight on the left": lambda x, w: w.mT.bmm(x.mT).mT,
+}
+
+
+@pytest.mark.parametrize("product", BY_EXPERT)
+@pytest.mark.parametrize("case", OF_WEIGHTS)
+def test_weights_of_experts(case, product, tmp_path):
+    """A batch of weights makes a group per expert, and its zeros are weights', not activations'."""
+    model = Products(lambda self, x: BY_EXPERT[product](x, OF_WEIGHTS[case](self.w)), _sparse(3, 5, 6))
+    weight = OF_WEIGHTS[case](model.w).detach()
+    experts, inputs, outputs = weight.shape
+    x = _sparse(experts, 4, inputs).to(weight.dtype).requires_grad_()
+    factor = _sparse(experts, 4, outputs)
+    (op,) = record(model, tmp_path / "t.pkl", lambda _: (model(x) * factor).sum().backward(), zero_as={"weight": 0.5})
+    name = "Products" if case.startswith("masked") else "w"  # a layer that masks a weight gives its own name
+    assert (op.name, op.kind, op.groups) == (name, "conv", experts)
+    expected = (x != 0, weight.abs() > 0.5, factor != 0)
+    for ours, theirs in zip(_grouped(op), expected, strict=True):
+        assert np.array_equal(ours, theirs.numpy())
+    assert op.needs_input_grad
+    assert op.needs_weight_grad
