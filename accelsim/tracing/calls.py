@@ -19,6 +19,7 @@ class Call:
         name, step, call, order, recomputed, dtype, geometry: as in the record.
         operator, evaluation: which operation ran, and whether the model was in eval mode.
         layout: how to lay out the output's gradient, and whether the weight is the first operand.
+        output_shape: of the result.
         product: recognises a product's backward; None for a convolution.
         input_grad_needed: only if the input came out of a ReLU.
         output_needed, weight_grad_needed: only where the method that trains has said so.
@@ -37,6 +38,7 @@ class Call:
     dtype: str
     geometry: Geometry
     layout: Layout
+    output_shape: tuple[int, ...]
     product: Product | None
     weight: BitMask
     input: BitMask

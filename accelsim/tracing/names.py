@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from accelsim.errors import TracingError
+from accelsim.tracing.provenance import address_of
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class ModuleNames:
             return frame.name
         # own parameters come first in named_parameters
         for path, parameter in frame.module.named_parameters(remove_duplicate=False):
-            if parameter.untyped_storage()._cdata == weight:
+            if address_of(parameter) == weight:
                 if path == "weight":
                     return frame.name
                 prefix = "" if frame.module is self._model else f"{frame.name}."

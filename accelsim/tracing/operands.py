@@ -11,7 +11,7 @@ from torch import nn
 
 from accelsim.trace.record import Kind, Padding, Pair
 from accelsim.tracing.products import Product
-from accelsim.tracing.provenance import NO_RIM, Rim
+from accelsim.tracing.provenance import NO_RIM, Rim, address_of
 
 aten = torch.ops.aten
 
@@ -19,6 +19,8 @@ CONVOLUTIONS = (aten.convolution, aten._convolution, aten.convolution_overrideab
 CONVOLUTION_BACKWARDS = (aten.convolution_backward, aten.convolution_backward_overrideable)
 PRODUCTS = (aten.mm, aten.bmm)
 ADDED_PRODUCTS = (aten.addmm, aten.addmm_, aten._addmm_activation, aten.baddbmm, aten.baddbmm_)
+WITH_PARTS = (aten.linear, aten.matmul)
+ALL = {*CONVOLUTIONS, *CONVOLUTION_BACKWARDS, *PRODUCTS, *ADDED_PRODUCTS, *WITH_PARTS}
 
 Layout = Literal["image", "rows", "columns", "batched rows", "batched columns"]
 WEIGHT_FIRST: tuple[Layout, ...] = ("columns", "batched columns")
@@ -131,27 +133,33 @@ def convolution(args: Sequence[Any], rim: Callable[[torch.Tensor], Rim]) -> Oper
 
 
 def product(
-    function: Any, args: Sequence[Any], module: nn.Module, origin: Callable[[torch.Tensor], int | None]
+    function: Any,
+    args: Sequence[Any],
+    shown: Sequence[Any],
+    module: nn.Module,
+    origin: Callable[[torch.Tensor], int | None],
 ) -> Operands | None:
     """Return the operands of a product a x b as run by a module, None if one of them is not an ordinary dense tensor.
 
     The weight is the operand that is one of the module's parameters, of which a batch (a weight for each expert) makes
     groups; in a module with parameters of its own whose values are computed first (normalised), the second operand of
     two matrices, as in `torch.nn.Linear`. Otherwise both are activations. `origin` gives the address of a tensor's
-    storage, or of the parameter's that it was copied from.
+    storage, or of the parameter's that it was copied from; `shown` are the arguments as autograd knows them, the same
+    as `args` but for tensor subclasses.
     """
     position = 0 if function.overloadpacket in PRODUCTS else 1
     a, b = args[position : position + 2]
     if a.layout is not torch.strided or b.layout is not torch.strided:
         return None
-    remembered = Product.of(function, a, b, position)
+    shown_a, shown_b = shown[position : position + 2]
+    remembered = Product.of(function, shown_a, shown_b, position)
     shared = a.dim() == 2 or a.shape[0] == 1
-    parameters = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
+    parameters = {address_of(parameter) for parameter in module.parameters()} - {None}
     groups = a.shape[0] if a.dim() == 3 else 1
-    if origin(b) in parameters:
+    if origin(shown_b) in parameters:
         rows = shared or b.stride(0) == 0
         return Operands(b, a, "rows" if rows else "batched rows", Geometry(groups=1 if rows else groups), remembered)
-    if origin(a) in parameters:
+    if origin(shown_a) in parameters:
         columns = shared or a.stride(0) == 0
         layout: Layout = "columns" if columns else "batched columns"
         return Operands(a, b, layout, Geometry(groups=1 if columns else groups), remembered)

@@ -14,10 +14,13 @@ something else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+
+Operands = Sequence[torch.Tensor]
 
 
 class _Form(NamedTuple):
@@ -64,15 +67,21 @@ class Product:
         edges = [edge for edge, _ in node.next_functions[self._position : self._position + 2]]
         return [first for first in self.order if _executes(edges[0 if first else 1])]
 
-    def gradient_in(self, left: torch.Tensor, right: torch.Tensor, first: bool) -> torch.Tensor | None:
+    def gradient_in(self, shown: Operands, operands: Operands, first: bool) -> torch.Tensor | None:
         """Return dY, [.., M, N], a view of an operand of the product left x right that computes the gradient of A or B.
 
-        None if the shapes show that the product is something else.
+        Args:
+            shown: left and right as autograd knows them.
+            operands: what is multiplied for them, the same but for tensor subclasses.
+            first: whether the gradient is that of A.
+
+        Returns:
+            None if the shapes show that the product is something else.
         """
         form = self._first if first else self._second
-        if (tuple(left.shape[-2:]), tuple(right.shape[-2:])) != (form.left, form.right):
+        if tuple(tuple(operand.shape[-2:]) for operand in shown) != (form.left, form.right):
             return None
-        gradient = left if form.gradient_is_left else right
+        gradient = operands[0 if form.gradient_is_left else 1]
         return gradient.transpose(-2, -1) if form.transposed else gradient
 
 

@@ -73,7 +73,8 @@ class Provenance:
 
     def origin(self, tensor: torch.Tensor) -> int | None:
         """Address of the tensor's storage, or of the parameter's that it was copied from; None without a storage."""
-        address = address_of(tensor)
+        # a view of a tensor subclass's shares no storage with it
+        address = address_of(tensor if tensor._base is None else tensor._base)
         cast = None if address is None else self._casts.get(address)
         return cast[1] if cast else address
 

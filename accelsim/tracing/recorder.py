@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils import checkpoint
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -26,6 +27,7 @@ from accelsim.tracing.names import Frame, ModuleNames
 from accelsim.tracing.operands import Operands, activation_view
 from accelsim.tracing.packing import pack
 from accelsim.tracing.provenance import Provenance
+from accelsim.tracing.unfolding import Unfolding
 from accelsim.tracing.unlowered import OUTSIDE, Unlowered, count_macs, multiplies
 from accelsim.tracing.unseen import Unseen
 from accelsim.tracing.zeros import Zeros
@@ -81,6 +83,7 @@ class Recorder(TorchDispatchMode):
         self._roles: dict[Any, str] = {}
         self._weights: dict[tuple[Any, ...], tuple[nn.Parameter, BitMask]] = {}
         self._open: dict[int, Call] = {}
+        self._unfolding: Unfolding | None = None
         self._counts: Counter[tuple[str, bool]] = Counter()
         self.dtypes: set[str] = set()
         self.begin_step(0)
@@ -121,7 +124,7 @@ class Recorder(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         if any(getattr(kind, "__torch_dispatch__", _DEFAULT) is not _DEFAULT for kind in types):
-            return NotImplemented  # a tensor subclass unfolds its operations first
+            return self._unfold(function, types, args, kwargs)
         if self._unseen and self._names.current is not None:
             self._unseen.saw(function, args, self._provenance.origin)
         role = self._roles.get(function) or self._find_role(function)
@@ -132,6 +135,25 @@ class Recorder(TorchDispatchMode):
                 return function.decompose(*args, **kwargs)
         self.operations += 1
         return self._multiplication(role, function, args, kwargs)
+
+    def _unfold(self, function: Any, types: Sequence[type], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Let a tensor subclass run its operation, and remember it meanwhile: its parts are below autograd."""
+        if any(issubclass(kind, FakeTensor) for kind in types):
+            return function(*args, **kwargs)  # shapes alone, as DTensor asks for them: nothing is multiplied
+        if function.overloadpacket not in ops.ALL and not multiplies(function):
+            return NotImplemented
+        if self._unfolding is not None and self._unfolding.begins:
+            self._unfolding.begins = False
+            return NotImplemented
+        around, self._unfolding = self._unfolding, Unfolding(function, args)
+        try:
+            with self:
+                return function(*args, **kwargs)
+        finally:
+            node = torch._C._current_autograd_node()
+            if node is not None and not self._unfolding.linked and function.overloadpacket in ops.PRODUCTS:
+                self._pass_over(node)
+            self._unfolding = around
 
     def _find_role(self, function: Any) -> str:
         packet = getattr(function, "overloadpacket", function)
@@ -153,6 +175,7 @@ class Recorder(TorchDispatchMode):
     def _multiplication(self, role: str, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         node = torch._C._current_autograd_node()
         frame = self._names.current
+        shown = args if self._unfolding is None else self._unfolding.arguments_of(function, args)
         in_backward = node is not None and (frame is None or frame.node is not node) and not _is_recomputing()
         if node is not None and "CompiledFunction" in node.name():
             raise TracingError(
@@ -165,13 +188,13 @@ class Recorder(TorchDispatchMode):
         if frame is not None and not in_backward:
             self._unseen.multiplied(frame.name)
         if in_backward:
-            reason = self._backward(role, node, args)
+            reason = self._backward(role, node, args, shown)
         elif not self._recorded:
             return result
         elif role in ("unlowered", "convolution_backward"):
-            reason = self._outside(frame, args) or "no lowering to a convolution or matrix product"
+            reason = self._outside(frame, shown) or "no lowering to a convolution or matrix product"
         else:
-            reason = self._forward(role, function, frame, args, number, result)
+            reason = self._forward(role, function, frame, args, shown, number, result)
         if reason is not None and self._recorded and (macs := count_macs(function, args, kwargs, result)) != 0:
             self._unlowered.add(function, reason, macs)
         return result
@@ -182,35 +205,50 @@ class Recorder(TorchDispatchMode):
         return OUTSIDE if frame is None else None
 
     def _forward(
-        self, role: str, function: Any, frame: Frame | None, args: Sequence[Any], number: int, result: torch.Tensor
+        self,
+        role: str,
+        function: Any,
+        frame: Frame | None,
+        args: Sequence[Any],
+        shown: Sequence[Any],
+        number: int,
+        result: torch.Tensor,
     ) -> str | None:
         """Open a call, and write it unless a backward may come; return why not, if it cannot be recorded."""
-        reason = self._outside(frame, args)
+        reason = self._outside(frame, shown)
         if reason or frame is None:
             return reason or OUTSIDE
         if role == "convolution":
             operands = ops.convolution(args, self._provenance.rim)
         else:
-            operands = ops.product(function, args, frame.module, self._provenance.origin)
+            operands = ops.product(function, args, shown, frame.module, self._provenance.origin)
         if operands is None:
             return "three image dimensions or a sparse layout"
         if operands.weight.numel() == 0 or operands.input.numel() == 0:
             return None  # nothing to multiply
-        call = self._call(operands, function, frame, result)
-        if torch.is_grad_enabled() and (operands.weight.requires_grad or operands.input.requires_grad):
-            self._open[number] = call
-        else:
+        first = 1 if role == "added_product" else 0
+        call = self._call(operands, function, frame, shown[first : first + 2], result)
+        if not torch.is_grad_enabled() or not any(operand.requires_grad for operand in shown[first : first + 2]):
             self._write(call)
+        elif self._unfolding is None or self._unfolding.link():
+            self._open[number] = call
+        else:  # a second product inside one of a tensor subclass: no gradient can be told to be that of either
+            for either in (self._open.pop(number, None), call):
+                if either is not None:
+                    self._write(either)
         return None
 
-    def _call(self, operands: Operands, function: Any, frame: Frame, result: torch.Tensor) -> Call:
+    def _call(
+        self, operands: Operands, function: Any, frame: Frame, shown: Sequence[torch.Tensor], result: torch.Tensor
+    ) -> Call:
         matmul = operands.geometry.kind == "matmul"
         if matmul:
             name = f"{frame.name}.matmul{next(frame.matmuls)}"
         else:
             # layers that mask their weights, or another layer's, give the operation their own name
-            masked = self._provenance.is_masked(operands.weight)
-            name = self._names.operation_name(frame, None if masked else self._provenance.origin(operands.weight))
+            weight = shown[0 if operands.layout in ops.WEIGHT_FIRST else 1]
+            masked = self._provenance.is_masked(weight)
+            name = self._names.operation_name(frame, None if masked else self._provenance.origin(weight))
         view, shape = operands.input_view()
         threshold = self._zeros.threshold("activation", operands.input)
         mask = pack(view, threshold, shape)
@@ -232,6 +270,7 @@ class Recorder(TorchDispatchMode):
             dtype=str(operands.input.dtype).removeprefix("torch."),
             geometry=operands.geometry,
             layout=operands.layout,
+            output_shape=tuple(result.shape),
             product=operands.product,
             weight=self._pack_weight(operands, matmul),
             input=mask,
@@ -257,38 +296,58 @@ class Recorder(TorchDispatchMode):
         self._provenance.mark_unwritten(base)
         return mask
 
-    def _backward(self, role: str, node: Any, args: Sequence[Any]) -> str | None:
+    def _backward(self, role: str, node: Any, args: Sequence[Any], shown: Sequence[Any]) -> str | None:
         """Complete the call that created the node; return why not, if there is none."""
-        if role in ("unlowered", "convolution", "added_product"):
-            return "inside the backward of another operation (a double backward, or a function of the user's own)"
+        if (foreign := _foreign(role, node)) is not None:
+            return foreign
         computed = args[-1][:2] if role == "convolution_backward" else (True, True)
         if not any(computed):
             return None  # the bias's gradient alone is a sum
-        number, task = node._sequence_nr(), torch._C._current_graph_task_id()
-        call = self._open.get(number)
-        if call is None or call.backward_task not in (None, task) or not _is_node_of(node, call.operator):
-            return BACKWARD_UNKNOWN
+        unfolding = self._unfolding
+        unknown = BACKWARD_UNKNOWN if unfolding is None else f"backward of a {unfolding.kind}"
+        call = self._called(node) if unfolding is None or unfolding.link() else None
+        if call is None:
+            return unknown
         if call.product is None:
             gradient = args[0]
             call.computed = {first for first, wanted in zip((True, False), computed, strict=True) if wanted}
             call.expected = []
         else:
-            if call.backward_task is None:
-                call.expected = call.product.wanted(node)
-            first = call.expected[0]
-            gradient = call.product.gradient_in(args[0], args[1], first)
-            if gradient is None:
-                return BACKWARD_UNKNOWN
-            call.computed.add(first)
-            call.expected.remove(first)
-        call.backward_task = task
+            first = call.expected.pop(0)
+            gradient = call.product.gradient_in(shown[:2], args[:2], first)
+            if gradient is not None:
+                call.computed.add(first)
+        if gradient is None or tuple(gradient.shape) != call.output_shape or gradient.layout is not torch.strided:
+            call.computed.clear()
+            return unknown
         if call.grad_output is None:
             view, shape = activation_view(gradient, call.layout)
             call.grad_output = pack(view, self._zeros.threshold("gradient", gradient), shape)
-        if not call.expected:
-            del self._open[number]
-            self._write(call)
+        self._close(call, node)
         return None
+
+    def _called(self, node: Any) -> Call | None:
+        """Return the call that created the node, with the gradients that are expected; None if there is none."""
+        task = torch._C._current_graph_task_id()
+        call = self._open.get(node._sequence_nr())
+        if call is None or call.backward_task not in (None, task) or not _is_node_of(node, call.operator):
+            return None
+        if call.backward_task is None and call.product is not None:
+            call.expected = call.product.wanted(node)
+        call.backward_task = task
+        return call
+
+    def _pass_over(self, node: Any) -> None:
+        """Let a gradient go that a tensor subclass computed in another way than by one product."""
+        call = self._called(node)
+        if call is not None and call.expected:
+            call.expected.pop(0)
+            self._close(call, node)
+
+    def _close(self, call: Call, node: Any) -> None:
+        if not call.expected:
+            del self._open[node._sequence_nr()]
+            self._write(call)
 
     def _write(self, call: Call) -> None:
         record = call.to_record()
@@ -296,6 +355,16 @@ class Recorder(TorchDispatchMode):
         self._writer.write(record)
         self.records += call.step == self._step
         self.dtypes.add(record.dtype)
+
+
+def _foreign(role: str, node: Any) -> str | None:
+    """Say why an operation in the backward cannot belong to a recorded call, None if it can."""
+    own = isinstance(node, torch.autograd.function.BackwardCFunction)
+    if own:
+        return f"inside the backward of a function of the user's own ({type(node).__name__.removesuffix('Backward')})"
+    if role in ("unlowered", "convolution", "added_product"):
+        return "inside the backward of another operation (a double backward, or a function of the user's own)"
+    return None
 
 
 def _output_needed(name: str, operands: Operands, result: torch.Tensor) -> BitMask | None:

@@ -191,8 +191,8 @@ def test_the_order_in_which_this_pytorch_runs_gradients(operator, shapes, positi
             if function in (torch.ops.aten.mm.default, torch.ops.aten.bmm.default) and node is not None:
                 expected = product.wanted(node)
                 assert expected == list(product.order)
-                gradient = product.gradient_in(*args, expected[len(seen)])
-                assert product.gradient_in(*args, expected[1 - len(seen)]) is None
+                gradient = product.gradient_in(args, args, expected[len(seen)])
+                assert product.gradient_in(args, args, expected[1 - len(seen)]) is None
                 assert torch.equal(gradient, factor)
                 seen.append(expected[len(seen)])
             return function(*args, **(kwargs or {}))
