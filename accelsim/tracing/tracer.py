@@ -258,7 +258,6 @@ class Tracer:
         """Begin to record the running step, of which nothing has run, or do not."""
         assert self._recorder is not None
         self._records = wanted
-        self._tried |= wanted
         if not wanted and not self._recorder.waits:
             self._turn_off()
             return
@@ -271,6 +270,7 @@ class Tracer:
 
     def _end(self) -> None:
         assert self._recorder is not None
+        self._tried |= self._records and (self._nodes_made() or self._recorder.operations > 0)
         self._recorder.end_step()
         self._finish_late()
         if self._has_records():
@@ -310,15 +310,15 @@ class Tracer:
             warnings.warn(lacking, AccelsimWarning, stacklevel=3)
 
     def _why_empty(self) -> str | None:
-        """Why nothing was recorded: which steps there were; "" if one of them was to be recorded, None if one was."""
+        """Why nothing was recorded: which steps ran; "" if none or one that was to be recorded; None if one was."""
         if self._recorded:
             return None
-        if self._tried:
+        first, last, planned = self._log.first_step, self._step - 1, self._plan.planned
+        if self._tried or last < first:
             return ""
-        first, planned = self._log.first_step, self._plan.planned
-        ran = f"steps {first} to {self._step - 1} ran" if self._step > first else "no step ran"
+        ran = f"steps {first} to {last} ran, none of which" if last > first else f"only step {first} ran, which"
         stop = "" if planned.stop == sys.maxsize else f", stop={planned.stop}"
-        return f"{ran}, none of which was to be recorded (start={planned.start}, every={planned.step}{stop})"
+        return f"{ran} was {'not ' * (last == first)}to be recorded (start={planned.start}, every={planned.step}{stop})"
 
     def _turn_off(self) -> None:
         if not self._on:

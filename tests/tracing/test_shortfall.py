@@ -167,6 +167,18 @@ def test_started_after_the_end(tmp_path):
         assert record(model, tmp_path / "t.pkl", body, every=4, stop=4, first_step=5) == []
 
 
+def test_one_step_before_the_first_to_be_recorded(tmp_path):
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+
+    def body(_):
+        model(torch.ones(2, 2)).sum().backward()
+        optimizer.step()
+
+    with pytest.warns(AccelsimWarning, match=r"only step 0 ran, which was not to be recorded \(start=1, every=1\)$"):
+        assert record(model, tmp_path / "t.pkl", body, start=1) == []
+
+
 def test_functional_calls_only(tmp_path):
     weight = torch.randn(3, 3, requires_grad=True)
     with pytest.warns(AccelsimWarning, match=r"is empty: all products ran outside any module.*\. operations"):
