@@ -29,6 +29,12 @@ def load_kills() -> Any:
 kills = load_kills()
 
 
+def _heed_signals() -> None:
+    """Undo what `nohup` or a shell's background job hands down: signals that are ignored."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def run(program: str, struck: signal.Signals | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a program; with `struck`, signal it when it has printed a line."""
     with subprocess.Popen(
@@ -38,6 +44,7 @@ def run(program: str, struck: signal.Signals | None = None, **options: Any) -> s
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=_heed_signals,
         **options,
     ) as process:
         assert process.stdout is not None
