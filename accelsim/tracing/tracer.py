@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
+from torch._compile import _disable_dynamo
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack, _pop_mode, _push_mode
@@ -107,6 +108,7 @@ class Tracer:
         self._on = False
         self._records = False
         self._over = False
+        self._deferred = False  # what ends the step waits for a compiled call to return
         self._closed = True
 
     @property
@@ -135,6 +137,7 @@ class Tracer:
         self._late: int | None = None
         self._hook = register_optimizer_step_post_hook(self._optimizer_stepped)
         notes.listen(self)
+        self._uncompiled.hush()
         try:
             with self._contained:
                 self._begin()
@@ -156,6 +159,7 @@ class Tracer:
         self._hook.remove()
         self._stop_waiting()
         notes.listen(None)
+        self._uncompiled.unhush()
         try:
             with self._contained:
                 self._turn_off()
@@ -200,6 +204,7 @@ class Tracer:
         """Return where records go; overridden by what does not write one file."""
         return TraceWriter(own_path(self._path), meta=meta)
 
+    @_disable_dynamo
     def _optimizer_stepped(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         if os.getpid() != self._process:
             return
@@ -220,19 +225,37 @@ class Tracer:
 
     def _settle(self) -> None:
         """End a step that is over, unless a backward runs: it would put the mode back that was taken away in it."""
-        if self._over and not _in_backward():
-            self._next()
-            self._ended_by_optimizer = True
+        if not self._over or _in_backward() or self._deferred:
+            return
+        if (call := self._uncompiled.call()) is not None:
+            self._uncompiled.when_returned(call, self._settle_at_last)
+            self._deferred = True
+            return
+        self._next()
+        self._ended_by_optimizer = True
+
+    def _settle_at_last(self) -> None:
+        self._deferred = False
+        if not self._closed:
+            with self._contained:
+                self._settle()
 
     def _entered(self, module: nn.Module, name: str) -> None:
         if threading.get_ident() == self._thread:  # operations of other threads are not seen
             self._unseen.ran(module, name)
 
+    @_disable_dynamo
     def _next_forward(self, module: nn.Module, inputs: Any) -> None:
         """End a step whose optimizers have stepped, though not all that did before, as the model runs again."""
         elsewhere = os.getpid() != self._process or threading.get_ident() != self._thread
+        own = getattr(module, "_orig_mod", module)  # torch.compile's wrapper
         with self._contained:
-            if elsewhere or _in_backward() or all(module is not own for own in self._model.modules()):
+            if (
+                elsewhere
+                or _in_backward()
+                or self._uncompiled.call()
+                or all(own is not part for part in self._model.modules())
+            ):
                 return
             was_on = self._on
             self._next()
@@ -267,7 +290,10 @@ class Tracer:
         """Begin to record the running step, of which nothing has run, or do not."""
         assert self._recorder is not None
         self._records = wanted and self._contained.failure is None
-        if not self._records and not self._recorder.waits:
+        on = self._records or self._recorder.waits
+        if on != self._on and self._uncompiled.call() is not None:
+            raise TracingError("a step ended inside compiled code: call step() outside of it")
+        if not on:
             self._turn_off()
             return
         self._recorder.begin_step(self._step, self._records)

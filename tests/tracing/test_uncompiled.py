@@ -1,5 +1,9 @@
 """What torch.compile compiles: run uncompiled on recorded steps, and as fast as before on the others."""
 
+import cProfile
+import warnings
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
@@ -80,6 +84,96 @@ def test_a_stance_of_the_trainings_own_stays(tmp_path):
         finally:
             torch.compiler.set_stance("default")
     assert backend.ran == 0
+
+
+def _whole_step(backend):
+    model = nn.Linear(8, 8)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+
+    @torch.compile(backend=backend)
+    def step(x):
+        loss = model(x).square().sum()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.detach()
+
+    return model, step, 1
+
+
+def _optimizer(backend):
+    model = nn.Linear(8, 8)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    compiled = torch.compile(model, backend=backend)
+
+    @torch.compile(backend=backend)
+    def update():
+        optimizer.step()
+
+    def step(x):
+        loss = compiled(x).square().sum()
+        loss.backward()
+        update()
+        optimizer.zero_grad()
+        return loss.detach()
+
+    return model, step, 1
+
+
+def _two_that_take_turns(backend):
+    model = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 1)])
+    generator, discriminator = (torch.compile(part, backend=backend) for part in model)
+    optimizers = [torch.optim.SGD(part.parameters(), 0.01) for part in model]
+
+    def step(x):
+        fake = generator(x)
+        (discriminator(fake.detach()) - discriminator(x)).square().sum().backward()
+        optimizers[1].step()
+        loss = discriminator(fake).square().sum()
+        loss.backward()
+        optimizers[0].step()
+        model.zero_grad()
+        return loss.detach()
+
+    return model, step, 2
+
+
+@pytest.mark.parametrize("loop", [_whole_step, _optimizer, _two_that_take_turns])
+def test_whatever_is_compiled_is_recorded_and_compiled_again(loop, tmp_path):
+    """Within a compiled call the mode must stay: a step that ends there is ended when the call has returned."""
+    outcomes = []
+    for traced in (False, True):
+        torch._dynamo.reset()
+        torch.manual_seed(0)
+        backend = Counting()
+        model, step, turns = loop(backend)
+        losses, ran = [], []
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Using `torch.compile|Dynamo does not know")
+            with Tracer(model, tmp_path / "t.pkl", every=4 * turns, strict=True) if traced else nullcontext():
+                for _ in range(9):
+                    before = backend.ran
+                    losses.append(step(torch.randn(4, 8)))
+                    ran.append(backend.ran - before)
+        outcomes.append((losses, ran, backend.compiled))
+    (expected, once, compiled), (losses, ran, compiled_traced) = outcomes
+    assert all(map(torch.equal, losses, expected))
+    assert ran == [0 if number % 4 == 0 else each for number, each in enumerate(once)]
+    assert compiled_traced == compiled
+    assert {op.step for op in TraceReader(tmp_path / "t.pkl")} == {0, 4 * turns, 8 * turns}
+    assert all(op.needs_weight_grad for op in TraceReader(tmp_path / "t.pkl"))
+
+
+def test_a_step_inside_compiled_code_under_a_profiler_ends_the_recording(tmp_path):
+    model, step, _ = _whole_step(Counting())
+    with (
+        cProfile.Profile(),
+        pytest.warns(AccelsimWarning, match="profiled"),
+        Tracer(model, tmp_path / "t.pkl", every=2),
+    ):
+        losses = [step(torch.ones(4, 8)) for _ in range(3)]
+    assert losses[2] < losses[0]
+    assert not torch.utils._python_dispatch._get_current_dispatch_mode_stack()
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without")
