@@ -151,26 +151,29 @@ class Tracer:
     ) -> None:
         if kind is not None:
             self._contained.strict = False  # the training's own exception is the one to be seen
-        if os.getpid() == self._process:
-            with self._contained:
-                self._settle()
+        try:
+            if os.getpid() == self._process:
+                with self._contained:
+                    self._settle()
+        finally:
+            self._let_go()
+            if os.getpid() == self._process:
+                with self._contained:
+                    self._finish_file(complete=kind is None)
+            del self._model, self._names, self._recorder, self._boundaries  # nothing of the training is kept alive
+        if kind is None and self._contained.failure is None and os.getpid() == self._process:
+            self._warn_of_shortfall()
+
+    def _let_go(self) -> None:
+        """Take away all that was put in place."""
         Tracer._recording = None
         self._closed = True
         self._hook.remove()
         self._stop_waiting()
         notes.listen(None)
         self._uncompiled.unhush()
-        try:
-            with self._contained:
-                self._turn_off()
-            if os.getpid() != self._process:
-                return
-            with self._contained:
-                self._finish_file(complete=kind is None)
-        finally:
-            del self._model, self._names, self._recorder, self._boundaries  # nothing of the training is kept alive
-        if kind is None and self._contained.failure is None:
-            self._warn_of_shortfall()
+        with self._contained:
+            self._turn_off()
 
     def step(self) -> None:
         """End a training step where no optimizer does; right after an optimizer's step it changes nothing."""
