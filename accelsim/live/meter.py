@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from accelsim.errors import AccelsimError, AccelsimWarning, TracingError
+from accelsim.errors import AccelsimError, TracingError
 from accelsim.hardware.load import check_hardware, load_hardware
 from accelsim.hardware.model import Hardware
 from accelsim.live.messages import Simulated
@@ -20,6 +19,7 @@ from accelsim.live.remote import Remote
 from accelsim.live.scalars import Scalars
 from accelsim.live.sink import StepFiles
 from accelsim.tracing import Tracer
+from accelsim.tracing.containment import tell
 from accelsim.tracing.ranks import rank_and_size
 from accelsim.tracing.recorder import Sink
 from accelsim.tracing.zeros import ZeroAsSetting
@@ -100,7 +100,8 @@ class Meter(Tracer):
             super().__exit__(kind, error, traceback)
         finally:
             if os.getpid() == self._process:
-                self._finish(wait=kind is None)
+                with self._contained:
+                    self._finish(wait=kind is None)
 
     def _open_sink(self, meta: dict[str, Any]) -> Sink:
         if rank_and_size()[0] == 0:
@@ -146,7 +147,7 @@ class Meter(Tracer):
         """Say once why nothing more is simulated; the training goes on."""
         if (failure := self._failure()) is not None and not self._warned:
             self._warned = True
-            _tell(f"nothing more of this training is simulated: {failure}")
+            tell(f"nothing more of this training is simulated: {failure}")
 
     def _take(self, answers: list[Simulated]) -> None:
         for answer in answers:
@@ -200,7 +201,7 @@ class Meter(Tracer):
             try:
                 self._result.save(self._out)
             except AccelsimError as error:
-                _tell(str(error))
+                tell(str(error))
 
 
 def live(
@@ -263,11 +264,3 @@ def _result_of(hw: Hardware, rows: list[PassResult], meta: dict[str, Any]) -> Re
     provenance = {"path": None, "complete": True, "meta": meta}
     updates = mask_update_costs(hw, load_table(hw.energy), whole_run)
     return Result.from_rows(rows, hw, provenance, False, whole_run, updates)
-
-
-def _tell(sentence: str) -> None:
-    """Warn, also where warnings are errors: those would stop the training."""
-    try:
-        warnings.warn(sentence, AccelsimWarning, stacklevel=2)
-    except AccelsimWarning:
-        print(f"accelsim: {sentence}", file=sys.stderr)

@@ -17,6 +17,7 @@ import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from accelsim.errors import TracingError
+from accelsim.tracing.storages import storage_address, storage_of
 
 
 class _Note(NamedTuple):
@@ -58,7 +59,7 @@ class _Notes:
     def __init__(self) -> None:
         self.recording = False
         self.listener: Listener | None = None
-        self.by_storage: dict[int, _Note] = {}
+        self.by_storage: dict[int | None, _Note] = {}
 
 
 _NOTES = _Notes()
@@ -80,8 +81,7 @@ def note_weight_grad_needed(weight: torch.Tensor, needed: torch.Tensor) -> None:
         raise TracingError(
             f"a note on a weight of shape {tuple(weight.shape)} has shape {tuple(needed.shape)}, expected the same"
         )
-    if _NOTES.recording:
-        storage = weight.untyped_storage()
+    if _NOTES.recording and (storage := storage_of(weight)) is not None:
         _NOTES.by_storage[storage._cdata] = _Note(StorageWeakRef(storage), _layout(weight), needed)
 
 
@@ -142,7 +142,7 @@ def forget() -> None:
 
 def weight_grad_needed(weight: torch.Tensor) -> torch.Tensor | None:
     """Return the note on a weight, bool in its shape, None if all of its gradient is needed."""
-    note = _NOTES.by_storage.get(weight.untyped_storage()._cdata) if _NOTES.by_storage else None
+    note = _NOTES.by_storage.get(storage_address(weight)) if _NOTES.by_storage else None
     return note.needed if note is not None and note.layout == _layout(weight) else None
 
 

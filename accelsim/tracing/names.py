@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from accelsim.errors import TracingError
-from accelsim.tracing.provenance import address_of
+from accelsim.tracing.containment import Containment
+from accelsim.tracing.storages import storage_address
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,18 @@ class Frame:
 class ModuleNames:
     """Names of running modules, and a stack of them for each thread (backward may run in threads of its own)."""
 
-    def __init__(self, model: nn.Module, entered: Callable[[nn.Module, str], None]) -> None:
+    def __init__(self, model: nn.Module, entered: Callable[[nn.Module, str], None], contained: Containment) -> None:
         """Take names from `model.named_modules()`; a compiled or parallel wrapper is looked through by identity.
 
         Args:
             model: the model.
             entered: hears of each module whose forward begins, with its name.
+            contained: what the hooks run in.
 
         Raises:
             TracingError: the model holds TorchScript modules, which run no hooks.
         """
-        self._model, self._entered = model, entered
+        self._model, self._entered, self._contained = model, entered, contained
         self._names: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
         self._roots: dict[str, int] = {}
         self._local = threading.local()
@@ -91,7 +93,7 @@ class ModuleNames:
             return frame.name
         # own parameters come first in named_parameters
         for path, parameter in frame.module.named_parameters(remove_duplicate=False):
-            if address_of(parameter) == weight:
+            if storage_address(parameter) == weight:
                 if path == "weight":
                     return frame.name
                 prefix = "" if frame.module is self._model else f"{frame.name}."
@@ -132,18 +134,20 @@ class ModuleNames:
 
     def enter(self, module: nn.Module, _inputs: Any) -> None:
         """Take note that a module's forward begins."""
-        if isinstance(module, torch.jit.ScriptModule):
-            raise _scripted(self._names.get(module, type(module).__name__))
-        name = self._name(module)
-        self._stack.append(Frame(module, name, torch._C._current_autograd_node()))
-        self._entered(module, name)
+        with self._contained:
+            if isinstance(module, torch.jit.ScriptModule):
+                raise _scripted(self._names.get(module, type(module).__name__))
+            name = self._name(module)
+            self._stack.append(Frame(module, name, torch._C._current_autograd_node()))
+            self._entered(module, name)
 
     def _leave(self, module: nn.Module, _inputs: Any, _output: Any) -> None:
-        stack = self._stack
-        # a module entered while hooks were off has no frame; one left by an exception in a hook is still on top
-        if any(frame.module is module for frame in stack):
-            while stack.pop().module is not module:
-                pass
+        with self._contained:
+            stack = self._stack
+            # a module entered while hooks were off has no frame; one left by an exception in a hook is still on top
+            if any(frame.module is module for frame in stack):
+                while stack.pop().module is not module:
+                    pass
 
 
 def _scripted(name: str) -> TracingError:

@@ -11,7 +11,8 @@ from torch import nn
 
 from accelsim.trace.record import Kind, Padding, Pair
 from accelsim.tracing.products import Product
-from accelsim.tracing.provenance import NO_RIM, Rim, address_of
+from accelsim.tracing.provenance import NO_RIM, Rim
+from accelsim.tracing.storages import storage_address
 
 aten = torch.ops.aten
 
@@ -154,7 +155,7 @@ def product(
     shown_a, shown_b = shown[position : position + 2]
     remembered = Product.of(function, shown_a, shown_b, position)
     shared = a.dim() == 2 or a.shape[0] == 1
-    parameters = {address_of(parameter) for parameter in module.parameters()} - {None}
+    parameters = {storage_address(parameter) for parameter in module.parameters()} - {None}
     groups = a.shape[0] if a.dim() == 3 else 1
     if origin(shown_b) in parameters:
         rows = shared or b.stride(0) == 0

@@ -16,6 +16,8 @@ import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from accelsim.tracing import annotations as notes
+from accelsim.tracing.containment import OutOfSight
+from accelsim.tracing.storages import storage_address
 
 aten = torch.ops.aten
 
@@ -58,7 +60,7 @@ class Provenance:
         # The weak reference keeps a storage's address from being used again, so an address found here is the one meant.
         self._tags: dict[int, tuple[StorageWeakRef, Tag]] = {}
         self._unwritten: set[int] = set()
-        self._casts: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._casts: dict[int | None, tuple[StorageWeakRef, int]] = {}
         self._masked: set[int] = set()  # of the casts' addresses
         self._rims: dict[int, tuple[StorageWeakRef, _Layout, Rim]] = {}
         self._written: dict[Any, tuple[tuple[int, str], ...]] = {}
@@ -74,8 +76,8 @@ class Provenance:
     def origin(self, tensor: torch.Tensor) -> int | None:
         """Address of the tensor's storage, or of the parameter's that it was copied from; None without a storage."""
         # a view of a tensor subclass's shares no storage with it
-        address = address_of(tensor if tensor._base is None else tensor._base)
-        cast = None if address is None else self._casts.get(address)
+        address = storage_address(tensor if tensor._base is None else tensor._base)
+        cast = self._casts.get(address)
         return cast[1] if cast else address
 
     def rim(self, tensor: torch.Tensor) -> Rim:
@@ -85,7 +87,7 @@ class Provenance:
 
     def is_masked(self, tensor: torch.Tensor) -> bool:
         """Whether the tensor's storage has the product of a parameter and a mask."""
-        return address_of(tensor) in self._masked
+        return storage_address(tensor) in self._masked
 
     def _copied(self, function: Any, args: Arguments, result: torch.Tensor) -> int | None:
         """Address of the parameter whose values an operation of `_COPIES` copied, of the first one of several."""
@@ -105,7 +107,7 @@ class Provenance:
     def _parameter(self, tensor: torch.Tensor) -> int | None:
         """Address of the parameter that a tensor is, is a view of, or was copied from; None if it is something else."""
         base = tensor if tensor._base is None else tensor._base
-        address = address_of(base)
+        address = storage_address(base)
         if isinstance(base, torch.nn.Parameter) or address is None:
             return address
         cast = self._casts.get(address)
@@ -137,11 +139,13 @@ class Provenance:
         base = tensor if tensor._base is None else tensor._base
         return recomputed or not (base.is_leaf and tensor.requires_grad)
 
-    def run(self, function: Any, args: Arguments, kwargs: dict[str, Any]) -> Any:
-        """Call an operation and keep the tags right."""
+    def tag_of_result(self, function: Any, args: Arguments, kwargs: dict[str, Any]) -> Tag | None:
+        """Return the tag that the result of an operation, which is about to run, is to get."""
         rule = _RULES.get(function)
-        tag = rule(self, args, kwargs) if rule else None
-        result = function(*args, **kwargs)
+        return rule(self, args, kwargs) if rule else None
+
+    def follow(self, function: Any, args: Arguments, kwargs: dict[str, Any], result: Any, tag: Tag | None) -> None:
+        """Keep what is known right, after an operation has run."""
         for position, name in self._writes(function):
             written = kwargs.get(name, args[position] if position < len(args) else None)
             for tensor in written if isinstance(written, list | tuple) else (written,):
@@ -163,7 +167,6 @@ class Provenance:
             self._remember_rim(result, args[1])
         if tag is not None:
             self._set(result[0] if isinstance(result, tuple) else result, tag)
-        return result
 
     def _remember_rim(self, padded: torch.Tensor, pads: Sequence[int]) -> None:
         """Keep a rim, given `constant_pad_nd`'s list: last dimension first, before and after; below 0 cuts off."""
@@ -195,14 +198,6 @@ def _layout(tensor: torch.Tensor) -> _Layout:
     return tuple(tensor.shape), tensor.stride()
 
 
-def address_of(tensor: torch.Tensor) -> int | None:
-    """Address of a tensor's storage, None if it has none (sparse tensors and some subclasses)."""
-    try:
-        return int(tensor.untyped_storage()._cdata)
-    except (NotImplementedError, RuntimeError):
-        return None
-
-
 def _number(args: Arguments, kwargs: dict[str, Any], position: int, name: str, default: Any) -> Any:
     return args[position] if position < len(args) else kwargs.get(name, default)
 
@@ -226,7 +221,8 @@ def _clamp(_: Provenance, args: Arguments, kwargs: dict[str, Any]) -> Tag | None
     if low != 0 or (high is not None and high <= 0):
         return None
     # unlike ReLU's, clamp's backward lets the gradient of an exact zero pass
-    return None if bool((args[0] == 0).any()) else Tag.NON_NEGATIVE
+    with OutOfSight():
+        return None if bool((args[0] == 0).any()) else Tag.NON_NEGATIVE
 
 
 def _same(self: Provenance, args: Arguments, _: dict[str, Any]) -> Tag | None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils import checkpoint
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -23,6 +24,8 @@ from accelsim.trace.unlowered import EVALUATION
 from accelsim.tracing import annotations as notes
 from accelsim.tracing import operands as ops
 from accelsim.tracing.calls import Call
+from accelsim.tracing.composites import Composites, has_decomposition
+from accelsim.tracing.containment import Containment, OutOfSight
 from accelsim.tracing.names import Frame, ModuleNames
 from accelsim.tracing.operands import Operands, activation_view
 from accelsim.tracing.packing import pack
@@ -34,7 +37,6 @@ from accelsim.tracing.zeros import Zeros
 
 _DEFAULT = torch.Tensor.__torch_dispatch__
 _RUN_BACKWARD = torch.autograd.graph._engine_run_backward.__code__
-
 
 BACKWARD_UNKNOWN = "backward of an operation that was not recorded, or a second backward through it"
 
@@ -74,14 +76,16 @@ class Recorder(TorchDispatchMode):
         zeros: Zeros,
         unlowered: Unlowered,
         unseen: Unseen,
+        contained: Containment,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._model, self._names, self._writer, self._zeros = model, names, writer, zeros
-        self._unlowered, self._unseen = unlowered, unseen
+        self._unlowered, self._unseen, self._contained = unlowered, unseen, contained
+        self._composites = Composites()
         self._provenance = Provenance()
         self._process = os.getpid()
         self._roles: dict[Any, str] = {}
-        self._weights: dict[tuple[Any, ...], tuple[nn.Parameter, BitMask]] = {}
+        self._weights: dict[tuple[Any, ...], tuple[StorageWeakRef, BitMask]] = {}
         self._open: dict[int, Call] = {}
         self._unfolding: Unfolding | None = None
         self._counts: Counter[tuple[str, bool]] = Counter()
@@ -119,40 +123,69 @@ class Recorder(TorchDispatchMode):
                 del self._open[number]
                 self._write(call)
 
+    def forget(self, step: int) -> None:
+        """Leave the incomplete calls from a step on unwritten."""
+        self._open = {number: call for number, call in self._open.items() if call.step < step}
+
     def __torch_dispatch__(
         self, function: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
         if any(getattr(kind, "__torch_dispatch__", _DEFAULT) is not _DEFAULT for kind in types):
-            return self._unfold(function, types, args, kwargs)
-        if self._unseen and self._names.current is not None:
-            self._unseen.saw(function, args, self._provenance.origin)
-        role = self._roles.get(function) or self._find_role(function)
-        if role == "other" or os.getpid() != self._process:  # a DataLoader's forked worker inherits this mode
-            return self._provenance.run(function, args, kwargs)
+            return self._unfold(function, types, args, kwargs) if self._listens() else NotImplemented
+        role, tag = "other", None
+        if self._listens():
+            with self._contained:
+                if self._unseen and self._names.current is not None:
+                    self._unseen.saw(function, args, self._provenance.origin)
+                role = self._role(function, args, kwargs)
+                tag = self._provenance.tag_of_result(function, args, kwargs)
         if role == "composite":
-            with self:
-                return function.decompose(*args, **kwargs)
-        self.operations += 1
-        return self._multiplication(role, function, args, kwargs)
+            return self._composites.run(self, function, args, kwargs)
+        number = torch._C._autograd._get_sequence_nr() - 1  # of the node that this call created, if any
+        result = self._composites.call(function, args, kwargs)  # the training's own: what it raises is not ours
+        if self._listens():
+            with self._contained:
+                self._provenance.follow(function, args, kwargs, result, tag)
+                if role != "other":
+                    self.operations += 1
+                    with OutOfSight():
+                        self._multiplication(role, function, args, kwargs, number, result)
+        return result
+
+    def _listens(self) -> bool:
+        # a DataLoader's forked worker inherits this mode
+        return self._contained.failure is None and os.getpid() == self._process
+
+    def _role(self, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+        role = self._roles.get(function)
+        if role is None:
+            role = self._roles[function] = self._find_role(function)
+        if role == "composite" and not self._composites.decomposes(function, args, kwargs):
+            return "unlowered" if multiplies(function) else "other"
+        return role
 
     def _unfold(self, function: Any, types: Sequence[type], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Let a tensor subclass run its operation, and remember it meanwhile: its parts are below autograd."""
         if any(issubclass(kind, FakeTensor) for kind in types):
             return function(*args, **kwargs)  # shapes alone, as DTensor asks for them: nothing is multiplied
-        if function.overloadpacket not in ops.ALL and not multiplies(function):
-            return NotImplemented
         if self._unfolding is not None and self._unfolding.begins:
             self._unfolding.begins = False
+            return NotImplemented
+        wanted = False
+        with self._contained:
+            wanted = function.overloadpacket in ops.ALL or multiplies(function)
+        if not wanted:
             return NotImplemented
         around, self._unfolding = self._unfolding, Unfolding(function, args)
         try:
             with self:
                 return function(*args, **kwargs)
         finally:
-            node = torch._C._current_autograd_node()
-            if node is not None and not self._unfolding.linked and function.overloadpacket in ops.PRODUCTS:
-                self._pass_over(node)
+            with self._contained:
+                node = torch._C._current_autograd_node()
+                if node is not None and not self._unfolding.linked and function.overloadpacket in ops.PRODUCTS:
+                    self._pass_over(node)
             self._unfolding = around
 
     def _find_role(self, function: Any) -> str:
@@ -165,14 +198,16 @@ class Recorder(TorchDispatchMode):
             role = "product"
         elif packet in ops.ADDED_PRODUCTS:
             role = "added_product"
-        elif _is_composite(function):  # in inference mode only
+        elif has_decomposition(function):
             role = "composite"
         else:
             role = "unlowered" if multiplies(function) else "other"
-        self._roles[function] = role
         return role
 
-    def _multiplication(self, role: str, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    def _multiplication(
+        self, role: str, function: Any, args: Sequence[Any], kwargs: dict[str, Any], number: int, result: Any
+    ) -> None:
+        """Record an operation that has run, or count it."""
         node = torch._C._current_autograd_node()
         frame = self._names.current
         shown = args if self._unfolding is None else self._unfolding.arguments_of(function, args)
@@ -182,22 +217,19 @@ class Recorder(TorchDispatchMode):
                 "a torch.compile'd backward ran while recording, which hides its operations: leave the part of the loop"
                 " that records uncompiled (torch.compiler.set_stance('force_eager'))"
             )
-        number = torch._C._autograd._get_sequence_nr() - 1  # of the node that this call created, if any
-        result = self._provenance.run(function, args, kwargs)  # first of all: an operation that raises did not happen
         reason: str | None
         if frame is not None and not in_backward:
             self._unseen.multiplied(frame.name)
         if in_backward:
             reason = self._backward(role, node, args, shown)
         elif not self._recorded:
-            return result
+            return
         elif role in ("unlowered", "convolution_backward"):
             reason = self._outside(frame, shown) or "no lowering to a convolution or matrix product"
         else:
             reason = self._forward(role, function, frame, args, shown, number, result)
         if reason is not None and self._recorded and (macs := count_macs(function, args, kwargs, result)) != 0:
             self._unlowered.add(function, reason, macs)
-        return result
 
     def _outside(self, frame: Frame | None, args: Sequence[Any]) -> str | None:
         if not self._model.training and not _builds_graph(args):
@@ -287,12 +319,13 @@ class Recorder(TorchDispatchMode):
         if not isinstance(base, nn.Parameter):
             return pack(view, self._zeros.threshold("weight", view), shape)
         # two views of a batch run the same weights: pack them once
-        key = id(base), view.data_ptr(), tuple(view.shape), view.stride()
+        storage = view.untyped_storage()  # the weak reference keeps its address from being used again
+        key = storage._cdata, view.data_ptr(), tuple(view.shape), view.stride()
         known = self._weights.get(key)
         if known is not None and self._provenance.is_unwritten(base):
             return known[1]
         mask = pack(view, self._zeros.threshold("weight", view), shape)
-        self._weights[key] = base, mask
+        self._weights[key] = StorageWeakRef(storage), mask
         self._provenance.mark_unwritten(base)
         return mask
 
@@ -406,9 +439,3 @@ def _is_recomputing() -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def _is_composite(function: Any) -> bool:
-    return isinstance(function, torch._ops.OpOverload) and torch._C._dispatch_has_kernel_for_dispatch_key(
-        function.name(), "CompositeImplicitAutograd"
-    )

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
+from torch._compile import _disable_dynamo
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack, _pop_mode, _push_mode
@@ -25,11 +26,13 @@ from accelsim.trace.format import accelsim_version
 from accelsim.trace.writer import TraceWriter
 from accelsim.tracing import annotations as notes
 from accelsim.tracing.boundaries import Boundaries
+from accelsim.tracing.containment import Containment
 from accelsim.tracing.names import ModuleNames
 from accelsim.tracing.ranks import own_path, rank_and_size
 from accelsim.tracing.recorder import Recorder, Sink
 from accelsim.tracing.shortfall import shortfall
 from accelsim.tracing.steps import RunLog, StepPlan, count
+from accelsim.tracing.uncompiled import Uncompiled
 from accelsim.tracing.unlowered import Unlowered
 from accelsim.tracing.unseen import Unseen
 from accelsim.tracing.zeros import ZeroAsSetting, Zeros
@@ -62,6 +65,8 @@ class Tracer:
         zero_as: what counts as zero: "exact", "fp8_e5m2", "fp8_e4m3", "int8", a magnitude up to which a number is
             zero, or a dict of these by "weight", "activation", "gradient".
         meta: plain values to keep in the trace's metadata (data set, seed, ...).
+        strict: let whatever goes wrong while the loop runs raise, as a test wants it. By default the recording ends
+            then, with one `AccelsimWarning` that names the cause, the file stays readable, and the training goes on.
 
     Raises:
         TracingError: an argument that cannot be used, or a model that cannot be recorded.
@@ -83,6 +88,7 @@ class Tracer:
         first_step: int = 0,
         zero_as: ZeroAsSetting = "exact",
         meta: Mapping[str, Any] | None = None,
+        strict: bool = False,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise TracingError(f"model is a {type(model).__name__}, expected a torch.nn.Module")
@@ -93,13 +99,16 @@ class Tracer:
         self._model = getattr(model, "_orig_mod", model)  # torch.compile's wrapper
         self._path, self._meta = Path(path), dict(meta or {})
         self._unseen = Unseen()
-        self._names = ModuleNames(self._model, self._entered)
+        self._contained = Containment(strict)
+        self._names = ModuleNames(self._model, self._entered, self._contained)
+        self._uncompiled = Uncompiled()
         self._unlowered = Unlowered()
         self._writer: Sink | None = None
         self._recorder: Recorder | None = None
         self._on = False
         self._records = False
         self._over = False
+        self._deferred = False  # what ends the step waits for a compiled call to return
         self._closed = True
 
     @property
@@ -116,119 +125,145 @@ class Tracer:
         Tracer._recording = self._writer.path
         self._closed = False
         self._process, self._thread = os.getpid(), threading.get_ident()
-        self._recorder = Recorder(self._model, self._names, self._writer, self._zeros, self._unlowered, self._unseen)
+        self._recorder = Recorder(
+            self._model, self._names, self._writer, self._zeros, self._unlowered, self._unseen, self._contained
+        )
         self._recorded = 0
         self._tried = False
+        self._counts_steps = True
         self._ended_by_optimizer = False
         self._boundaries = Boundaries(self._model)
         self._forward_hook: RemovableHandle | None = None
         self._late: int | None = None
         self._hook = register_optimizer_step_post_hook(self._optimizer_stepped)
         notes.listen(self)
-        self._begin()
+        self._uncompiled.hush()
+        try:
+            with self._contained:
+                self._begin()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._writer is not None
-        if os.getpid() == self._process:
-            self._settle()
+        if kind is not None:
+            self._contained.strict = False  # the training's own exception is the one to be seen
+        try:
+            if os.getpid() == self._process:
+                with self._contained:
+                    self._settle()
+        finally:
+            self._let_go()
+            if os.getpid() == self._process:
+                with self._contained:
+                    self._finish_file(complete=kind is None)
+            del self._model, self._names, self._recorder, self._boundaries  # nothing of the training is kept alive
+        if kind is None and self._contained.failure is None and os.getpid() == self._process:
+            self._warn_of_shortfall()
+
+    def _let_go(self) -> None:
+        """Take away all that was put in place."""
         Tracer._recording = None
         self._closed = True
         self._hook.remove()
         self._stop_waiting()
         notes.listen(None)
-        self._turn_off()
-        if os.getpid() != self._process:
-            return
-        unended = 0
-        try:
-            if kind is None:
-                stepped = self._boundaries.waiting
-                self._end()
-                self._step += stepped
-                unended = self._has_records() and not stepped  # a last step that no optimizer ended
-            elif self._has_records():
-                # calls whose backward is missing stay unwritten: they would look like a momentum encoder's
-                self._writer.meta["incomplete_step"] = self._step
-            self._finish_late()
-        finally:
-            self._writer.meta["training"] = self._log.until(self._step + unended).plain()
-            self._describe_outcome()
-            self._writer.close()
-        if kind is None:
-            self._warn_of_shortfall()
-        elif "torch dispatch mode" in str(error):
-            raise TracingError(
-                "what PyTorch must compile whole (fullgraph=True, flex_attention) cannot run while a step is recorded:"
-                " compile without fullgraph, use scaled_dot_product_attention"
-            ) from error
+        self._uncompiled.unhush()
+        with self._contained:
+            self._turn_off()
 
     def step(self) -> None:
         """End a training step where no optimizer does; right after an optimizer's step it changes nothing."""
         if self._closed:
             raise TracingError("step() was called outside the tracer's with block")
-        self._settle()
-        if self._anything_ran() or not self._ended_by_optimizer:
-            self._next()
-        self._ended_by_optimizer = False
+        with self._contained:
+            self._settle()
+            if self._anything_ran() or not self._ended_by_optimizer:
+                self._next()
+            self._ended_by_optimizer = False
 
     def step_grows(self) -> None:
         """Hear that the running step grows weights by gradient (see `annotations.note_growth_step`)."""
         if os.getpid() != self._process:
             return
-        self._settle()
-        self._log.grows(self._step)
-        wanted = self._plan.grows(self._step)
-        if not self._has_records() and not self._nodes_made():  # of a step under way a part would be missing
-            self._record(wanted)
+        with self._contained:
+            self._settle()
+            self._log.grows(self._step)
+            wanted = self._plan.grows(self._step)
+            if not self._has_records() and not self._nodes_made():  # of a step under way a part would be missing
+                self._record(wanted)
 
     def masks_selected(self, selection: notes.Selection) -> None:
         """Hear of an update of the masks (see `annotations.note_selection`)."""
         if os.getpid() == self._process:
-            self._settle()
-            self._log.selected(self._step, selection)
+            with self._contained:
+                self._settle()
+                self._log.selected(self._step, selection)
 
     def _open_sink(self, meta: dict[str, Any]) -> Sink:
         """Return where records go; overridden by what does not write one file."""
         return TraceWriter(own_path(self._path), meta=meta)
 
+    @_disable_dynamo
     def _optimizer_stepped(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         if os.getpid() != self._process:
             return
-        if threading.get_ident() != self._thread:
-            raise TracingError(
-                "an optimizer stepped in another thread than the tracer's: enter the tracer where it trains"
-            )
-        self._settle()
-        if not self._anything_ran():
-            self._boundaries.stepped_late(optimizer)
-            return
-        self._over = self._boundaries.stepped(optimizer) or self._over
-        self._settle()
-        if self._boundaries.waiting and self._forward_hook is None:
-            self._forward_hook = register_module_forward_pre_hook(self._next_forward)
+        with self._contained:
+            if threading.get_ident() != self._thread:
+                self._counts_steps = False
+                raise TracingError(
+                    "an optimizer stepped in another thread than the tracer's: enter the tracer where it trains"
+                )
+            self._settle()
+            if not self._anything_ran():
+                self._boundaries.stepped_late(optimizer)
+                return
+            self._over = self._boundaries.stepped(optimizer) or self._over
+            self._settle()
+            if self._boundaries.waiting and self._forward_hook is None:
+                self._forward_hook = register_module_forward_pre_hook(self._next_forward)
 
     def _settle(self) -> None:
         """End a step that is over, unless a backward runs: it would put the mode back that was taken away in it."""
-        if self._over and not _in_backward():
-            self._next()
-            self._ended_by_optimizer = True
+        if not self._over or _in_backward() or self._deferred:
+            return
+        if (call := self._uncompiled.call()) is not None:
+            self._uncompiled.when_returned(call, self._settle_at_last)
+            self._deferred = True
+            return
+        self._next()
+        self._ended_by_optimizer = True
+
+    def _settle_at_last(self) -> None:
+        self._deferred = False
+        if not self._closed:
+            with self._contained:
+                self._settle()
 
     def _entered(self, module: nn.Module, name: str) -> None:
         if threading.get_ident() == self._thread:  # operations of other threads are not seen
             self._unseen.ran(module, name)
 
+    @_disable_dynamo
     def _next_forward(self, module: nn.Module, inputs: Any) -> None:
         """End a step whose optimizers have stepped, though not all that did before, as the model runs again."""
         elsewhere = os.getpid() != self._process or threading.get_ident() != self._thread
-        if elsewhere or _in_backward() or all(module is not own for own in self._model.modules()):
-            return
-        was_on = self._on
-        self._next()
-        if self._on and not was_on:
-            self._names.enter(module, inputs)  # its own hook comes too late for this call
+        own = getattr(module, "_orig_mod", module)  # torch.compile's wrapper
+        with self._contained:
+            if (
+                elsewhere
+                or _in_backward()
+                or self._uncompiled.call()
+                or all(own is not part for part in self._model.modules())
+            ):
+                return
+            was_on = self._on
+            self._next()
+            if self._on and not was_on:
+                self._names.enter(module, inputs)  # its own hook comes too late for this call
 
     def _next(self) -> None:
         """End the running step and begin the next one."""
@@ -257,23 +292,32 @@ class Tracer:
     def _record(self, wanted: bool) -> None:
         """Begin to record the running step, of which nothing has run, or do not."""
         assert self._recorder is not None
-        self._records = wanted
-        if not wanted and not self._recorder.waits:
+        self._records = wanted and self._contained.failure is None
+        on = self._records or self._recorder.waits
+        if on != self._on and self._uncompiled.call() is not None:
+            raise TracingError("a step ended inside compiled code: call step() outside of it")
+        if not on:
             self._turn_off()
             return
-        self._recorder.begin_step(self._step, wanted)
+        self._recorder.begin_step(self._step, self._records)
         if not self._on:
+            self._on = True
+            self._uncompiled.start()
             self._names.install()
             notes.start_recording()
-            self._recorder.__enter__()  # type: ignore[no-untyped-call]
-            self._on = True
+            _push_mode(self._recorder)  # its __enter__ sets flags of PyTorch's too, for torch.compile
 
     def _end(self) -> None:
         assert self._recorder is not None
-        self._tried |= self._records and (self._nodes_made() or self._recorder.operations > 0)
-        self._recorder.end_step()
-        self._finish_late()
-        if self._has_records():
+        with self._contained:
+            self._tried |= self._records and (self._nodes_made() or self._recorder.operations > 0)
+            self._recorder.end_step()
+            self._finish_late()
+        if self._contained.failure is not None:
+            self._break_off()
+            self._late = None
+            self._recorder.forget(0)
+        elif self._has_records():
             self._recorded += 1
             self._plan.recorded(self._step)
             self._late = self._step
@@ -281,6 +325,15 @@ class Tracer:
                 self._finish_late()
         self._stop_waiting()
         self._boundaries.ended()
+
+    def _break_off(self) -> None:
+        """Leave the running step as it is: calls whose backward is missing would look like a momentum encoder's."""
+        assert self._writer is not None
+        assert self._recorder is not None
+        if self._has_records():
+            self._writer.meta["incomplete_step"] = self._step
+        self._records = False
+        self._recorder.forget(self._step)
 
     def _finish_late(self) -> None:
         """Write what is left of the step before, whose gradients might have come in the running one."""
@@ -296,13 +349,30 @@ class Tracer:
     def _has_records(self) -> bool:
         return self._records and self._recorder is not None and self._recorder.records > 0
 
-    def _describe_outcome(self) -> None:
+    def _finish_file(self, complete: bool) -> None:
+        """Write what is left to write; `complete` unless an exception broke off the running step."""
         assert self._writer is not None
         assert self._recorder is not None
-        self._writer.meta["recorded_steps"] = self._recorded
-        self._writer.meta["steps"] = self._step
-        self._writer.meta["dtype"] = ", ".join(sorted(self._recorder.dtypes))
-        self._writer.meta["unlowered"] = self._unlowered.plain()
+        try:
+            with self._contained:
+                unended = False
+                if complete:
+                    stepped = self._boundaries.waiting
+                    self._end()
+                    self._step += stepped
+                    unended = self._has_records() and not stepped  # a last step that no optimizer ended
+                else:
+                    self._break_off()
+                self._finish_late()
+                if self._counts_steps:
+                    self._writer.meta["training"] = self._log.until(self._step + unended).plain()
+        finally:
+            self._writer.meta["recorded_steps"] = self._recorded
+            self._writer.meta["steps"] = self._step
+            self._writer.meta["dtype"] = ", ".join(sorted(self._recorder.dtypes))
+            self._writer.meta["unlowered"] = self._unlowered.plain()
+            self._writer.meta["failure"] = self._contained.failure
+            self._writer.close()
 
     def _warn_of_shortfall(self) -> None:
         assert self._writer is not None
@@ -325,6 +395,7 @@ class Tracer:
             return
         assert self._recorder is not None
         self._on = False
+        self._uncompiled.stop()
         self._names.remove()
         notes.stop_recording()
         # modes that the loop entered later lie above this one and stay
@@ -332,7 +403,7 @@ class Tracer:
         while (stack := _get_current_dispatch_mode_stack()) and stack[-1] is not self._recorder:
             above.append(_pop_mode())
         if stack:
-            self._recorder.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+            _pop_mode()
         for mode in reversed(above):
             _push_mode(mode)
 
@@ -353,6 +424,7 @@ class Tracer:
             "dtype": "",
             "recorded_steps": 0,
             "incomplete_step": None,
+            "failure": None,
             "steps": 0,
             "unlowered": {},
         }

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from accelsim.tracing.provenance import address_of
+from accelsim.tracing.storages import storage_address
 
 
 class Unseen:
@@ -31,7 +31,7 @@ class Unseen:
         if any(nn.parameter.is_lazy(parameter) for parameter in parameters):
             return  # it gets its weights now, so it is known from its next call on
         self._known.add(module)
-        weights = {address_of(parameter) for parameter in parameters if parameter.dim() > 1} - {None}
+        weights = {storage_address(parameter) for parameter in parameters if parameter.dim() > 1} - {None}
         if weights:
             self._weights[name] = weights
 

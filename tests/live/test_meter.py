@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,6 +15,8 @@ from accelsim import AccelsimError, AccelsimWarning, Hardware, HardwareError, Tr
 from accelsim.live import live
 from accelsim.live import meter as meter_module
 from accelsim.live.remote import Remote
+from accelsim.trace.bitmask import BitMask
+from accelsim.tracing import recorder
 from tests.live.loops import HARDWARE, network, train
 
 HW = Hardware.model_validate(HARDWARE)
@@ -71,6 +74,28 @@ def test_a_crash_of_the_worker_is_a_warning(monkeypatch: pytest.MonkeyPatch, pro
     assert len(caught) == 1
     assert losses == train(network(), 30)
     assert meter.result is None
+
+
+def test_a_defect_of_the_recording_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = 0
+    pack = recorder.pack
+
+    def breaks(*args: Any) -> BitMask:
+        nonlocal packed
+        packed += 1
+        if packed > 20:
+            raise RuntimeError("it broke")
+        return pack(*args)
+
+    monkeypatch.setattr(recorder, "pack", breaks)
+    model = network()
+    told = pytest.warns(AccelsimWarning, match="the training goes on: RuntimeError: it broke")
+    with told as caught, live(model, HW, every=1, waiting=10) as meter:
+        losses = train(model, 10)
+    assert len(caught) == 1
+    assert losses == train(network(), 10)
+    assert 0 < meter.simulated < 10
+    assert meter.result is not None
 
 
 def test_an_error_of_the_simulation_is_a_warning(tmp_path: Path) -> None:

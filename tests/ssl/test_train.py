@@ -18,6 +18,7 @@ from accelsim.ssl.image_set import ImageSet
 from accelsim.ssl.train import Recording, train
 from accelsim.ssl.training import Training
 from accelsim.trace import open_trace
+from accelsim.tracing import recorder
 from tests.ssl.conftest import TINY
 
 pytestmark = pytest.mark.usefixtures("tiny_data")
@@ -186,6 +187,15 @@ def test_a_resumed_run_records_into_another_file(tmp_path: Path) -> None:
     # Nothing is left to record.
     train(TINY, tmp_path / "b", Recording(path), resume=True)
     assert not (tmp_path / "run.part4.pkl").exists()
+
+
+def test_a_recording_that_breaks_does_not_end_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(TINY, tmp_path / "a")
+    monkeypatch.setattr(recorder, "pack", lambda *_: 1 // 0)
+    with pytest.warns(AccelsimWarning, match="the training goes on: ZeroDivisionError"):
+        train(TINY, tmp_path / "b", Recording(tmp_path / "run.pkl"))
+    _assert_same(*(dict(load_checkpoint(tmp_path / run / "checkpoint.pt")) for run in "ab"))
+    assert list(open_trace(tmp_path / "run.pkl")) == []
 
 
 def test_what_cannot_be_recorded_is_refused_before_training(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ torch.set_num_threads(1)
 
 
 def record(model: nn.Module, path: Path, body: Callable[[Tracer], Any], **options: Any) -> list[OpTrace]:
-    """Run `body` inside a tracer and return the records."""
-    with Tracer(model, path, **options) as tracer:
+    """Run `body` inside a tracer, which is strict unless told otherwise, and return the records."""
+    with Tracer(model, path, **{"strict": True, **options}) as tracer:
         body(tracer)
     return list(TraceReader(path))
 
