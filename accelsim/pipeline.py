@@ -69,7 +69,8 @@ def simulate(
 
     Raises:
         AccelsimError: `hw` is no Hardware but a path, say; the trace cannot be read, is none, or holds no operation of
-            these passes or more than `run_steps` steps; "auto" with operations that can be read only once.
+            these passes or more than `run_steps` steps; several files that are not of one run; "auto" with operations
+            that can be read only once.
     """
     (result,) = simulate_many(
         [hw],
@@ -278,6 +279,8 @@ def _in_order(run: Callable[[S], T], operations: Iterable[S], workers: int) -> I
 def _whole_run(
     trace: TraceReader | TraceChain | Iterable[OpTrace], run_steps: int | None, all_passes: bool
 ) -> WholeRun:
+    if isinstance(trace, TraceChain) and trace.unlike:
+        raise AccelsimError(f"{trace.unlike}; simulate each by itself")
     if isinstance(trace, TraceReader | TraceChain):
         return find_run(trace.meta, run_steps, trace.steps, all_passes and trace.all_layers)
     return find_run({}, run_steps, (), all_passes)

@@ -6,14 +6,19 @@ import json
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from accelsim.errors import AccelsimError
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from accelsim.fleet import PassDetail
     from accelsim.results import PassResult, Result
     from accelsim.sampling import Sampling
+    from accelsim.trace import TraceChain, TraceReader
 
 
 class PassName(StrEnum):
@@ -28,7 +33,10 @@ def run(
     hw: Annotated[Path, typer.Option(help="The machine, a YAML file; hw_configs/ has some.")],
     trace: Annotated[
         list[Path],
-        typer.Option(help="A trace, as `accelsim train` or a Tracer writes it. Repeatable: a run's ranks or parts."),
+        typer.Option(
+            help="A trace, as `accelsim train` or a Tracer writes it. Repeatable: a run's ranks or parts are summed,"
+            " other traces are simulated one by one."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for layers.csv, training.csv, summary.json and the figure.")
@@ -72,15 +80,12 @@ def run(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from accelsim.errors import AccelsimError
     from accelsim.hardware.load import load_hardware
     from accelsim.lowering import PASSES
     from accelsim.pipeline import simulate
     from accelsim.show.action_counts import ActionCounts
-    from accelsim.show.console import literal, output_console
-    from accelsim.show.tables import result_tables
+    from accelsim.show.console import literal
     from accelsim.show.timeline import Timeline
-    from accelsim.show.training import training_table
     from accelsim.trace import open_traces
 
     sampling = _sampling(sample, error, seed)
@@ -88,10 +93,13 @@ def run(
         raise AccelsimError(f"--{'timeline' if timeline else 'action-counts'} needs every tile: leave --sample away")
     machine = load_hardware(hw)
     reader = open_traces(trace).select(layers=layer or None, steps=step or None)
+    one_only = {"--timeline": timeline, "--action-counts": action_counts, "--run-steps": run_steps}
+    runs = _runs(reader, [option for option, value in one_only.items() if value is not None])
     chosen = {name.value for name in pass_ or []}
     stderr = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
+    results = []
     with ExitStack() as files, progress:
         watching: list[Timeline | ActionCounts] = []
         if timeline is not None:
@@ -104,28 +112,65 @@ def run(
                 watcher.add(ran, detail)
 
         bar = progress.add_task(literal(machine.name), total=len(reader))
-        result = simulate(
-            machine,
-            reader,
-            passes=[name for name in PASSES if not chosen or name in chosen],
-            vector_work=vector_work,
-            run_steps=run_steps,
-            sample=sampling,
-            workers=workers,
-            on_operation=lambda: progress.advance(bar),
-            on_pass=on_pass if watching else None,
-        )
+        for one in runs:
+            result = simulate(
+                machine,
+                one,
+                passes=[name for name in PASSES if not chosen or name in chosen],
+                vector_work=vector_work,
+                run_steps=run_steps,
+                sample=sampling,
+                workers=workers,
+                on_operation=lambda: progress.advance(bar),
+                on_pass=on_pass if watching else None,
+            )
+            results.append(result)
     written = [path for path in (timeline, action_counts) if path is not None]
-    written += [] if out is None else _save(result, out)
+    if out is not None:
+        for number, result in enumerate(results):
+            written += _save(result, out if len(runs) == 1 else out / f"{number}-{Path(result.trace['path']).stem}")
+    _print(results, written, as_json)
+
+
+def _runs(reader: TraceReader | TraceChain, one_only: list[str]) -> Sequence[TraceReader | TraceChain]:
+    """Return what is simulated by itself: all traces together if they may be of one run, else each.
+
+    Raises:
+        AccelsimError: the traces are of several runs, but options were given that are about one.
+    """
+    from accelsim.show.terminal import printable
+    from accelsim.trace import TraceChain
+
+    if not isinstance(reader, TraceChain) or not reader.unlike:
+        return [reader]
+    if one_only:
+        raise AccelsimError(f"{one_only[0]} is about one run, but {reader.unlike}")
+    typer.echo(f"{printable(reader.unlike)}: each is simulated by itself.", err=True)
+    return [one for one in reader.readers if len(one)]
+
+
+def _print(results: list[Result], written: list[Path], as_json: bool) -> None:
+    from accelsim.show.console import literal, output_console
+    from accelsim.show.tables import result_tables
+    from accelsim.show.training import training_table
+
     if as_json:
-        layers, steps = (json.loads(table.to_json(orient="records")) for table in (result.layers, result.steps))
-        typer.echo(json.dumps({"summary": result.summary, "layers": layers, "steps": steps}, indent=2))
-    else:
-        console = output_console()
+        made = [_jsonable(result) for result in results]
+        typer.echo(json.dumps(made[0] if len(made) == 1 else {"runs": made}, indent=2))
+        return
+    console = output_console()
+    for result in results:
+        if len(results) > 1:
+            console.print("", literal(result.trace["path"]), sep="\n", style="bold")
         for part in (result_tables(result), "", *training_table(result)):
             console.print(part)
-        if written:
-            console.print(literal(f"Written: {', '.join(map(str, written))}"), soft_wrap=True)
+    if written:
+        console.print(literal(f"Written: {', '.join(map(str, written))}"), soft_wrap=True)
+
+
+def _jsonable(result: Result) -> dict[str, Any]:
+    layers, steps = (json.loads(table.to_json(orient="records")) for table in (result.layers, result.steps))
+    return {"summary": result.summary, "layers": layers, "steps": steps}
 
 
 def _sampling(sample: str | None, error: str | None, seed: int | None) -> Sampling | None:
@@ -134,7 +179,6 @@ def _sampling(sample: str | None, error: str | None, seed: int | None) -> Sampli
     Raises:
         AccelsimError: one that needs another one, or no number.
     """
-    from accelsim.errors import AccelsimError
     from accelsim.sampling.plan import DEFAULT_ERROR, Sampling
 
     for name, given, needs in (("--error", error, sample == "auto"), ("--seed", seed, sample is not None)):
@@ -150,7 +194,6 @@ def _sampling(sample: str | None, error: str | None, seed: int | None) -> Sampli
 
 def _share(option: str, text: str) -> float:
     """Read 0.05 or 5%."""
-    from accelsim.errors import AccelsimError
 
     try:
         return float(text[:-1]) / 100 if text.endswith("%") else float(text)

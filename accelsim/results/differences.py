@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from accelsim.results.saved import SavedResult
+from accelsim.trace.kinship import RUN_FACTS
 
-RUN_FACTS = ("model", "framework", "network", "data", "batch", "dtype", "zero_as", "pattern", "weight_density")
 Difference = tuple[Any, Any]
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from functools import cached_property
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 from accelsim.errors import TraceError
+from accelsim.trace.kinship import what_differs
 from accelsim.trace.reader import TraceReader, open_trace
 from accelsim.trace.record import OpTrace
 from accelsim.trace.training_run import TrainingRun
@@ -24,6 +26,7 @@ class TraceChain:
 
     Args:
         readers: one or more, each of another file.
+        files: readers of the same files without a selection, if `readers` are views.
 
     Attributes:
         paths: the files.
@@ -37,10 +40,11 @@ class TraceChain:
         TraceError: no file, or one given twice.
     """
 
-    def __init__(self, readers: Sequence[TraceReader]) -> None:
+    def __init__(self, readers: Sequence[TraceReader], files: Sequence[TraceReader] | None = None) -> None:
         if not readers:
             raise TraceError("no trace was given, expected one file or more")
         self.readers = tuple(readers)
+        self._whole_files = tuple(files or readers)
         self.paths = tuple(reader.path for reader in readers)
         seen: set[Path] = set()
         for path in self.paths:
@@ -57,6 +61,19 @@ class TraceChain:
         self.all_layers = all(reader.all_layers for reader in self.readers)
         self.complete = all(reader.complete for reader in readers)
         self.records_in_file = sum(reader.records_in_file for reader in readers)
+
+    @cached_property
+    def unlike(self) -> str | None:
+        """Why the files are not of one run, a sentence; None if they may be its ranks or parts.
+
+        Raises:
+            TraceError: a record's header is damaged.
+        """
+        first, *others = self._whole_files
+        for other in others:
+            if different := what_differs(first, other):
+                return f"{first.path} and {other.path} are not of one run, they differ in {'; '.join(different)}"
+        return None
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -103,7 +120,8 @@ class TraceChain:
                     None if wanted is None else wanted.intersection(reader.steps),
                 )
                 for reader in self.readers
-            ]
+            ],
+            self._whole_files,
         )
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from accelsim import OpTrace, TraceWriter
+from accelsim import OpTrace, TraceWriter, load_result, open_trace
 
 CONFIG = Path(__file__).parents[2] / "hw_configs" / "pe16x16.yaml"
 COLUMNS = {
@@ -165,3 +165,28 @@ def test_a_timeline_needs_every_tile(trace: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr == "accelsim: --timeline needs every tile: leave --sample away\n"
     assert not path.exists()
+
+
+def test_traces_of_other_runs_are_simulated_one_by_one(trace: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.pkl"
+    with TraceWriter(other, meta={"model": "other"}) as writer:
+        for op in open_trace(trace):
+            writer.write(op)
+    named = tmp_path / "named.pkl"
+    with TraceWriter(named, meta={"model": "net"}) as writer:
+        for op in open_trace(trace):
+            writer.write(op)
+    both = ("run", "--hw", CONFIG, "--trace", named, "--trace", other)
+    done = accelsim(*both, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "differ in model (net, other): each is simulated by itself." in done.stderr
+    for path in (named, other):
+        assert done.stdout.splitlines().count(str(path)) == 1
+    alone = json.loads(accelsim("run", "--hw", CONFIG, "--trace", other, "--json").stdout)
+    runs = json.loads(accelsim(*both, "--json").stdout)["runs"]
+    assert runs[1] == alone
+    for number, name in enumerate(("named", "other")):
+        assert load_result(tmp_path / "out" / f"{number}-{name}").summary == runs[number]["summary"]
+    refused = accelsim(*both, "--run-steps", "600")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("accelsim: --run-steps is about one run, but ")
