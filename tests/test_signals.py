@@ -44,7 +44,7 @@ def run(program: str, struck: signal.Signals | None = None, **options: Any) -> s
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=_heed_signals,
+        preexec_fn=_heed_signals,  # noqa: PLW1509  (the tests have one thread)
         **options,
     ) as process:
         assert process.stdout is not None
