@@ -29,7 +29,7 @@ from accelsim.sampling.student import t_quantile
 from accelsim.timing import pe_kind
 
 QUANTITIES = ("cycles", "array_cycles", "energy_pj")
-_KURTOSIS = 3.0  # of what strips do, in excess of normal
+_KURTOSIS = 3.0  # of what strips do, in excess of normal: assumed
 _AHEAD = 2  # steps that are loaded ahead
 _WHOLE = 1.0  # cycle
 _UNLIKE = 0.05  # of its cycles, that a strip unlike all that were drawn is off by
@@ -171,7 +171,7 @@ class Samples:
 
         - Where array and memory wait for each other, it matters which steps are long. All fillings may get the same
           steps wrong: by a share of how far the fillings' steps differ, or of what either waits for the other if that
-          is less. Both shares are measured, not derived (experiments/sampling_coverage).
+          is less. Both shares are chosen by experiment, not derived (experiments/sampling_coverage).
         - Where memory decides, what is left to do when the last data have come is on top: no more than two steps'
           work, as uncertain as a strip's.
         - Fillings are rounded to whole cycles.
