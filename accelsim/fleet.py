@@ -17,7 +17,7 @@ from accelsim.lowering import MaskedGemm
 from accelsim.memory import Movement, Mover
 from accelsim.memory.steps import Steps
 from accelsim.results import MachineRun
-from accelsim.sampling.spread import Samples
+from accelsim.sampling.spread import Ends, Samples
 from accelsim.timing import GemmTiming, Slots, order_rows, timing_key
 
 Timer = Callable[[Hardware, MaskedGemm], GemmTiming]
@@ -123,10 +123,10 @@ class _Work:
         found = self.mover.movement()
         if self.ends is None:
             return found
-        return replace(found, cycles=max(self.mover.array_cycles, round(float(self.ends.mean()))))
+        return replace(found, cycles=max(self.mover.array_cycles, round(float(self.ends.cycles.mean()))))
 
     @cached_property
-    def ends(self) -> NDArray[np.float64] | None:
+    def ends(self) -> Ends | None:
         """Cycles with memory for several guesses at tiles that were not simulated."""
         return self.samples.cycles(self.hw, self.mover.steps)
 

@@ -35,21 +35,19 @@ def allocate(spreads: Sequence[Spread], cycles: float, error: float) -> Sizes:
     quantile = variance.half_width / math.sqrt(variance.value)
     wanted = (_AIM * error * cycles / quantile) ** 2
     gemms: Mapping[tuple[object, ...], list[Weight]] = _by_gemm(spreads)
-    deviations = {key: math.sqrt(sum(w.deviation**2 for w in ws) / len(ws)) for key, ws in gemms.items()}
-    rate = sum(w.strips * deviations[key] * math.sqrt(w.cost_ns) for key, ws in gemms.items() for w in ws)
-    rate /= wanted + sum(w.strips * deviations[key] ** 2 for key, ws in gemms.items() for w in ws)
+    # Strata are cut so that S d is about the same in all of a GEMM.
+    totals = {key: math.sqrt(sum((w.strips * w.deviation) ** 2 for w in ws) / len(ws)) for key, ws in gemms.items()}
+    rate = sum(totals[key] * math.sqrt(w.cost_ns) for key, ws in gemms.items() for w in ws)
+    rate /= wanted + sum(totals[key] ** 2 / w.strips for key, ws in gemms.items() for w in ws)
     sizes: Sizes = {}
     for key, weights in gemms.items():
-        own = tuple(
-            min(w.strips, max(w.drawn, math.ceil(rate * w.strips * deviations[key] / math.sqrt(w.cost_ns))))
-            for w in weights
-        )
+        own = tuple(min(w.strips, max(w.drawn, math.ceil(rate * totals[key] / math.sqrt(w.cost_ns)))) for w in weights)
         if any(size > w.drawn for size, w in zip(own, weights, strict=True)):
             sizes[key] = own
     return sizes or {
         key: tuple(min(w.strips, math.ceil(_LEAST_GROWTH * w.drawn)) for w in ws)
         for key, ws in gemms.items()
-        if deviations[key]
+        if totals[key] or not any(totals.values())
     }
 
 

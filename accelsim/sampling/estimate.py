@@ -1,12 +1,12 @@
 """Totals and their variances from strata of which some strips were simulated.
 
 A stratum's strips are drawn at random without replacement, so whatever its tiles have in common (rows of weights,
-columns of activations) is in the spread between strips, and nothing is assumed about it. Strips differ in size by a
-tile, so a total is estimated by the ratio to size (Cochran, Sampling Techniques, 1977, chapter 6):
+columns of activations) is in the spread between strips, and nothing is assumed about it. What each strip is expected to
+take is known, so a total is estimated by the ratio to that (Cochran, Sampling Techniques, 1977, chapter 6):
 
-    total = T · Σ y / Σ t        variance = S² (1 − n / S) / n · Σ (y − R t)² / (n − 1),   R = Σ y / Σ t
+    total = X · Σ y / Σ x        variance = S² (1 − n / S) / n · Σ (y − R x)² / (n − 1),   R = Σ y / Σ x
 
-for n of S strips with t tiles each, T tiles in all. Strata are independent: variances add up, and their sum has
+for n of S strips of predicted cycles x, X in all. Strata are independent: variances add up, and their sum has
 (Σ v)² / Σ (v² / (n − 1)) degrees of freedom (Satterthwaite 1946).
 """
 
@@ -23,6 +23,7 @@ from accelsim.sampling.student import t_quantile
 from accelsim.timing import GemmTiming, Slots
 
 CONFIDENCE = 0.95
+_ROUNDING = 1e-9  # of a count: what is off by less is right
 SLOTS = tuple(part.name for part in fields(Slots))
 TALLIES = ("scan_windows", "fifo_pushes", "streamed_a", "streamed_b", "outputs")
 COUNTS = ("cycles", *SLOTS, *TALLIES)
@@ -62,37 +63,37 @@ class Stratum:
     """Strips of which some were simulated.
 
     Attributes:
-        first, stop: the tiles of the GEMM that it holds.
         strips: how many strips it has.
-        sizes: float64 [n], tiles of each simulated strip.
+        expected: cycles that all of them are expected to take.
+        sizes: float64 [n], cycles that each simulated strip was expected to take.
         values: float64 [n, COUNTS], what each simulated strip did.
     """
 
-    first: int
-    stop: int
     strips: int
+    expected: float
     sizes: Values
     values: Values
 
-    @property
-    def tiles(self) -> int:
-        """Tiles of all strips."""
-        return self.stop - self.first
-
     def totals(self) -> Values:
         """Estimate what all strips did: float64 [COUNTS]."""
-        return np.asarray(self.tiles * self.values.sum(axis=0) / self.sizes.sum())
+        return self.expected * self._ratios(self.values)
 
     def spread(self, weights: Values) -> Values:
         """Standard deviation, between strips, of weighted sums of counts: weights [quantities, COUNTS]."""
         mixed = self.values @ weights.T
-        rest = mixed - np.outer(self.sizes, mixed.sum(axis=0) / self.sizes.sum())
+        rest = mixed - np.outer(self.sizes, self._ratios(mixed))
+        rest[np.abs(rest) < _ROUNDING * np.abs(mixed)] = 0
         return np.asarray(np.sqrt((rest**2).sum(axis=0) / max(1, len(rest) - 1)))
 
     def variances(self, weights: Values) -> Values:
         """Variances of the estimated totals of weighted sums of counts: weights [quantities, COUNTS]."""
         drawn = len(self.sizes)
         return np.asarray(self.strips**2 * (1 - drawn / self.strips) / drawn * self.spread(weights) ** 2)
+
+    def _ratios(self, values: Values) -> Values:
+        """Sums over the sizes'; strips that are expected to take nothing stream nothing and do nothing."""
+        size = self.sizes.sum()
+        return np.asarray(values.sum(axis=0) / size if size else 0.0 * values.sum(axis=0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +103,14 @@ class SampledTiming(GemmTiming):
     Attributes:
         strata: what it was estimated from; together they hold all tiles.
         filling: the cycles of all tiles, in several ways.
+        simulated_tiles: how many of its tiles were simulated.
         key: which GEMM of the trace it is.
         cost_ns: of simulating a strip, about.
     """
 
     strata: tuple[Stratum, ...]
     filling: Imputation
+    simulated_tiles: int
     key: tuple[object, ...]
     cost_ns: float
 

@@ -1,14 +1,17 @@
-"""From the spread between strips to the variances of a pass: of cycles with memory, of slots, of energy.
+"""From the spread between strips to the variances of a pass: of cycles with memory and of energy.
 
 Cycles with memory are not a sum over tiles but the end of a recurrence. How much of a stratum's error arrives there is
 its slope: the recurrence is run with the stratum's cycles a little longer and a little shorter, by two standard errors
-or half a per cent. Slots and energy are sums over tiles plus something for each cycle with memory; so every quantity
-becomes a weighted sum of a strip's counts, whose variance is that of any total. What the choice of donors adds, where
-tiles were not simulated, is the variance between several fillings.
+or half a per cent. Energy is a sum over tiles plus something for each cycle with memory; so every quantity becomes a
+weighted sum of a strip's counts, whose variance is that of any total. What the choice of donors adds, where tiles were
+not simulated, is the variance between several fillings and an allowance for what all of them may get wrong.
+
+Slots have no variance: most kinds of them occur in few strips, whose absence from a sample does not show in it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -20,13 +23,35 @@ from accelsim.energy.table import EnergyTable
 from accelsim.hardware.model import Hardware
 from accelsim.memory.recurrence import pass_cycles
 from accelsim.memory.steps import Cut, Steps
-from accelsim.sampling.estimate import COUNTS, SLOTS, SampledTiming, Values, Variance
+from accelsim.sampling.estimate import CONFIDENCE, COUNTS, SampledTiming, Values, Variance
 from accelsim.sampling.impute import FILLINGS
+from accelsim.sampling.student import t_quantile
+from accelsim.timing import pe_kind
 
-QUANTITIES = ("cycles", "array_cycles", "energy_pj", *(f"slots_{name}" for name in SLOTS))
+QUANTITIES = ("cycles", "array_cycles", "energy_pj")
+_KURTOSIS = 3.0  # of what strips do, in excess of normal: assumed
 _AHEAD = 2  # steps that are loaded ahead
+_WHOLE = 1.0  # cycle
+_UNLIKE = 0.05  # of its cycles, that a strip unlike all that were drawn is off by
+_MISPLACED, _WAITS = 0.15, 0.04  # allowances, see `Samples._behind_memory`
 _LEAST_NUDGE = 0.005  # of a stratum's cycles: what rounding to whole cycles does not drown
 _AT = {name: index for index, name in enumerate(COUNTS)}
+
+
+@dataclass(frozen=True)
+class Ends:
+    """A pass with memory, for several fillings of the tiles that were not simulated.
+
+    Attributes:
+        cycles: float64 [fillings].
+        array, memory: cycles of either without the other.
+        moved: how far steps differ between fillings, standard deviations added up, cycles.
+    """
+
+    cycles: Values
+    array: float
+    memory: float
+    moved: float
 
 
 @dataclass(frozen=True)
@@ -85,28 +110,33 @@ class Samples:
         self.tiles += tiles
         if isinstance(timing, SampledTiming):
             self._parts.append((timing, cut, first_step))
-            self.simulated += round(sum(float(stratum.sizes.sum()) for stratum in timing.strata))
+            self.simulated += timing.simulated_tiles
         else:
             self.simulated += tiles
 
-    def cycles(self, hw: Hardware, steps: Steps) -> Values | None:
+    def cycles(self, hw: Hardware, steps: Steps) -> Ends | None:
         """Cycles with memory for several fillings of the tiles that were not simulated; None if there are none."""
         if not self._parts or hw.memory.dram is None:
             return None
-        ends = []
+        ends, works = [], []
         for number in range(1, FILLINGS + 1):
             work = steps.array_cycles.copy()
             for timing, cut, first in self._parts:
                 own = cut.work(timing.filling.fill(number))
                 work[first : first + len(own)] = own
+            works.append(work)
             ends.append(pass_cycles(hw.memory.dram, replace(steps, array_cycles=work)))
-        return np.array(ends, np.float64)
+        moved = float(np.std(works, axis=0).max(axis=1).sum())
+        array = float(steps.array_cycles.sum(axis=0).max())
+        bandwidth = hw.memory.dram.bytes_per_cycle
+        memory = float(sum(np.ceil(part / bandwidth).sum() for part in (steps.load_bytes, steps.store_bytes)))
+        return Ends(np.array(ends, np.float64), array, memory, moved)
 
     def slopes(self, hw: Hardware, steps: Steps) -> list[Values]:
         """How much longer the pass takes for each cycle more of a stratum; by GEMM, float64 [strata]."""
         return [_slopes(hw, steps, timing, cut, first) for timing, cut, first in self._parts]
 
-    def spread(self, hw: Hardware, table: EnergyTable, slopes: Sequence[Values], ends: Values | None) -> Spread:
+    def spread(self, hw: Hardware, table: EnergyTable, slopes: Sequence[Values], ends: Ends | None) -> Spread:
         """Return the variances of a pass.
 
         Args:
@@ -115,15 +145,19 @@ class Samples:
         """
         totals: dict[str, Variance] = {}
         if ends is not None:
-            between = float(ends.var(ddof=1)) * (1 + 1 / ends.size)
-            more = Variance(between, between**2 / (ends.size - 1)) + self._after_the_last_load(hw, slopes)
-            totals = {name: more.scaled(factor) for name, factor in _per_cycle(hw, table).items()}
+            between = float(ends.cycles.var(ddof=1)) * (1 + 1 / ends.cycles.size)
+            more = Variance(between, between**2 / (ends.cycles.size - 1)) + self._behind_memory(hw, slopes, ends)
+            totals = {name: more.scaled(factor) for name, factor in _per_cycle(hw, table, 1.0).items()}
         found = []
         for (timing, _, _), own in zip(self._parts, slopes, strict=True):
+            unseen = _unseen(hw, timing)
+            factors = {"array_cycles": 1 / hw.array.count} | _per_cycle(hw, table, float(own.max()))
+            for name, factor in factors.items():
+                totals[name] = totals.get(name, Variance()) + unseen.scaled(factor)
             for number, (stratum, slope) in enumerate(zip(timing.strata, own.tolist(), strict=True)):
-                weights = _weights(hw, table, slope)
+                weights, freedom = _weights(hw, table, slope), _freedom(len(stratum.sizes))
                 for name, value in zip(QUANTITIES, stratum.variances(weights).tolist(), strict=True):
-                    squares = value**2 / (len(stratum.sizes) - 1)
+                    squares = value**2 / freedom
                     totals[name] = totals.get(name, Variance()) + Variance(value, squares)
                 deviation = float(stratum.spread(weights[:1])[0])
                 drawn = len(stratum.sizes)
@@ -132,20 +166,51 @@ class Samples:
             totals.pop("energy_pj", None)
         return Spread(self.tiles, self.simulated, totals, tuple(found))
 
-    def _after_the_last_load(self, hw: Hardware, slopes: Sequence[Values]) -> Variance:
-        """What is left to do when the last data have come is on top, also of a pass that waits for memory.
+    def _behind_memory(self, hw: Hardware, slopes: Sequence[Values], ends: Ends) -> Variance:
+        """What tiles that were not simulated may add to cycles with memory, beside the spread between fillings.
 
-        It is no more than two steps' work, as uncertain as a strip; where the array decides it is in the total already.
+        - Where array and memory wait for each other, it matters which steps are long. All fillings may get the same
+          steps wrong: by a share of how far the fillings' steps differ, or of what either waits for the other if that
+          is less. Both shares are chosen by experiment, not derived (experiments/sampling_coverage).
+        - Where memory decides, what is left to do when the last data have come is on top: no more than two steps'
+          work, as uncertain as a strip's.
+        - Fillings are rounded to whole cycles.
         """
-        timing, cut, _ = self._parts[-1]
-        stratum, slope = timing.strata[-1], min(1.0, float(slopes[-1][-1]) * hw.array.count)
-        cycles = np.eye(1, len(COUNTS))
-        mean = float(stratum.totals()[0]) / stratum.strips
-        if not mean:
+        strata = [stratum for timing, _, _ in self._parts for stratum in timing.strata]
+        cycles, slope = np.eye(1, len(COUNTS)), np.concatenate(slopes) * hw.array.count
+        totals = np.array([stratum.totals()[0] for stratum in strata])
+        if not totals.any():
             return Variance()
-        last = float(cut.work(timing.tile_cycles)[-_AHEAD:].max(axis=1).sum())
-        value = ((1 - slope) * last * float(stratum.spread(cycles)[0]) / mean) ** 2
-        return Variance(value, value**2 / (len(stratum.sizes) - 1))
+        mean = min(1.0, max(0.0, float(slope @ totals / totals.sum())))
+        waits = (ends.cycles.mean() - ends.array, ends.cycles.mean() - ends.memory)
+        bias = max(0.0, min(_MISPLACED * ends.moved, *(_WAITS * wait for wait in waits)))
+        timing, cut, _ = self._parts[-1]
+        per_strip = [(float(s.spread(cycles)[0]) * s.strips / t) for s, t in zip(strata, totals, strict=True) if t]
+        last = float(cut.work(timing.tile_cycles)[-_AHEAD:].max(axis=1).sum()) * (1 - mean)
+        return Variance(_WHOLE**2 + bias**2 + last**2 * float(np.mean(np.square(per_strip))))
+
+
+def _unseen(hw: Hardware, timing: SampledTiming) -> Variance:
+    """What strips that are unlike all that were drawn may add to the cycles of all tiles.
+
+    Where n strips agree, up to 3 / n of the others may not, 95 % sure (the rule of three: Hanley and Lippman-Hand,
+    JAMA 249, 1983). They are taken to be off by a cycle for each tile, or by 5 % if that is more, which is how far
+    predictions that count as equal may differ. Dense PEs' cycles are exact.
+    """
+    if pe_kind(hw) == "dense":
+        return Variance()
+    drawn = sum(len(stratum.sizes) for stratum in timing.strata)
+    half_width = 3 / drawn * max(timing.tile_cycles.size, _UNLIKE * timing.cycles)
+    return Variance((half_width / t_quantile(CONFIDENCE, math.inf)) ** 2)
+
+
+def _freedom(drawn: int) -> float:
+    """Degrees of freedom of a variance between strips: n - 1 of normal ones, fewer where some are far off.
+
+    The variance of a sample variance is s⁴ (2 / (n - 1) + κ / n) with the excess kurtosis κ (Cochran, Sampling
+    Techniques, 1977, section 2.15).
+    """
+    return 1 / (1 / (drawn - 1) + _KURTOSIS / (2 * drawn))
 
 
 def _slopes(hw: Hardware, steps: Steps, timing: SampledTiming, cut: Cut, first_step: int) -> Values:
@@ -155,15 +220,13 @@ def _slopes(hw: Hardware, steps: Steps, timing: SampledTiming, cut: Cut, first_s
     cycles = np.zeros((1, len(COUNTS)))
     cycles[0, 0] = 1
     slopes = []
-    for stratum in timing.strata:
+    for number, stratum in enumerate(timing.strata):
         total = float(stratum.totals()[0])
         if not total:
             slopes.append(share)
             continue
         nudge = max(_LEAST_NUDGE, 2 * float(np.sqrt(stratum.variances(cycles)[0])) / total)
-        own = np.zeros_like(timing.tile_cycles)
-        own[stratum.first : stratum.stop] = timing.tile_cycles[stratum.first : stratum.stop]
-        work = cut.work(own)
+        work = cut.work(np.where(timing.filling.stratum_of_tile == number, timing.tile_cycles, 0))
         ends = [pass_cycles(hw.memory.dram, _nudged(steps, first_step, work, way * nudge)) for way in (1, -1)]
         slopes.append((ends[0] - ends[1]) / (2 * nudge * total))
     return np.array(slopes)
@@ -179,41 +242,30 @@ def _nudged(steps: Steps, first_step: int, work: NDArray[np.int64], share: float
 
 
 def _weights(hw: Hardware, table: EnergyTable, slope: float) -> Values:
-    """What a strip's counts weigh in each quantity: float64 [QUANTITIES, COUNTS].
-
-    Slots that wait for memory are those of all cycles less the others.
-    """
+    """What a strip's counts weigh in each quantity: float64 [QUANTITIES, COUNTS]."""
     array, bits = hw.array, hw.precision.operand_bits
-    rows = {name: np.zeros(len(COUNTS)) for name in QUANTITIES}
-    rows["cycles"][0], rows["array_cycles"][0] = slope, 1 / array.count
-    every = array.rows * array.cols * array.lanes * array.count * rows["cycles"]
-    waiting = every.copy()
-    for name in SLOTS:
-        if name != "memory":
-            rows[f"slots_{name}"][_AT[name]] = 1
-            waiting[_AT[name]] -= 1
-    rows["slots_memory"] = waiting
-    consumed = rows["slots_effectual"] + rows["slots_ineffectual"]
+    cycles = slope * _unit("cycles")
+    slots = array.rows * array.cols * array.lanes * array.count * cycles
     actions = {
-        "cycles": rows["cycles"],
-        "macs_effectual": rows["slots_effectual"],
-        "macs_ineffectual": rows["slots_ineffectual"],
-        "idle_slots": every - consumed,
+        "cycles": cycles,
+        "macs_effectual": _unit("effectual"),
+        "macs_ineffectual": _unit("ineffectual"),
+        "idle_slots": slots - _unit("effectual") - _unit("ineffectual"),
         "scan_windows": _unit("scan_windows"),
         "fifo_pushes": _unit("fifo_pushes"),
         "buffer_a_read_bits": bits * _unit("streamed_a"),
         "buffer_b_read_bits": bits * _unit("streamed_b"),
     }
     prices = _prices(hw, table)
-    rows["energy_pj"] = np.asarray(sum(prices[name] * counts for name, counts in actions.items()))
-    return np.array([rows[name] for name in QUANTITIES])
+    energy_pj = np.asarray(sum(prices[name] * counts for name, counts in actions.items()))
+    return np.array([cycles, _unit("cycles") / array.count, energy_pj])
 
 
-def _per_cycle(hw: Hardware, table: EnergyTable) -> dict[str, float]:
-    """What one more cycle of waiting for memory adds to each quantity."""
+def _per_cycle(hw: Hardware, table: EnergyTable, slope: float) -> dict[str, float]:
+    """What one more cycle in which nothing is consumed adds to each quantity, if the pass takes `slope` cycles more."""
     array, prices = hw.array, _prices(hw, table)
-    every = array.rows * array.cols * array.lanes * array.count
-    return {"cycles": 1, "slots_memory": every, "energy_pj": prices["cycles"] + prices["idle_slots"] * every}
+    slots = array.rows * array.cols * array.lanes * array.count
+    return {"cycles": slope, "energy_pj": slope * (prices["cycles"] + prices["idle_slots"] * slots)}
 
 
 def _unit(name: str) -> Values:

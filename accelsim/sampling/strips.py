@@ -59,6 +59,10 @@ class Strips:
         per_row = self.schedule.tiles_per_row
         return np.asarray(np.cumsum(per_row) - per_row)
 
+    def sums(self, of_tiles: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Add up what is given for each tile: float64 [tiles] to [strips]."""
+        return np.add.reduceat(of_tiles, self.first)
+
     def gemm_of(self, strip: int) -> MaskedGemm:
         """Return a strip as a GEMM: the rows of its row tile, and the columns that its tiles schedule."""
         gemm, plan, (rows, cols) = self.gemm, self.schedule, (self.hw.array.rows, self.hw.array.cols)

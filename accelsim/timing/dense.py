@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,7 +51,7 @@ def _time_streams(hw: Hardware, gemm: MaskedGemm, needed: Words | None) -> GemmT
     plan = schedule(hw, gemm)
     heights, widths = plan.extents(hw, gemm)
     working = heights * widths if needed is None else _working(hw, plan, needed)
-    cycles, positions = _streamed(hw, gemm, plan)
+    cycles, positions = find_streams(hw, gemm, plan, lanes)
     pairs = int((working * positions).sum())
     effectual = gemm.effectual_macs if needed is None else effectual_where_needed(gemm.a, gemm.columns, needed)
     return GemmTiming(
@@ -80,34 +82,39 @@ def _working(hw: Hardware, plan: Schedule, needed: Words) -> NDArray[np.int64]:
     return working
 
 
-def _streamed(hw: Hardware, gemm: MaskedGemm, plan: Schedule) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cycles and K positions of each tile."""
-    rows, cols, lanes = hw.array.rows, hw.array.cols, hw.array.lanes
-    windows = -(-gemm.k // lanes)
+class Streams(NamedTuple):
+    """What each tile streams, int64 [tiles]: windows that `skipping.blocks` does not drop, and K positions of them."""
+
+    windows: NDArray[np.int64]
+    positions: NDArray[np.int64]
+
+
+def find_streams(hw: Hardware, gemm: MaskedGemm, plan: Schedule, width: int) -> Streams:
+    """Find what each tile streams, in windows of `width` positions."""
+    rows, cols, windows = hw.array.rows, hw.array.cols, -(-gemm.k // width)
     drop_a, drop_b = gemm.a_kind in hw.skipping.blocks, gemm.b_kind in hw.skipping.blocks
-    cycles, positions = np.full(plan.tiles, windows), np.full(plan.tiles, gemm.k)
+    streams = Streams(np.full(plan.tiles, windows), np.full(plan.tiles, gemm.k))
     if not (drop_a or drop_b):
-        return cycles, positions
+        return streams
     present_a = np.ones((len(plan.starts), windows), bool)
     if drop_a:
-        present_a = np.logical_or.reduceat(find_windows(gemm.a, gemm.k, lanes), np.arange(0, gemm.m, rows), axis=0)
-    present_b = find_windows(gemm.columns, gemm.k, lanes) if drop_b else None
+        present_a = np.logical_or.reduceat(find_windows(gemm.a, gemm.k, width), np.arange(0, gemm.m, rows), axis=0)
+    present_b = find_windows(gemm.columns, gemm.k, width) if drop_b else None
     kernel.compiled.count_streamed(
         present_a,
         present_b,
         gemm.m,
         gemm.n,
         gemm.k,
-        lanes,
+        width,
         plan.columns,
         plan.starts,
         plan.stops,
         rows,
         cols,
-        cycles,
-        positions,
+        *streams,
     )
-    return cycles, positions
+    return streams
 
 
 def find_windows(rows: Words, k: int, width: int) -> NDArray[np.bool_]:

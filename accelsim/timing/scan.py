@@ -68,7 +68,8 @@ def time_scanning(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
     if rows is not None or columns is not None:
         each = (row_of[:, None] * (column_of.max(initial=-1) + 1) + column_of).ravel()
         scanned = _Scanned(*(of_tile[each] for of_tile in scanned))
-    pairs = _known_pairs(hw, gemm) if _pairs_are_known(hw, gemm) else int(scanned.pairs.sum())
+    known = known_pairs(hw, gemm)
+    pairs = int(scanned.pairs.sum()) if known is None else known
     return _timing(hw, gemm, plan, scanned, pairs, gemm.effectual_macs)
 
 
@@ -124,8 +125,10 @@ def _pairs_are_known(hw: Hardware, gemm: MaskedGemm) -> bool:
     return all(kind in skipping.tensors or kind not in skipping.blocks for kind in (gemm.a_kind, gemm.b_kind))
 
 
-def _known_pairs(hw: Hardware, gemm: MaskedGemm) -> int:
-    """Pairs that the scanner sees in all outputs."""
+def known_pairs(hw: Hardware, gemm: MaskedGemm) -> int | None:
+    """Pairs that the scanner sees in all outputs, counted without a simulation; None if dropped windows hold some."""
+    if not _pairs_are_known(hw, gemm):
+        return None
     sees_a, sees_b = (kind in hw.skipping.tensors for kind in (gemm.a_kind, gemm.b_kind))
     if sees_a and sees_b:
         return gemm.effectual_macs

@@ -118,5 +118,7 @@ def _kinds(rows: Words) -> NDArray[np.int64] | None:
         return None
     if (rows == rows[:1]).all():
         return np.zeros(len(rows), np.int64)
-    _, kinds = np.unique(rows, axis=0, return_inverse=True)
-    return kinds.ravel()
+    # A row as one item: with `axis=0`, long rows are slow.
+    whole = np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))
+    _, kinds = np.unique(np.ascontiguousarray(rows).view(whole).ravel(), return_inverse=True)
+    return kinds

@@ -14,7 +14,7 @@ from accelsim.sampling.student import t_quantile
 def stratum(sizes: list[float], cycles: list[float], drawn: tuple[int, ...]) -> Stratum:
     values = np.zeros((len(drawn), len(COUNTS)))
     values[:, 0] = [cycles[strip] for strip in drawn]
-    return Stratum(0, int(sum(sizes)), len(sizes), np.array([sizes[strip] for strip in drawn]), values)
+    return Stratum(len(sizes), sum(sizes), np.array([sizes[strip] for strip in drawn]), values)
 
 
 CYCLES = np.eye(1, len(COUNTS))
