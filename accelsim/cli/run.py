@@ -161,7 +161,7 @@ def _print(results: list[Result], written: list[Path], as_json: bool) -> None:
     console = output_console()
     for result in results:
         if len(results) > 1:
-            console.print("", literal(result.trace["path"]), sep="\n", style="bold")
+            console.print("", literal(result.trace["path"]), sep="\n", style="bold", soft_wrap=True)
         for part in (result_tables(result), "", *training_table(result)):
             console.print(part)
     if written:
