@@ -5,8 +5,8 @@
 starts each command on a terminal of its own, sends it a signal after a random time, and prints one row per command and
 signal: how often it was hit, how long it took to end at most, and what was wrong. Wrong is:
 
-- another exit code than 128 plus the signal's number (a command that is hit before Python begins with it, or by
-  SIGKILL, ends by the signal itself),
+- another exit code than 128 plus the signal's number (a command that is hit by SIGKILL, or before it has begun, ends by
+  the signal itself; Python's own start, before it reads anything of accelsim, ends as Python likes),
 - a traceback, or no word,
 - processes that are there a second later (ten seconds after SIGKILL),
 - files of accelsim's in the system's temporary folder, or temporary ones beside a file that is written,
@@ -171,8 +171,11 @@ def strike(
 
 def wrong(ended: Ended, number: signal.Signals) -> list[str]:
     """Say what is wrong with how a command ended."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", ended.printed).replace("\r", "\n")
+    lines = [line for line in plain.splitlines() if line.strip()]
+    starting = "accelsim/" not in plain and (ended.code == -number or lines[-1:] == ["KeyboardInterrupt"])
     found = []
-    if ended.code not in (128 + number, -number):
+    if ended.code not in (128 + number, -number) and not (starting and ended.code == 1):
         found.append(f"exit code {ended.code}")
     if ended.seconds > PROMPT_SECONDS:
         found.append(f"took {ended.seconds:.0f} s")
@@ -183,10 +186,8 @@ def wrong(ended: Ended, number: signal.Signals) -> list[str]:
         found.append(f"left {', '.join(sorted(ended.files)[:3])}")
     if ended.printed.rfind("\x1b[?25l") > ended.printed.rfind("\x1b[?25h"):
         found.append("hidden cursor")
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", ended.printed).replace("\r", "\n")
-    lines = [line for line in plain.splitlines() if line.strip()]
-    if ended.code == -number and "accelsim/" not in plain:
-        return found  # Python had not begun with accelsim
+    if starting:
+        return found
     if "Traceback" in plain:
         found.append("traceback: " + " | ".join(lines[-3:]))
     elif "leaked" in plain or "Exception ignored" in plain:
@@ -236,6 +237,13 @@ def goes_on(folder: Path) -> list[str]:
     return [] if one == other else ["goes on to another file"]
 
 
+def heed_signals() -> None:
+    """Undo what `nohup` or a shell's background job hands down: signals that are ignored, also by what we start."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main() -> int:
     """Print the table; exit code 1 if anything was wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -245,6 +253,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     random.seed(options.seed)
+    heed_signals()
     bad = False
     print("| command | signal | hit | slowest to end, s | wrong |\n|---|---|---|---|---|")
     for command in options.commands:

@@ -152,6 +152,20 @@ def test_a_forked_child_is_an_ordinary_process() -> None:
     assert (done.stdout, done.stderr, done.returncode) == (f"ready\n{int(signal.SIGTERM)}\n", "", 0)
 
 
+def test_before_signals_are_dealt_with_ctrl_c_ends_the_command_without_a_traceback() -> None:
+    program = (
+        "import signal, sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'accelsim.signals': print('ready'); signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from accelsim.__main__ import main\n"
+        "main()"
+    )
+    done = run(program)
+    assert (done.stdout, done.stderr, done.returncode) == ("ready\n", "", -signal.SIGINT)
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kills")
