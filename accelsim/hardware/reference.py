@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -12,7 +13,14 @@ from pydantic_core import PydanticUndefined
 from accelsim.hardware.check import nested_models
 from accelsim.hardware.model import Hardware
 
-_UNITS = {"bytes_per_cycle": "bytes/cycle", "_mhz": "MHz", "_kib": "KiB", "_bits": "bits", "_cycles": "cycles"}
+_UNITS = {
+    "bytes_per_cycle": "bytes/cycle",
+    "words_per_cycle": "words/cycle",
+    "_mhz": "MHz",
+    "_kib": "KiB",
+    "_bits": "bits",
+    "_cycles": "cycles",
+}
 _HEAD = """\
 # Hardware files
 
@@ -48,22 +56,36 @@ def _section(model: type[BaseModel], prefix: tuple[str, ...]) -> list[str]:
 
 
 def _values(field: FieldInfo) -> str:
-    bounds = {type(rule).__name__: rule for rule in field.metadata}
-    if "Ge" in bounds:
-        return f"whole number, {bounds['Ge'].ge} to {bounds['Le'].le}"
-    if "Gt" in bounds:
-        return f"number above {bounds['Gt'].gt}, to {bounds['Le'].le:g}"
-    return _type_words(field.annotation)
+    # The rules of a plain annotation stand in the field, those of `Depth | None` in the annotation of its part.
+    return _type_words(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation)
 
 
 def _type_words(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        kind, *rules = get_args(annotation)
+        return _number_words(rules) or _type_words(kind)
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
     if get_origin(annotation) is tuple:
         return f"list of {_type_words(get_args(annotation)[0])}"
     if type(None) in get_args(annotation):
-        return " or ".join([*(_type_words(a) for a in get_args(annotation) if a is not type(None)), "`null`"])
+        (kind,) = (part for part in get_args(annotation) if part is not type(None))
+        words = _type_words(kind)
+        return f"{words}, or `null`" if "number" in words else f"{words} or `null`"
     return {bool: "`true`, `false`", str: "text"}.get(annotation, "mapping")
+
+
+def _number_words(rules: Iterable[Any]) -> str | None:
+    """Say which numbers are meant; None if the rules are not about numbers."""
+    bounds: dict[str, Any] = {}
+    for rule in rules:
+        for one in rule.metadata if isinstance(rule, FieldInfo) else [rule]:
+            bounds[type(one).__name__] = one
+    if "Ge" in bounds:
+        return f"whole number, {bounds['Ge'].ge} to {bounds['Le'].le}"
+    if "Gt" in bounds:
+        return f"number above {bounds['Gt'].gt}, to {bounds['Le'].le:g}"
+    return None
 
 
 def _default(field: FieldInfo) -> str:

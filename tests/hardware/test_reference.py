@@ -29,5 +29,11 @@ def test_rows_say_what_the_model_says() -> None:
     assert "| `skipping.sync` | `pe`, `row`, `column`, `array` | `row` |" in text
     assert "| `skipping.tensors` | list of `weight`, `activation`, `gradient` | `[]` |" in text
     assert "| `memory.buffers.output_kib` | whole number, 1 to 1048576 | `64` | KiB |" in text
+    assert (
+        "| `memory.buffers.input_words_per_cycle` | whole number, 1 to 1048576, or `null` | `null` | words/cycle |"
+        in text
+    )
+    assert "| `memory.dram` | mapping or `null` | `null` |" in text
+    assert "| `precision.format` | `int4`, `int8`, `fp8`, `fp16`, `bf16`, `fp32` or `null` | `null` |" in text
     assert "| `clock_mhz` | number above 0, to 1e+09 | `500` | MHz |" in text
     assert "| `skipping.gate_zeros` | `true`, `false` | `false` |" in text
