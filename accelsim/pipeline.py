@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from itertools import repeat
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -24,7 +24,7 @@ from accelsim.errors import AccelsimError, HardwareError, TraceError, not_this
 from accelsim.fleet import Fleet, PassDetail, PassOfFleet, Timer
 from accelsim.hardware.load import check_hardware
 from accelsim.hardware.model import Hardware
-from accelsim.lowering import PASSES, Lowering, MaskedGemm, Pass, passes_of
+from accelsim.lowering import PASSES, Lowering, MaskedGemm, Pass, chosen_passes, passes_of
 from accelsim.results import PassResult, Result, WholeRun, find_run, mask_update_table
 from accelsim.sampling import Sampler, Sampling, allocate, is_sure
 from accelsim.timing import time_gemm
@@ -55,7 +55,7 @@ def simulate(
         hw: the machine; its baseline is the same machine without skipping and compression.
         trace: a trace file's path, an open reader (`open_trace(path).select(...)` replays a part; `open_traces(paths)`
             several files), or operations.
-        passes: the passes to replay.
+        passes: the passes to replay, some of `PASSES`.
         vector_work: also estimate the work between the convolutions (batch norm, ReLU, optimiser).
         run_steps: the training's number of optimiser steps, for a trace that does not say it, or where the training
             went on when the tracer was gone; `Result.training` is about all of them.
@@ -68,9 +68,9 @@ def simulate(
             with what is simulated again.
 
     Raises:
-        AccelsimError: `hw` is no Hardware but a path, say; the trace cannot be read, is none, or holds no operation of
-            these passes or more than `run_steps` steps; several files that are not of one run; "auto" with operations
-            that can be read only once.
+        AccelsimError: `hw` is no Hardware but a path, say; `passes` names none; the trace cannot be read, is none, or
+            holds no operation of these passes or more than `run_steps` steps; several files that are not of one run;
+            "auto" with operations that can be read only once.
     """
     (result,) = simulate_many(
         [hw],
@@ -115,7 +115,7 @@ def simulate_many(
     reader = open_trace(trace) if isinstance(trace, str | os.PathLike) else trace
     if not isinstance(reader, Iterable):
         raise TraceError(not_this("trace", trace, "a trace file's path, an open reader, or a list of OpTraces"))
-    wanted = tuple(which for which in PASSES if which in set(passes))
+    wanted = chosen_passes(passes)
     whole_run = _whole_run(reader, run_steps, wanted == PASSES)
     fleet, tables = Fleet(hardware), [load_table(hw.energy) for hw in hardware]
     sampling = sample if isinstance(sample, Sampling) or sample is None else Sampling(sample)
@@ -125,8 +125,8 @@ def simulate_many(
     results: dict[int, list[list[PassResult]]] = {}
     details: dict[int, list[list[PassDetail]]] = {}  # of operations that `on_pass` has not heard of yet
 
-    def run(numbered: tuple[int, OpTrace]) -> tuple[int, list[list[PassResult]]]:
-        number, op = numbered
+    def run(numbered: tuple[int, int, OpTrace]) -> tuple[int, list[list[PassResult]]]:
+        number, file, op = numbered
         if not isinstance(op, OpTrace):
             raise TraceError(not_this(f"operation {number} of the trace", op, "an OpTrace"))
         ran = [which for which in passes_of(op) if which in wanted]
@@ -135,9 +135,9 @@ def simulate_many(
         ran_passes = [_run_pass(fleet, tables, lowering, *one, vector_work) for one in zip(ran, timers, strict=True)]
         if on_pass is not None and number not in results:
             details[number] = [[running.detail(i) for i in range(len(tables))] for _, running in ran_passes]
-        return number, [pass_results for pass_results, _ in ran_passes]
+        return number, [[replace(result, trace=file) for result in pass_results] for pass_results, _ in ran_passes]
 
-    for number, op_results in _in_order(run, enumerate(reader), workers):
+    for number, op_results in _in_order(run, _numbered(reader), workers):
         results[number] = op_results
         on_operation()
         for pass_results, pass_details in zip(op_results, details.pop(number, ()), strict=False):
@@ -148,8 +148,8 @@ def simulate_many(
         while again := _grow(sampler, sampling.error, hardware, results):
             if iter(reader) is reader:
                 raise AccelsimError("sample is auto, but these operations can be read only once; a list can be again")
-            results |= _in_order(run, (pair for pair in enumerate(reader) if pair[0] in again), workers)
-    rows = _by_machine(hardware, results, reader.files if isinstance(reader, TraceChain) else repeat(0))
+            results |= _in_order(run, (one for one in _numbered(reader) if one[0] in again), workers)
+    rows = _by_machine(hardware, results)
     if not rows[0]:
         raise AccelsimError(f"the trace holds no operation of {', '.join(wanted) or 'no pass'}; nothing to simulate")
     provenance = _provenance(reader, wanted == PASSES)
@@ -247,15 +247,18 @@ def _grow(
     return again
 
 
-def _by_machine(
-    hardware: Sequence[Hardware], results: dict[int, list[list[PassResult]]], files: Iterable[int]
-) -> list[list[PassResult]]:
-    """Sort results by machine, and say which trace file each is of."""
+def _numbered(trace: Iterable[OpTrace]) -> Iterator[tuple[int, int, OpTrace]]:
+    """Yield each operation's number and the position of its trace file."""
+    return zip(count(), trace.files if isinstance(trace, TraceChain) else repeat(0), trace, strict=False)
+
+
+def _by_machine(hardware: Sequence[Hardware], results: dict[int, list[list[PassResult]]]) -> list[list[PassResult]]:
+    """Sort results by machine."""
     rows: list[list[PassResult]] = [[] for _ in hardware]
-    for (_, op_results), file in zip(sorted(results.items()), files, strict=False):
+    for _, op_results in sorted(results.items()):
         for pass_results in op_results:
             for own, result in zip(rows, pass_results, strict=True):
-                own.append(replace(result, trace=file))
+                own.append(result)
     return rows
 
 

@@ -49,6 +49,22 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: simulate(small(), [layer(), 3]),  # type: ignore[list-item]
         "operation 1 of the trace is of type int, expected an OpTrace",
     ),
+    "an unknown pass": (
+        lambda: simulate(small(), [layer()], passes=["forward", "backward"]),  # type: ignore[list-item]
+        "passes names 'backward', expected some of forward, input_grad, weight_grad",
+    ),
+    "one pass for a list": (
+        lambda: simulate_many([small()], [layer()], passes="forward"),  # type: ignore[arg-type]
+        "passes is 'forward', expected a list of some of forward, input_grad, weight_grad",
+    ),
+    "no passes": (
+        lambda: simulate(small(), [layer()], passes=None),  # type: ignore[arg-type]
+        "passes is None, expected a list of some of forward",
+    ),
+    "explain an unknown pass": (
+        lambda: explain(small(), layer(), ["fwd"]),  # type: ignore[list-item]
+        "passes names 'fwd', expected some of forward, input_grad, weight_grad",
+    ),
     "explain a path": (
         lambda: explain("h.yaml", layer()),  # type: ignore[arg-type]
         "hw is the path 'h.yaml', expected a Hardware",

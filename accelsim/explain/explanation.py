@@ -15,7 +15,7 @@ from accelsim.explain.shapes import GemmShapes, ShapeCollector
 from accelsim.explain.tile import SyncGroup, cut_tile, slowest_group, streamed_windows, window_width
 from accelsim.hardware.load import check_hardware
 from accelsim.hardware.model import Hardware
-from accelsim.lowering import PASSES, MaskedGemm, Pass, lower, passes_of
+from accelsim.lowering import PASSES, MaskedGemm, Pass, chosen_passes, lower, passes_of
 from accelsim.memory import Mover
 from accelsim.pipeline import simulate_pass
 from accelsim.timing import PE_KINDS, Slots, order_rows, pe_kind, time_gemm
@@ -137,11 +137,12 @@ def explain(hw: Hardware, op: OpTrace, passes: Iterable[Pass] = PASSES) -> Expla
     Raises:
         HardwareError: `hw` is no Hardware, or its energy table cannot be read.
         TraceError: `op` is no OpTrace.
+        AccelsimError: `passes` names none.
     """
     check_hardware(hw)
     if not isinstance(op, OpTrace):
         raise TraceError(not_this("op", op, "an OpTrace: an open trace yields them, as open_trace(path) does"))
-    wanted = set(passes)
+    wanted = chosen_passes(passes)
     return Explanation(
         machine=hw.name,
         pe_kind=pe_kind(hw),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -9,11 +10,27 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.errors import AccelsimError
 from accelsim.lowering.bits import Words, column_counts
 
 Pass = Literal["forward", "input_grad", "weight_grad"]
 TensorKind = Literal["weight", "activation", "gradient"]
 PASSES: tuple[Pass, ...] = ("forward", "input_grad", "weight_grad")
+
+
+def chosen_passes(names: Iterable[Pass]) -> tuple[Pass, ...]:
+    """Return passes in the order of PASSES, each once.
+
+    Raises:
+        AccelsimError: a name is none of PASSES, or `names` is no list of names but one name, say.
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise AccelsimError(f"passes is {names!r}, expected a list of some of {', '.join(PASSES)}")
+    chosen: list[object] = list(names)
+    for name in chosen:
+        if name not in PASSES:
+            raise AccelsimError(f"passes names {name!r}, expected some of {', '.join(PASSES)}")
+    return tuple(name for name in PASSES if name in chosen)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ class Timeline:
 
     Tracks: what runs (steps, layers and passes, nested), the DRAM channel with its loads and stores, and for each array
     its work on macro-tile steps and its waits, named after their cause (`memory.spans.CAUSES`). Passes follow one
-    another in the order of the results, as their cycles add up; a pass of no cycles is an instant.
+    another in the order of the results, as their cycles add up; a pass of no cycles is an instant. Of several trace
+    files, each has its own steps, whose arguments say which file it is.
 
     Where a track has more slices in a pass than `limit`, neighbours are drawn as one: one slice per name, with the
     exact cycles of all that it stands for, at the start of the neighbours' time. So sums stay what they are.
@@ -115,7 +116,7 @@ class Timeline:
         """
         call = f", call {result.call}" if result.call else ""
         try:
-            self._enter((result.trace, result.step), f"step {result.step}", 0)
+            self._enter((result.trace, result.step), f"step {result.step}", 0, {"trace": result.trace})
             again = ", recomputed" if result.branch == "recomputed" else ""
             self._enter((result.layer, result.call, result.branch), f"{result.layer}{call}{again}", 1)
             facts = {
@@ -180,13 +181,15 @@ class Timeline:
                 now += facts["cycles"]
                 self._event("E", thread, now, kind.name)
 
-    def _enter(self, key: tuple[object, ...], name: str, depth: int) -> None:
+    def _enter(
+        self, key: tuple[object, ...], name: str, depth: int, facts: Mapping[str, object] = MappingProxyType({})
+    ) -> None:
         """Be in a step or layer: leave what runs at this depth and below if it is another one."""
         if len(self._open) > depth and self._open[depth].key == key:
             return
         self._close_down_to(depth)
         self._open.append(_Open(key, name))
-        self._event("B", _WHAT_RUNS, self._now, name)
+        self._event("B", _WHAT_RUNS, self._now, name, {"args": dict(facts)} if facts else {})
 
     def _close_down_to(self, depth: int) -> None:
         while len(self._open) > depth:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accelsim import AccelsimError, Hardware, OpTrace, simulate
+from accelsim import AccelsimError, Hardware, OpTrace, TraceWriter, simulate
 from accelsim.fleet import PassDetail
 from accelsim.memory.spans import CAUSES
 from accelsim.results import PassResult
 from accelsim.show.timeline import Timeline
+from accelsim.trace import open_traces
 
 Event = dict[str, Any]
 CLOCK_MHZ = 700  # a cycle is no whole number of nanoseconds
@@ -216,3 +217,18 @@ def test_refuses_what_cannot_be(tmp_path: Path) -> None:
         pass
     with pytest.raises(AccelsimError, match="limit is 0"):
         Timeline(tmp_path / "t.json", machine(), 0)
+
+
+def test_ranks_have_steps_of_their_own(tmp_path: Path) -> None:
+    """Their records agree in step, layer and call."""
+    paths = [tmp_path / "rank0.pkl", tmp_path / "rank1.pkl"]
+    for path in paths:
+        with TraceWriter(path) as writer:
+            writer.write(layer("a"))
+    hw = machine()
+    with Timeline(tmp_path / "t.json", hw) as timeline:
+        simulate(hw, open_traces(paths), on_pass=lambda _, *ran: timeline.add(*ran))
+    tracks = slices_of(json.loads((tmp_path / "t.json").read_text())["traceEvents"])
+    steps = [one for one in tracks if one.name == "step 0"]
+    assert [one.facts["trace"] for one in steps] == [0, 1]
+    assert steps[0].stop_us <= steps[1].start_us

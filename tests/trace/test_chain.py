@@ -68,11 +68,13 @@ def test_the_same_file_twice_and_none_are_refused(paths: list[Path], tmp_path: P
 
 def test_a_simulation_sums_over_all_files_and_names_them(paths: list[Path]) -> None:
     machine = Hardware.model_validate({"name": "small", "array": {"rows": 2, "cols": 2}})
-    whole = simulate(machine, open_traces(paths), workers=1)
+    heard: list[int] = []
+    whole = simulate(machine, open_traces(paths), workers=1, on_pass=lambda _, ran, __: heard.append(ran.trace))
     parts = [simulate(machine, path, workers=1) for path in paths]
     assert whole.layers["cycles"].tolist() == [cycles for part in parts for cycles in part.layers["cycles"]]
     assert whole.trace["path"] == [str(path) for path in paths]
     assert whole.layers["trace"].tolist() == [number for number, part in enumerate(parts) for _ in part.layers.index]
+    assert whole.layers["trace"].tolist() == heard
     assert set(parts[1].layers["trace"]) == {0}
     some = simulate(machine, open_traces(paths).select(layers=["b", "c"], steps=[1]))
     assert set(zip(some.layers["layer"], some.layers["trace"], strict=True)) == {("b", 0), ("b", 1), ("c", 1)}
