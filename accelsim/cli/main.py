@@ -21,7 +21,8 @@ from accelsim.cli.synth import synth
 from accelsim.cli.train import train
 from accelsim.cli.validate import validate_app
 from accelsim.errors import AccelsimError
-from accelsim.show.terminal import print_anywhere, printable_lines
+from accelsim.printable import printable_lines
+from accelsim.show.terminal import print_anywhere
 from accelsim.signals import run_until_signal
 
 app = typer.Typer(

@@ -24,8 +24,8 @@ def profile(
     from accelsim.hardware.load import load_hardware
     from accelsim.live.scalars import require_tensorboard
     from accelsim.live.script import Finder, run_script
+    from accelsim.printable import printable_lines
     from accelsim.show.console import output_console
-    from accelsim.show.terminal import printable_lines
     from accelsim.signals import keyboard_interrupts
 
     machine = load_hardware(hw)

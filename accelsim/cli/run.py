@@ -138,7 +138,7 @@ def _runs(reader: TraceReader | TraceChain, one_only: list[str]) -> Sequence[Tra
     Raises:
         AccelsimError: the traces are of several runs, but options were given that are about one.
     """
-    from accelsim.show.terminal import printable
+    from accelsim.printable import printable
     from accelsim.trace import TraceChain
 
     if not isinstance(reader, TraceChain) or not reader.unlike:

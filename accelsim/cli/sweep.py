@@ -39,8 +39,8 @@ def sweep(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from accelsim.explore.sweep import sweep as run_sweep
+    from accelsim.printable import printable_lines
     from accelsim.show.console import literal
-    from accelsim.show.terminal import printable_lines
 
     designs = read_space(space, skip_invalid)
     stderr = Console(stderr=True)

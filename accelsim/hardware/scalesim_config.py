@@ -21,6 +21,7 @@ from accelsim.files import whole_file, write_whole
 from accelsim.hardware.check import check
 from accelsim.hardware.model import Hardware
 from accelsim.hardware.yaml_file import read_document
+from accelsim.printable import printable
 
 _DATAFLOWS = {"os": "output_stationary", "ws": "weight_stationary", "is": "input_stationary"}
 _ARCHITECTURE = "architecture_presets"
@@ -53,7 +54,7 @@ class ScaleSimConfig:
         Raises:
             HardwareError: it is no machine that accelsim knows, or the file cannot be written.
         """
-        name = _printable(self.path.name)
+        name = _short(self.path.name)
         head = [f"# From SCALE-Sim's {name}; clock_mhz, energy and all that is not here have accelsim's defaults."]
         head += [f"# Left out: {line}" for line in self.left_out]
         with whole_file(out, HardwareError) as beside:
@@ -117,7 +118,7 @@ def read_scalesim_config(path: str | os.PathLike[str]) -> ScaleSimConfig:
             },
         },
     }
-    left_out = tuple(map(_printable, _left_out(sections, by_user=mode == "USER")))
+    left_out = tuple(map(_short, _left_out(sections, by_user=mode == "USER")))
     return ScaleSimConfig(file, machine, left_out)
 
 
@@ -152,9 +153,8 @@ def _sections(file: Path) -> dict[str, dict[str, tuple[str, str]]]:
     }
 
 
-def _printable(text: str) -> str:
-    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown)
+def _short(text: str) -> str:
+    return printable(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
 
 def import_scalesim_config(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> Hardware:

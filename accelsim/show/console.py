@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from accelsim.show.terminal import printable
+from accelsim.printable import printable
 
 _NO_END = 10_000  # columns, where no terminal tells: a file or pipe holds lines of any length
 

@@ -26,13 +26,3 @@ def _spell_out(error: UnicodeError) -> tuple[str, int]:
         raise error
     text = error.object[error.start : error.end]
     return "".join(_IN_ASCII.get(letter, ascii(letter)[1:-1]) for letter in text), error.end
-
-
-def printable(text: str) -> str:
-    """Return a text of somebody else's so that it cannot steer the terminal: control characters are escaped."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
-def printable_lines(text: str) -> str:
-    """Return the same of a text of several lines."""
-    return "\n".join(map(printable, text.split("\n")))

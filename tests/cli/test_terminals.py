@@ -13,7 +13,6 @@ import pytest
 
 from accelsim import TraceWriter
 from accelsim.cli.main import main
-from accelsim.show.terminal import printable
 from tests.test_pipeline import layer, small
 
 STEERING = "$\\x$\x1b[2J\x1b]0;owned\x07 \x9b31m[red]層 × µ\r\u202e"
@@ -103,8 +102,3 @@ def test_files_are_utf_8_on_any_terminal(saved: Path) -> None:
     for name in ("in_c/layers.csv", "in_c/training.csv", "in_c/summary.json", "t.json"):
         assert (saved / name).read_bytes().decode("utf-8")
     assert pd.read_csv(saved / "in_c" / "layers.csv", encoding="utf-8")["layer"].unique().tolist() == list(NAMES)
-
-
-def test_what_is_printable_stays() -> None:
-    assert printable("layer1.0 [conv] × 層") == "layer1.0 [conv] × 層"
-    assert printable("\x1b\u202e\n") == r"\x1b\u202e\n"

@@ -6,8 +6,8 @@ import math
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from accelsim.printable import printable
 from accelsim.show.tables import count, joules
-from accelsim.show.terminal import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
