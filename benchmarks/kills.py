@@ -80,6 +80,7 @@ class Ended:
     Attributes:
         code: the exit code, negative if a signal ended it.
         printed: on its terminal.
+        said_since: whether it printed anything since it was signalled.
         left: names of processes that were still there after a second.
         files: what it left in temporary folders.
     """
@@ -87,6 +88,7 @@ class Ended:
     code: int
     seconds: float
     printed: str
+    said_since: bool
     left: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
@@ -145,8 +147,10 @@ def strike(
     try:
         moment = time.monotonic() + after
         listen(lambda: time.monotonic() >= moment or process.poll() is not None or sooner(mark))
+        listen(lambda: process.poll() is not None or not select.select([screen], [], [], 0)[0])
         if process.poll() is not None:
             return None
+        said = len(printed)
         process.send_signal(number)
         struck = time.monotonic()
         listen(lambda: process.poll() is not None or time.monotonic() > struck + 60)
@@ -166,13 +170,22 @@ def strike(
     files += [str(path.relative_to(folder)) for path in folder.rglob(".accelsim-*")]
     files += [str(path.relative_to(folder)) for path in (folder / "cache" / "accelsim").rglob("build-*")]
     shutil.rmtree(temporary)
-    return Ended(1000 if code is None else code, seconds, printed.decode(errors="replace"), list(left.values()), files)
+    return Ended(
+        code=1000 if code is None else code,
+        seconds=seconds,
+        printed=printed.decode(errors="replace"),
+        said_since=len(printed) > said,
+        left=list(left.values()),
+        files=files,
+    )
 
 
 def wrong(ended: Ended, number: signal.Signals) -> list[str]:
     """Say what is wrong with how a command ended."""
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", ended.printed).replace("\r", "\n")
     lines = [line for line in plain.splitlines() if line.strip()]
+    if ended.code == 0 and not ended.said_since and not ended.files and not ended.left:
+        return []  # it had done all that it was to do
     starting = "accelsim/" not in plain and (ended.code == -number or lines[-1:] == ["KeyboardInterrupt"])
     found = []
     if ended.code not in (128 + number, -number) and not (starting and ended.code == 1):
@@ -274,7 +287,8 @@ def main() -> int:
                     slowest = max(slowest, ended.seconds)
                     for what in wrong(ended, number):
                         found[what] += 1
-                        print(f"{command}, {name} after {after:.2f} s: {what}", file=sys.stderr, flush=True)
+                        moment = f"after {after:.2f} s, {ended.seconds:.1f} s to end"
+                        print(f"{command}, {name} {moment}: {what}", file=sys.stderr, flush=True)
                 if command == "sweep":
                     found.update(goes_on(place))
             bad |= bool(found)

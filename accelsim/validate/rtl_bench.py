@@ -223,15 +223,17 @@ def run_tiles(parameters: Parameters, tiles: list[Tile], vcd: Path | None = None
         vcd: where to write a waveform.
 
     Raises:
-        AccelsimError: the bench cannot be built, or fails.
+        AccelsimError: the bench cannot be built, or fails; then there is no waveform.
     """
     program = build(parameters, waveform=vcd is not None)
-    given = b"".join(tile.to_bytes(parameters.width) for tile in tiles)
     if vcd is None:
-        done = _run([str(program)], given)
-    else:
-        with whole_file(vcd) as beside:
-            done = _run([str(program), str(beside)], given)
+        return _run_bench([str(program)], parameters, tiles)
+    with whole_file(vcd) as beside:
+        return _run_bench([str(program), str(beside)], parameters, tiles)
+
+
+def _run_bench(command: list[str], parameters: Parameters, tiles: list[Tile]) -> list[TileRun]:
+    done = _run(command, b"".join(tile.to_bytes(parameters.width) for tile in tiles))
     lines = done.stdout.splitlines()
     if done.returncode or len(lines) != len(tiles):
         raise AccelsimError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -94,6 +95,20 @@ def test_the_command_writes_the_worked_example(tmp_path: Path) -> None:
     assert "6 cycles" in result.output
     assert result.output.rstrip().splitlines()[-1].startswith("1 of 1 cases agree")
     assert "$timescale" in vcd.read_text(encoding="ascii")[:200]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the bench is a shell script")
+def test_a_bench_that_fails_leaves_the_old_waveform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bench, vcd = tmp_path / "bench", tmp_path / "example.vcd"
+    bench.write_text('#!/bin/sh\ncat > /dev/null\necho half > "$1"\necho no clock >&2\nexit 3\n', encoding="ascii")
+    bench.chmod(0o755)
+    monkeypatch.setattr(rtl_bench, "build", lambda parameters, waveform: bench)
+    vcd.write_text("old", encoding="ascii")
+    case = worked_example()
+    with pytest.raises(AccelsimError, match="ended with code 3 after 0 of 1 tiles: no clock"):
+        run_cases(Parameters.of(case.hw, case.gemm.k), [case], vcd)
+    assert vcd.read_text(encoding="ascii") == "old"
+    assert sorted(tmp_path.iterdir()) == [bench, vcd]
 
 
 def _run_right(case) -> tuple[list[TileRun], list[np.ndarray]]:
