@@ -166,8 +166,8 @@ class Meter(Tracer):
     def _show(self, step: int, sums: dict[str, float]) -> None:
         if not sys.stderr.isatty():
             return
+        from accelsim.results.quantities import joules, times
         from accelsim.show.console import literal
-        from accelsim.show.tables import joules, times
 
         if self._console is None:
             from rich.console import Console

@@ -5,7 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-_HEAD = ("", "MACs", "effectual", "cycles", "without skipping", "speedup", "energy [µJ]", "saved")
+from accelsim.results.quantities import count, joules, share, times
+
+_HEAD = ("", "MACs", "effectual", "cycles", "without skipping", "speedup", "energy", "energy saved")
 
 
 def summary_html(summary: dict[str, Any]) -> str:
@@ -23,8 +25,13 @@ def summary_html(summary: dict[str, Any]) -> str:
 
 
 def _cells(part: dict[str, Any]) -> str:
-    effectual = f"{100 * part['effectual_macs'] / part['macs']:.1f} %" if part["macs"] else "–"
-    ratios = ["–" if part[name] is None else f"{part[name]:.2f}×" for name in ("speedup", "energy_ratio")]
-    cells = [f"{part['macs']:,}", effectual, f"{part['cycles']:,}", f"{part['dense_cycles']:,}", ratios[0]]
-    cells += ["–" if part["energy_pj"] is None else f"{part['energy_pj'] / 1e6:,.1f}", ratios[1]]
+    cells = [
+        count(part["macs"]),
+        share(part["effectual_macs"], part["macs"]),
+        f"{part['cycles']:,}",
+        f"{part['dense_cycles']:,}",
+        times(part["speedup"]),
+        joules(part["energy_pj"]),
+        times(part["energy_ratio"]),
+    ]
     return "".join(f'<td style="text-align: right">{cell}</td>' for cell in cells)

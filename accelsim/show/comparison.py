@@ -10,8 +10,8 @@ from rich.console import RenderableType
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.comparison import SLOT_NAMES, Comparison
 from accelsim.results.differences import Difference
+from accelsim.results.quantities import count, joules, seconds, times
 from accelsim.show.console import literal
-from accelsim.show.tables import count, joules, seconds, times
 from accelsim.show.text_table import TextTable
 
 _SHOWN_REASONS = 2

@@ -10,9 +10,9 @@ from rich.padding import Padding
 
 from accelsim.explain.explanation import Explanation, PassExplanation, SlowestTile
 from accelsim.explain.shapes import GemmShapes
+from accelsim.results.quantities import share, times
 from accelsim.results.row import speedup
 from accelsim.show.console import literal
-from accelsim.show.tables import share, times
 from accelsim.show.text_table import TextTable
 from accelsim.timing.outcome import Slots
 

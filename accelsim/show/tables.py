@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,21 +9,12 @@ from rich.console import Group, RenderableType
 
 from accelsim.hardware.model import MOST_BUILT_DEPTH
 from accelsim.lowering.gemm import PASSES
+from accelsim.results.quantities import count, joules, share, times
 from accelsim.results.result import ENERGY_COLUMNS, SLOT_COLUMNS, Result
 from accelsim.results.sampled import half_widths
 from accelsim.show.console import literal
 from accelsim.show.text_table import TextTable
 from accelsim.trace.unlowered import read_unlowered, shares
-
-_SI = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-
-
-def count(value: float) -> str:
-    """A count in three digits and a decimal prefix: 1234567 → 1.23M."""
-    for size, prefix in _SI:
-        if abs(value) >= size:
-            return f"{value / size:.3g}{prefix}" if value < 999.5 * size else f"{value / size:.0f}{prefix}"
-    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
 
 
 def no_energy(summary: dict[str, Any]) -> str | None:
@@ -35,34 +25,6 @@ def no_energy(summary: dict[str, Any]) -> str | None:
         "No energy: the machine is idealised, a bound that nobody could build (skipping.fifo_depth is above"
         f" {MOST_BUILT_DEPTH:,})."
     )
-
-
-def joules(picojoules: float | None) -> str:
-    """An energy in three digits: 1.2e9 pJ → 1.2 mJ; a dash where there is none."""
-    if picojoules is None or math.isnan(picojoules):
-        return "–"
-    for size, unit in ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
-        if picojoules >= size:
-            return f"{picojoules / size:.3g} {unit}"
-    return f"{picojoules:.3g} pJ"
-
-
-def seconds(value: float) -> str:
-    """A time in three digits: 0.0123 s → 12.3 ms."""
-    for size, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value / 1e-9:.3g} ns"
-
-
-def times(factor: float | None) -> str:
-    """A speedup: 2.345 → 2.35x."""
-    return "–" if factor is None or not math.isfinite(factor) else f"{factor:.2f}x"
-
-
-def share(part: float, whole: float) -> str:
-    """A percentage with one decimal."""
-    return f"{100 * part / whole:.1f}%" if whole else "–"
 
 
 def result_tables(result: Result) -> RenderableType:

@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from accelsim.results.quantities import count, joules, times
 from accelsim.results.result import Result
-from accelsim.show.tables import count, joules, times
 from accelsim.show.text_table import TextTable
 
 

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accelsim import AccelsimError, TraceWriter, load_result, simulate
+from accelsim.results.quantities import joules
 from accelsim.trace import TrainingRun
 from tests.test_pipeline import layer, small
 
@@ -44,7 +45,8 @@ def test_a_result_knows_its_masks_by_their_content(folder: Path) -> None:
 
 def test_a_table_for_notebooks(folder: Path) -> None:
     shown = load_result(folder / "out")._repr_html_()
-    for words in ("<table>", "small", "run.pkl", "<th>weight_grad</th>", "<th>total</th>", "×</td>"):
+    energy = joules(load_result(folder / "out").summary["total"]["energy_pj"])
+    for words in ("<table>", "small", "run.pkl", "<th>weight_grad</th>", "<th>total</th>", "x</td>", f">{energy}</td>"):
         assert words in shown
     assert "<script" not in shown
 

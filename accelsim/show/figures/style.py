@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from accelsim.printable import printable
-from accelsim.show.tables import count, joules
+from accelsim.results.quantities import count, joules
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from accelsim.results.quantities import count, joules, share, times
 from accelsim.results.result import SLOT_COLUMNS
 from accelsim.results.saved import SavedResult
 from accelsim.show.figures.source import Source, swept_keys
 from accelsim.show.figures.style import short_name
-from accelsim.show.tables import count, joules, no_energy, share, times
+from accelsim.show.tables import no_energy
 from accelsim.trace.unlowered import read_unlowered, shares
 
 MOST_ROWS = 2000
