@@ -2,14 +2,16 @@
 
 `run_until_signal` turns the first signal that would end the process into `Stopped`, raised in the main thread, so that
 the command leaves its `with` blocks: processes, temporary files and the terminal's cursor are put right there. Later
-signals change nothing. What has not ended after `GRACE_SECONDS` (a computation that Python cannot interrupt, an
-exception that foreign code swallowed) is ended by a thread that waits for that. The exit code is 128 plus the signal's
-number. SIGKILL cannot be caught: worker processes watch for the end of the process that started them.
+signals change nothing. Where Python swallows it (in a `__del__`, or in a callback of an import), it is raised again.
+What has not ended after `GRACE_SECONDS` (a computation that Python cannot interrupt, an exception that foreign code
+swallowed) is ended by a thread that waits for that. The exit code is 128 plus the signal's number. SIGKILL cannot be
+caught: worker processes watch for the end of the process that started them.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -24,6 +26,7 @@ from accelsim.files import remove_temporary_files
 
 GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
+_AGAIN_SECONDS = 0.1
 _THREADS_SECONDS = 0.5  # for those that are about to end; what they have left behind is then cleaned up
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGBREAK")
 ENDING = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
@@ -49,12 +52,16 @@ class _State:
 
     Attributes:
         first: the signal that ends it.
+        lost: whether `Stopped` was raised where nobody could see it.
+        said: whether the command said that it was interrupted.
         holding, pending: whether that has to wait, and waits.
         put_off: the signal that asked it to end when it can.
         mask: of signals, before a fork.
     """
 
     first: int | None = None
+    lost = False
+    said = False
     holding = 0
     pending = False
     put_off: int | None = None
@@ -84,6 +91,9 @@ def run_until_signal(command: Callable[[], None]) -> None:
                 if before[number] in _DEFAULT:
                     signal.signal(number, _raise)
             command()
+        except BaseException:
+            if _State.first is None:
+                raise
         finally:
             _State.holding += 1  # from here on, a signal comes too late
             for number, handler in before.items():
@@ -93,8 +103,10 @@ def run_until_signal(command: Callable[[], None]) -> None:
             os.close(write)
             sys.unraisablehook = hook
             _State.holding -= 1
-    except Stopped as stopped:
-        _end(stopped.number)
+    except Stopped:  # as the handlers were set or taken away
+        pass
+    if _State.first is not None:  # also where foreign code swallowed `Stopped`, or made another exception of it
+        _end(_State.first)
 
 
 def end_at_once_on_signals() -> None:
@@ -198,16 +210,21 @@ def keyboard_interrupts() -> Iterator[None]:
 
 
 def _raise(number: int, _: FrameType | None) -> None:
+    again, _State.lost = _State.lost, False
     if _State.first is None:
         _State.first = number
-        if not _State.holding:
-            raise Stopped(number)
-        _State.pending = True
+    elif not again:
+        return
+    if not _State.holding:
+        raise Stopped(_State.first)
+    _State.pending = True
 
 
 def _complain(usually: Callable[[sys.UnraisableHookArgs], object], lost: sys.UnraisableHookArgs) -> None:
-    """Say nothing of `Stopped` where it was raised in a callback that raises nothing: `_end_what_goes_on` ends that."""
-    if lost.exc_type is not Stopped:
+    """Say nothing of `Stopped` where it was raised in a callback that raises nothing: it is raised again after it."""
+    if lost.exc_type is Stopped:
+        _State.lost = True
+    else:
         usually(lost)
 
 
@@ -220,7 +237,13 @@ def _end_what_goes_on(read: int) -> None:
     with os.fdopen(read, "rb", buffering=0) as arrived:
         while number := arrived.read(1):
             if signal.getsignal(number[0]) is _raise:  # else the command deals with it
-                time.sleep(GRACE_SECONDS)
+                last = time.monotonic() + GRACE_SECONDS
+                while (left := last - time.monotonic()) > 0:
+                    time.sleep(min(_AGAIN_SECONDS, left))
+                    main = threading.main_thread().ident
+                    again = _State.lost and signal.getsignal(number[0]) is _raise
+                    if again and main is not None and hasattr(signal, "pthread_kill"):
+                        signal.pthread_kill(main, number[0])  # `raise_signal` would not wake it
                 _end_now(number[0])
 
 
@@ -236,6 +259,7 @@ def _end(number: int) -> None:
         if thread is not threading.main_thread() and not thread.daemon:
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
+                _release_what_is_shared()
                 os._exit(128 + number)
     sys.exit(128 + number)
 
@@ -243,8 +267,19 @@ def _end(number: int) -> None:
 def _end_now(number: int) -> None:
     for child in multiprocessing.active_children():  # no block was left that would have ended them
         child.kill()
+    _release_what_is_shared()
     _tidy()
     os._exit(128 + number)
+
+
+def _release_what_is_shared() -> None:
+    """Give back the semaphores of pools and queues, or multiprocessing's resource tracker complains of a leak."""
+    # Whatever holds a lock for good would keep the finalizers, too.
+    finalize = multiprocessing.util._run_finalizers  # type: ignore[attr-defined]
+    releasing = threading.Thread(target=finalize, args=(0,), daemon=True)
+    with suppress(RuntimeError):  # no thread can be started any more, as the interpreter ends
+        releasing.start()
+        releasing.join(_THREADS_SECONDS)
 
 
 def _tidy() -> None:
@@ -254,7 +289,8 @@ def _tidy() -> None:
             continue
         try:
             stream.flush()
-            if stream is sys.__stderr__:
+            if stream is sys.__stderr__ and not _State.said:
+                _State.said = True
                 show_cursor = "\x1b[?25h" if stream.isatty() else ""
                 os.write(stream.fileno(), f"{show_cursor}accelsim: interrupted\n".encode())
         except (OSError, ValueError):  # the terminal or the reader is gone

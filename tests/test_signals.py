@@ -102,6 +102,52 @@ def test_raised_in_a_callback_it_is_silent_and_ends_all_the_same() -> None:
     assert time.monotonic() - start < 15
 
 
+def test_raised_in_a_callback_it_is_raised_again() -> None:
+    program = AROUND + (
+        "class Lost:\n"
+        "    def __del__(self): print('ready'); time.sleep(1); print('woken')\n"
+        "def command():\n"
+        "    try: Lost(); time.sleep(30)\n"
+        "    finally: print('left')\n"
+        "import accelsim.signals\naccelsim.signals.GRACE_SECONDS = 60\n"
+        "run_until_signal(command)"
+    )
+    done = run(program, signal.SIGTERM)
+    assert (done.stdout, done.stderr, done.returncode) == ("ready\nleft\n", "accelsim: interrupted\n", 143)
+
+
+@pytest.mark.parametrize("another", ["ImportError('no signal')", "SystemExit(2)", "KeyboardInterrupt"])
+def test_turned_into_another_exception_it_ends_the_command_all_the_same(another: str) -> None:
+    """As Pydantic does while it builds a model."""
+    program = AROUND + (
+        "def command():\n"
+        "    try: print('ready'); time.sleep(30)\n"
+        f"    except BaseException: raise {another}\n"
+        "run_until_signal(command)"
+    )
+    done = run(program, signal.SIGTERM)
+    assert (done.stdout, done.stderr, done.returncode) == ("ready\n", "accelsim: interrupted\n", 143)
+
+
+@pytest.mark.parametrize(
+    "stuck",
+    [
+        "while True:\n        try: time.sleep(30)\n        except BaseException: pass",
+        "threading.Thread(target=time.sleep, args=(30,)).start(); time.sleep(30)",
+    ],
+)
+def test_no_leak_is_reported_of_a_command_that_had_to_be_ended(stuck: str) -> None:
+    program = AROUND + (
+        "import accelsim.signals, multiprocessing\naccelsim.signals.GRACE_SECONDS = 0.3\n"
+        "def command():\n"
+        "    context = multiprocessing.get_context('spawn'); lock, queue = context.Lock(), context.Queue()\n"
+        f"    print('ready')\n    {stuck}\n"
+        "run_until_signal(command)"
+    )
+    done = run(program, signal.SIGTERM)  # its output ends with the resource tracker
+    assert (done.stderr, done.returncode) == ("accelsim: interrupted\n", 143)
+
+
 @pytest.mark.parametrize(
     "stuck",
     [
