@@ -1,64 +1,287 @@
-"""A pass's actions by component, with what each costs: the energy account in the terms of Accelergy.
+"""What a machine does that costs energy: the counts of a pass, and the one list of actions with their prices.
 
-Component and action names follow Accelergy's (Wu, Emer, Sze, ICCAD 2019) where it has one: mac_random, mac_gated, read,
-write, idle, leak.
+The account, the action counts in Accelergy's form and the documentation are read from `ACTIONS`, so a new action is one
+entry there, and one field of `Actions` where nothing counts it yet.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
-from accelsim.energy.account import Actions, leakage_uw
 from accelsim.energy.table import EnergyTable
+from accelsim.errors import AccelsimError
 from accelsim.hardware.model import Hardware
 
 
 @dataclass(frozen=True)
-class ActionCount:
-    """How often a component did something.
+class Actions:
+    """Everything that the machine did in one pass.
 
     Attributes:
-        component: mac, queue, scanner, weight_buffer, input_buffer, operand_buffers, output_buffer, dram or machine.
-        action: what it did.
-        unit: what one of them is.
-        count: how many.
-        pj: energy of one; count x pj summed over all actions is the pass's energy.
+        cycles: duration, memory stalls included.
+        macs_effectual: consumed pairs of two non-zeros.
+        macs_ineffectual: consumed pairs with a zero.
+        idle_slots: lane-cycles without a pair (edge, barrier, sync, starved, memory).
+        scan_windows: windows looked at by a PE's scanner (PEs x windows), each scan_width bits of two masks (16 with
+            TensorDash); 0 on a dense PE.
+        fifo_pushes: pairs pushed, each of which is popped once; 0 on a dense PE.
+        buffer_a_read_bits: from operand A's buffer (memory.buffers.weight_kib) to the array.
+        buffer_b_read_bits: from operand B's buffer (memory.buffers.input_kib) to the array.
+        buffer_write_bits: from DRAM into those two buffers.
+        output_buffer_bits: partial sums and outputs written and read at the output buffer.
+        dram_read_bytes: bytes read from DRAM.
+        dram_write_bytes: bytes written to DRAM.
+        vector_ops: fp32 operations of the vector unit.
+        comparisons: of candidates in updates of the masks.
+
+    Raises:
+        AccelsimError: a count is negative.
+    """
+
+    cycles: int = 0
+    macs_effectual: int = 0
+    macs_ineffectual: int = 0
+    idle_slots: int = 0
+    scan_windows: int = 0
+    fifo_pushes: int = 0
+    buffer_a_read_bits: int = 0
+    buffer_b_read_bits: int = 0
+    buffer_write_bits: int = 0
+    output_buffer_bits: int = 0
+    dram_read_bytes: int = 0
+    dram_write_bytes: int = 0
+    vector_ops: int = 0
+    comparisons: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if getattr(self, field.name) < 0:
+                raise AccelsimError(f"{field.name} is {getattr(self, field.name)}, expected a count of at least 0")
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that a component does, and what it costs.
+
+    Attributes:
+        component: who does it, as action counts call it.
+        names: what it does; several, if each is done as often and costs the same. Accelergy's names (Wu, Emer, Sze,
+            ICCAD 2019) where it has them: mac_random, mac_gated, read, write, idle, leak.
+        charged_to: the part of an `EnergyBreakdown` that pays for it.
+        unit: what one is, as action counts say it; a format string of the machine `hw`.
+        means: what one is, in the documentation.
+        cost: how its price follows, in the documentation; names the numbers of the energy table that it takes.
+        count: how many of them a machine did, by each name; whole if all words and partial sums are.
+        pj: price of one on a machine.
     """
 
     component: str
-    action: str
+    names: tuple[str, ...]
+    charged_to: str
     unit: str
-    count: int
-    pj: float
+    means: str
+    cost: str
+    count: Callable[[Hardware, Actions], float]
+    pj: Callable[[EnergyTable, Hardware], float]
 
 
-def count_actions(table: EnergyTable, hw: Hardware, actions: Actions) -> list[ActionCount]:
-    """Return a pass's actions; their number and order depend on the machine alone, so passes add up entry by entry."""
-    mac_pj, gating, precision = table.mac_pj(hw.precision), hw.skipping.gate_zeros, hw.precision
-    word, accumulator, pair = precision.operand_bits, precision.accumulator_bits, 2 * precision.operand_bits
-    buffers, window = hw.memory.buffers, hw.skipping.window_positions
-    a_pj, b_pj = (table.sram_pj_per_bit(kib) for kib in (buffers.weight_kib, buffers.input_kib))
-    entry_pj = pair * table.queue.register_access.value
-    words, word_pj = f"word of {word} bits", (a_pj + b_pj) / 2 * word
-    sums, sum_pj = f"word of {accumulator} bits", table.sram_pj_per_bit(buffers.output_kib) * accumulator
-    partial_sums = actions.output_buffer_bits // (2 * accumulator)  # each written once and read once
-    toggling = actions.macs_effectual + (0 if gating else actions.macs_ineffectual)
-    gated, lane = actions.macs_ineffectual if gating else 0, table.lane
-    return [
-        ActionCount("mac", "mac_random", "multiply-accumulate", toggling, mac_pj),
-        ActionCount("mac", "mac_gated", "multiply-accumulate", gated, mac_pj * lane.gated.value),
-        ActionCount("mac", "idle", "lane and cycle", actions.idle_slots, mac_pj * lane.idle.value),
-        ActionCount("queue", "write", "pair of operands", actions.fifo_pushes, entry_pj),
-        ActionCount("queue", "read", "pair of operands", actions.fifo_pushes, entry_pj),
-        ActionCount(
-            "scanner", "scan", f"window of 2 x {window} bits", actions.scan_windows, 2 * window * table.queue.scan.value
-        ),
-        ActionCount("weight_buffer", "read", words, actions.buffer_a_read_bits // word, a_pj * word),
-        ActionCount("input_buffer", "read", words, actions.buffer_b_read_bits // word, b_pj * word),
-        ActionCount("operand_buffers", "write", words, actions.buffer_write_bits // word, word_pj),
-        ActionCount("output_buffer", "write", sums, partial_sums, sum_pj),
-        ActionCount("output_buffer", "read", sums, partial_sums, sum_pj),
-        ActionCount("dram", "read", "byte", actions.dram_read_bytes, 8 * table.dram_pj_per_bit),
-        ActionCount("dram", "write", "byte", actions.dram_write_bytes, 8 * table.dram_pj_per_bit),
-        ActionCount("machine", "leak", "cycle", actions.cycles, leakage_uw(table, hw) / hw.clock_mhz),
-    ]
+def leakage_uw(table: EnergyTable, hw: Hardware) -> float:
+    """Static power of the machine, microwatts: lanes, queues (only where a scanner feeds them) and buffers.
+
+    A lane is a multiplier (operand_bits squared), an adder (accumulator_bits) and the registers of two operands and
+    the accumulator; a scanning PE has a queue of fifo_depth pairs. DRAM's own background power is not counted. That of
+    an idealised machine is NaN.
+    """
+    if hw.idealised:
+        return math.nan
+    leakage, array, precision, buffers = table.leakage, hw.array, hw.precision, hw.memory.buffers
+    pair_bits = 2 * precision.operand_bits
+    lane_uw = (
+        leakage.multiplier.value * precision.operand_bits**2
+        + leakage.adder.value * precision.accumulator_bits
+        + leakage.register_bit.value * (pair_bits + precision.accumulator_bits)
+    )
+    queue_uw = leakage.register_bit.value * hw.skipping.fifo_depth * pair_bits if hw.skipping.tensors else 0.0
+    sram_uw = leakage.sram.value * (buffers.weight_kib + buffers.input_kib + buffers.output_kib)
+    return array.count * array.rows * array.cols * (array.lanes * lane_uw + queue_uw) + sram_uw
+
+
+def _mac_pj(table: EnergyTable, hw: Hardware) -> float:
+    return table.mac_pj(hw.precision)
+
+
+def _gated(hw: Hardware, did: Actions) -> int:
+    return did.macs_ineffectual if hw.skipping.gate_zeros else 0
+
+
+def _word_a_pj(table: EnergyTable, hw: Hardware) -> float:
+    return hw.precision.operand_bits * table.sram_pj_per_bit(hw.memory.buffers.weight_kib)
+
+
+def _word_b_pj(table: EnergyTable, hw: Hardware) -> float:
+    return hw.precision.operand_bits * table.sram_pj_per_bit(hw.memory.buffers.input_kib)
+
+
+def _dram_byte_pj(table: EnergyTable, hw: Hardware) -> float:
+    return 8 * table.dram_pj_per_bit
+
+
+def _comparison_pj(table: EnergyTable, hw: Hardware) -> float:
+    number_format, add = hw.precision.number_format, table.add
+    return {"bf16": add.bf16, "fp32": add.fp32, "int4": add.int16, "int8": add.int16}.get(number_format, add.fp16).value
+
+
+_WORD = "word of {hw.precision.operand_bits} bits"
+
+ARRAY_ACTIONS = (
+    Action(
+        "mac",
+        ("mac_random",),
+        "mac_pj",
+        unit="multiply-accumulate",
+        means="a consumed pair whose multiplier toggles: any, but with `skipping.gate_zeros` one of two non-zeros",
+        cost="a multiply-accumulate: product in the number format (`multiply`) + sum in the accumulator's (`add`)",
+        count=lambda hw, did: did.macs_effectual + did.macs_ineffectual - _gated(hw, did),
+        pj=_mac_pj,
+    ),
+    Action(
+        "mac",
+        ("mac_gated",),
+        "gated_mac_pj",
+        unit="multiply-accumulate",
+        means="a consumed pair with a zero, with `skipping.gate_zeros`",
+        cost="`lane.gated` of a multiply-accumulate",
+        count=_gated,
+        pj=lambda table, hw: _mac_pj(table, hw) * table.lane.gated.value,
+    ),
+    Action(
+        "mac",
+        ("idle",),
+        "idle_pj",
+        unit="lane and cycle",
+        means="a lane in a cycle without a pair: edge, barrier, sync, starved, skew, memory",
+        cost="`lane.idle` of a multiply-accumulate",
+        count=lambda hw, did: did.idle_slots,
+        pj=lambda table, hw: _mac_pj(table, hw) * table.lane.idle.value,
+    ),
+    Action(
+        "queue",
+        ("write", "read"),
+        "fifo_scan_pj",
+        unit="pair of operands",
+        means="a pair pushed into a PE's queue, and popped",
+        cost="2 × operand_bits × `queue.register_access`",
+        count=lambda hw, did: did.fifo_pushes,
+        pj=lambda table, hw: 2 * hw.precision.operand_bits * table.queue.register_access.value,
+    ),
+    Action(
+        "scanner",
+        ("scan",),
+        "fifo_scan_pj",
+        unit="window of 2 x {hw.skipping.window_positions} bits",
+        means="a window of two masks that a PE's scanner looks at",
+        cost="2 × scan_width (16 with TensorDash) × `queue.scan`",
+        count=lambda hw, did: did.scan_windows,
+        pj=lambda table, hw: 2 * hw.skipping.window_positions * table.queue.scan.value,
+    ),
+    Action(
+        "weight_buffer",
+        ("read",),
+        "buffer_pj",
+        unit=_WORD,
+        means="a word of operand A, to the array",
+        cost="operand_bits × a bit's energy by `sram`, at the capacity of `memory.buffers.weight_kib`",
+        count=lambda hw, did: did.buffer_a_read_bits / hw.precision.operand_bits,
+        pj=_word_a_pj,
+    ),
+    Action(
+        "input_buffer",
+        ("read",),
+        "buffer_pj",
+        unit=_WORD,
+        means="a word of operand B, to the array",
+        cost="operand_bits × a bit's energy by `sram`, at the capacity of `memory.buffers.input_kib`",
+        count=lambda hw, did: did.buffer_b_read_bits / hw.precision.operand_bits,
+        pj=_word_b_pj,
+    ),
+    Action(
+        "operand_buffers",
+        ("write",),
+        "buffer_pj",
+        unit=_WORD,
+        means="a word from DRAM, into either of the two",
+        cost="the mean of the two",
+        count=lambda hw, did: did.buffer_write_bits / hw.precision.operand_bits,
+        pj=lambda table, hw: (_word_a_pj(table, hw) + _word_b_pj(table, hw)) / 2,
+    ),
+    Action(
+        "output_buffer",
+        ("write", "read"),
+        "buffer_pj",
+        unit="word of {hw.precision.accumulator_bits} bits",
+        means="a partial sum or an output, written and read once each",
+        cost="accumulator_bits × a bit's energy by `sram`, at the capacity of `memory.buffers.output_kib`",
+        count=lambda hw, did: did.output_buffer_bits / (2 * hw.precision.accumulator_bits),
+        pj=lambda table, hw: hw.precision.accumulator_bits * table.sram_pj_per_bit(hw.memory.buffers.output_kib),
+    ),
+    Action(
+        "dram",
+        ("read",),
+        "dram_pj",
+        unit="byte",
+        means="a byte",
+        cost="8 × `dram`, of the kind in use",
+        count=lambda hw, did: did.dram_read_bytes,
+        pj=_dram_byte_pj,
+    ),
+    Action(
+        "dram",
+        ("write",),
+        "dram_pj",
+        unit="byte",
+        means="a byte",
+        cost="8 × `dram`, of the kind in use",
+        count=lambda hw, did: did.dram_write_bytes,
+        pj=_dram_byte_pj,
+    ),
+    Action(
+        "machine",
+        ("leak",),
+        "leakage_pj",
+        unit="cycle",
+        means="a cycle of the whole machine, memory stalls included",
+        cost="static power (`leakage`) / clock: lanes, queues (scanning PEs only), buffers",
+        count=lambda hw, did: did.cycles,
+        pj=lambda table, hw: leakage_uw(table, hw) / hw.clock_mhz,  # uW / MHz = uW x us = pJ
+    ),
+)
+"""What array, buffers and memory do: the action counts of a run."""
+
+VECTOR_ACTIONS = (
+    Action(
+        "vector_unit",
+        ("operate",),
+        "vector_pj",
+        unit="fp32 operation",
+        means="an operation of the vector unit, only if vector work is asked for",
+        cost="mean of an fp32 product and sum (`multiply.fp32`, `add.fp32`)",
+        count=lambda hw, did: did.vector_ops,
+        pj=lambda table, hw: (table.multiply.fp32.value + table.add.fp32.value) / 2,
+    ),
+    Action(
+        "vector_unit",
+        ("compare",),
+        "vector_pj",
+        unit="comparison",
+        means="a comparison in an update of the masks",
+        cost="a sum at operand width (`add.fp16`, `add.bf16`, `add.fp32`; `add.int16` for int8 and int4, `add.fp16`"
+        " for fp8, as tables have no narrower one)",
+        count=lambda hw, did: did.comparisons,
+        pj=_comparison_pj,
+    ),
+)
+"""What the vector unit does between the array's passes, an estimate: `vector_work`, `mask_update`."""
+
+ACTIONS = ARRAY_ACTIONS + VECTOR_ACTIONS

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from accelsim.energy.account import EnergyBreakdown, leakage_uw
+from accelsim.energy.account import Actions, EnergyBreakdown, account
 from accelsim.energy.table import EnergyTable
 from accelsim.energy.vector_work import VectorWork
 from accelsim.hardware.model import Hardware
@@ -38,15 +38,5 @@ def mask_update(hw: Hardware, work: MaskWork) -> VectorWork:
 
 
 def mask_update_energy(table: EnergyTable, hw: Hardware, work: VectorWork) -> EnergyBreakdown:
-    """Energy of an update: a comparison is an addition at operand width, beside DRAM and leakage.
-
-    Tables have no addition of 8 bits and fewer: the one of 16 bits is charged.
-    """
-    number_format = hw.precision.number_format
-    add = table.add
-    compare = {"bf16": add.bf16, "fp32": add.fp32, "int4": add.int16, "int8": add.int16}.get(number_format, add.fp16)
-    return EnergyBreakdown(
-        vector_pj=work.ops * compare.value,
-        dram_pj=work.dram_bytes * 8 * table.dram_pj_per_bit,
-        leakage_pj=leakage_uw(table, hw) * work.cycles / hw.clock_mhz,
-    )
+    """Energy of an update: a comparison is an addition at operand width, beside DRAM and leakage."""
+    return account(table, hw, Actions(cycles=work.cycles, comparisons=work.ops, dram_read_bytes=work.dram_bytes))

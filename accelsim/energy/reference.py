@@ -1,6 +1,6 @@
-"""The shipped energy tables as Markdown; `python -m accelsim.energy.reference PAGE` refreshes a page's tables.
+"""The actions and the shipped energy tables as Markdown; `python -m accelsim.energy.reference PAGE` refreshes a page's.
 
-A page holds a table between the lines `<!-- table NAME -->` and `<!-- end -->`.
+A page holds them between the lines `<!-- actions -->` or `<!-- table NAME -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,20 @@ import re
 import sys
 from pathlib import Path
 
+from accelsim.energy.actions import ACTIONS
 from accelsim.energy.load import load_table
 from accelsim.files import write_whole
 
-_BLOCK = re.compile(r"<!-- table (\S+) -->\n.*?<!-- end -->", re.DOTALL)
+_BLOCK = re.compile(r"<!-- (actions|table (\S+)) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def actions_markdown() -> str:
+    """Every action: what it is charged to, who does it, what one is, and what that costs."""
+    lines = ["| charged to | component | action | one is | cost of one |", "|---|---|---|---|---|"]
+    for action in ACTIONS:
+        names = ", ".join(f"`{name}`" for name in action.names)
+        lines.append(f"| `{action.charged_to}` | `{action.component}` | {names} | {action.means} | {action.cost} |")
+    return "\n".join(lines)
 
 
 def table_markdown(name: str) -> str:
@@ -36,8 +46,12 @@ def table_markdown(name: str) -> str:
 
 
 def refresh(page: str) -> str:
-    """Return a page's text with every table block written anew from the shipped tables."""
-    return _BLOCK.sub(lambda block: f"<!-- table {block[1]} -->\n{table_markdown(block[1])}\n<!-- end -->", page)
+    """Return a page's text with every block written anew from the actions and the shipped tables."""
+
+    def written(block: re.Match[str]) -> str:
+        return f"<!-- {block[1]} -->\n{table_markdown(block[2]) if block[2] else actions_markdown()}\n<!-- end -->"
+
+    return _BLOCK.sub(written, page)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-from accelsim.energy.account import EnergyBreakdown, leakage_uw
+from accelsim.energy.account import Actions, EnergyBreakdown, account
 from accelsim.energy.table import EnergyTable
 from accelsim.errors import AccelsimError
 from accelsim.hardware.model import Hardware
@@ -82,9 +82,4 @@ def vector_work(
 
 def vector_energy(table: EnergyTable, hw: Hardware, work: VectorWork) -> EnergyBreakdown:
     """Energy of vector work: operations half fp32 multiplications, half additions, DRAM and leakage."""
-    op_pj = (table.multiply.fp32.value + table.add.fp32.value) / 2
-    return EnergyBreakdown(
-        vector_pj=work.ops * op_pj,
-        dram_pj=work.dram_bytes * 8 * table.dram_pj_per_bit,
-        leakage_pj=leakage_uw(table, hw) * work.cycles / hw.clock_mhz,
-    )
+    return account(table, hw, Actions(cycles=work.cycles, vector_ops=work.ops, dram_read_bytes=work.dram_bytes))

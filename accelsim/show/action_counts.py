@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from contextlib import ExitStack
-from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import yaml
 
-from accelsim.energy.actions import ActionCount, count_actions
+from accelsim.energy.actions import ARRAY_ACTIONS
 from accelsim.energy.load import load_table
 from accelsim.errors import AccelsimError, HardwareError
 from accelsim.files import whole_file
@@ -41,8 +39,7 @@ class ActionCounts:
         if hw.idealised:
             raise HardwareError(f"{hw.name} is idealised, it has no energy and no action counts: take another machine")
         self._design = re.sub(r"\W", "_", hw.name)
-        self._totals: list[int] = []
-        self._kinds: list[ActionCount] = []
+        self._totals = [0] * len(ARRAY_ACTIONS)
 
     def __enter__(self) -> Self:
         try:
@@ -74,10 +71,8 @@ class ActionCounts:
         Raises:
             AccelsimError: the disk is full.
         """
-        found = count_actions(self._table, self._hw, detail.actions)
-        counts = [action.count for action in found]
-        self._totals = [a + b for a, b in zip(self._totals, counts, strict=True)] if self._totals else counts
-        self._kinds = found
+        counts = [int(action.count(self._hw, detail.actions)) for action in ARRAY_ACTIONS]
+        self._totals = [total + count for total, count in zip(self._totals, counts, strict=True)]
         head = {
             "step": result.step,
             "layer": result.layer,
@@ -87,31 +82,31 @@ class ActionCounts:
             "energy_pj": result.run.energy.total_pj,
         }
         try:
-            self._dump([head | {"local": self._local(found)}])
+            self._dump([head | {"local": self._local(counts)}])
         except OSError as error:
             raise self._unwritable(error) from None
 
     def _finish(self) -> None:
         prices = [
-            {"component": kind.component, "action": kind.action, "unit": kind.unit, "pj": kind.pj}
-            for kind in self._kinds
-        ]
-        totals = [
-            ActionCount(kind.component, kind.action, kind.unit, count, kind.pj)
-            for kind, count in zip(self._kinds, self._totals, strict=True)
+            {
+                "component": action.component,
+                "action": name,
+                "unit": action.unit.format(hw=self._hw),
+                "pj": action.pj(self._table, self._hw),
+            }
+            for action in ARRAY_ACTIONS
+            for name in action.names
         ]
         self._dump({"energy_table": self._table.name, "prices": prices})
-        self._dump({"action_counts": {"version": 0.3, "local": self._local(totals)}})
+        self._dump({"action_counts": {"version": 0.3, "local": self._local(self._totals)}})
 
-    def _local(self, counts: Sequence[ActionCount]) -> list[dict[str, Any]]:
+    def _local(self, counts: list[int]) -> list[dict[str, Any]]:
         """Return counts by component, those that are 0 as well."""
-        return [
-            {
-                "name": f"{self._design}.{component}",
-                "action_counts": [{"name": action.action, "counts": action.count} for action in actions],
-            }
-            for component, actions in groupby(counts, lambda action: action.component)
-        ]
+        by_component: dict[str, list[dict[str, Any]]] = {}
+        for action, count in zip(ARRAY_ACTIONS, counts, strict=True):
+            of_one = by_component.setdefault(action.component, [])
+            of_one += [{"name": name, "counts": count} for name in action.names]
+        return [{"name": f"{self._design}.{name}", "action_counts": of_one} for name, of_one in by_component.items()]
 
     def _dump(self, part: object) -> None:
         yaml.safe_dump(part, self._file, sort_keys=False, allow_unicode=True, width=10**6)
