@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from accelsim.cli.options import AsJson
+
 
 def compare(
     first: Annotated[Path, typer.Argument(help="Folder of accelsim run --out: A.", metavar="A")],
@@ -18,7 +20,7 @@ def compare(
             "--unlike", help="Compare results of different traces with the same layers; other batch sizes per image."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what got faster from A to B, by layer and pass, and where the cycles went.\f
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accelsim.cli.run import PassName
+from accelsim.cli.options import HardwareFile, PassName
 from accelsim.errors import AccelsimError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def explain(
-    hw: Annotated[Path, typer.Option(help="The machine, a YAML file; hw_configs/ has some.")],
+    hw: HardwareFile,
     trace: Annotated[Path, typer.Option(help="The trace, as `accelsim train` or a Tracer writes it.")],
     layer: Annotated[str, typer.Option(help="The layer's name; `accelsim inspect` lists them.")],
     pass_: Annotated[PassName | None, typer.Option("--pass", help="Only this pass; default: all that ran.")] = None,

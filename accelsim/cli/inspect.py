@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from accelsim.cli.options import AsJson, Steps
+
 if TYPE_CHECKING:
     from accelsim.show.text_table import TextTable
     from accelsim.trace.summary import TraceSummary
@@ -32,9 +34,9 @@ def inspect(
     layer: Annotated[
         list[str] | None, typer.Option(help="Only this layer; a shell pattern such as 'layer1.*' too. Repeatable.")
     ] = None,
-    step: Annotated[list[int] | None, typer.Option(help="Only this step. Repeatable.")] = None,
+    step: Steps = None,
     check: Annotated[bool, typer.Option("--check", help="Read every mask and verify its checksum.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what a trace holds: metadata, steps, layers, densities by tensor and multiply-accumulates by pass.\f
 

@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
+from accelsim.cli.options import HardwareFile
+
 
 def profile(
     script: Annotated[Path, typer.Argument(help="The training script.")],
-    hw: Annotated[Path, typer.Option(help="The machine, a YAML file; hw_configs/ has some.")],
+    hw: HardwareFile,
     arguments: Annotated[list[str] | None, typer.Argument(help="The script's own arguments.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Simulate every so many optimiser steps.")] = 100,
     out: Annotated[Path | None, typer.Option(help="Folder for layers.csv, training.csv and summary.json.")] = None,

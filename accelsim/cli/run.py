@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from accelsim.cli.options import AsJson, HardwareFile, Layers, PassName, Steps
+from accelsim.cli.progress import progress
 from accelsim.errors import AccelsimError
 
 if TYPE_CHECKING:
@@ -21,16 +22,8 @@ if TYPE_CHECKING:
     from accelsim.trace import TraceChain, TraceReader
 
 
-class PassName(StrEnum):
-    """Passes of training."""
-
-    forward = "forward"
-    input_grad = "input_grad"
-    weight_grad = "weight_grad"
-
-
 def run(
-    hw: Annotated[Path, typer.Option(help="The machine, a YAML file; hw_configs/ has some.")],
+    hw: HardwareFile,
     trace: Annotated[
         list[Path],
         typer.Option(
@@ -41,8 +34,8 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Folder for layers.csv, training.csv, summary.json and the figure.")
     ] = None,
-    layer: Annotated[list[str] | None, typer.Option(help="Only this layer, or 'layer1.*'. Repeatable.")] = None,
-    step: Annotated[list[int] | None, typer.Option(help="Only this step. Repeatable.")] = None,
+    layer: Layers = None,
+    step: Steps = None,
     pass_: Annotated[list[PassName] | None, typer.Option("--pass", help="Only this pass. Repeatable.")] = None,
     vector_work: Annotated[
         bool, typer.Option("--vector-work", help="Add an estimate of batch norm, ReLU and optimiser.")
@@ -71,15 +64,12 @@ def run(
         Path | None, typer.Option(help="What the machine did, in Accelergy's terms (YAML).")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Operations side by side; default: all cores.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Replay a trace on a machine: cycles, energy and speedup by layer and pass, and of the whole training.
 
     Speedup is against the same machine without skipping.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from accelsim.hardware.load import load_hardware
     from accelsim.lowering import PASSES
     from accelsim.pipeline import simulate
@@ -96,11 +86,8 @@ def run(
     one_only = {"--timeline": timeline, "--action-counts": action_counts, "--run-steps": run_steps}
     runs = _runs(reader, [option for option, value in one_only.items() if value is not None])
     chosen = {name.value for name in pass_ or []}
-    stderr = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
     results = []
-    with ExitStack() as files, progress:
+    with ExitStack() as files, progress() as shown:
         watching: list[Timeline | ActionCounts] = []
         if timeline is not None:
             watching.append(files.enter_context(Timeline(timeline, machine, timeline_limit)))
@@ -111,7 +98,7 @@ def run(
             for watcher in watching:
                 watcher.add(ran, detail)
 
-        bar = progress.add_task(literal(machine.name), total=len(reader))
+        bar = shown.add_task(literal(machine.name), total=len(reader))
         for one in runs:
             result = simulate(
                 machine,
@@ -121,7 +108,7 @@ def run(
                 run_steps=run_steps,
                 sample=sampling,
                 workers=workers,
-                on_operation=lambda: progress.advance(bar),
+                on_operation=lambda: shown.advance(bar),
                 on_pass=on_pass if watching else None,
             )
             results.append(result)

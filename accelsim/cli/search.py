@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from accelsim.cli.sweep import Scheduler, SkipInvalid, SpaceFile, WorkerCount, find_workers, read_space
+from accelsim.cli.options import Scheduler, SkipInvalid, SpaceFile, WorkerCount
+from accelsim.cli.progress import counting
+from accelsim.cli.sweep import find_workers, read_space
 
 
 class MethodName(StrEnum):
@@ -38,22 +40,12 @@ def search(
 
     Stopped and started again with the same options, it goes on where it was.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from accelsim.explore.search import search as run_search
     from accelsim.show.console import literal, output_console
     from accelsim.show.text_table import TextTable
 
     designs = read_space(space, skip_invalid)
-    stderr = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        bar = progress.add_task(literal(space.name), total=None)
-
-        def show(done: int, total: int) -> None:
-            progress.update(bar, completed=done, total=total)
-
+    with counting(space.name) as show:
         found = run_search(
             designs,
             out,

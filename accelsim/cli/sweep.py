@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from accelsim.cli.options import Scheduler, SkipInvalid, SpaceFile, WorkerCount
+from accelsim.cli.progress import counting
 from accelsim.errors import AccelsimError
 
 if TYPE_CHECKING:
     from accelsim.explore import Space
     from accelsim.explore.workers import Workers
-
-SpaceFile = Annotated[Path, typer.Argument(help="The space: a machine, traces, and values for hardware keys (YAML).")]
-WorkerCount = Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")]
-Scheduler = Annotated[
-    str | None, typer.Option(help="Use the workers of this Dask scheduler instead.", metavar="tcp://HOST:PORT")
-]
-SkipInvalid = Annotated[
-    bool, typer.Option("--skip-invalid", help="Leave out combinations that are no machine, instead of refusing all.")
-]
 
 
 def sweep(
@@ -35,22 +28,11 @@ def sweep(
 
     Stopped and started again, it goes on where it was.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from accelsim.explore.sweep import sweep as run_sweep
     from accelsim.printable import printable_lines
-    from accelsim.show.console import literal
 
     designs = read_space(space, skip_invalid)
-    stderr = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        bar = progress.add_task(literal(space.name), total=None)
-
-        def show(done: int, total: int) -> None:
-            progress.update(bar, completed=done, total=total)
-
+    with counting(space.name) as show:
         swept = run_sweep(designs, out, find_workers(workers, scheduler), show)
     left_out = f", {swept.impossible:,} impossible combinations left out" if swept.impossible else ""
     found = swept.points - swept.computed

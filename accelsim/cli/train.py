@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from accelsim.cli.options import takes_fields_of
+from accelsim.cli.progress import progress
 from accelsim.errors import TrainingError
 from accelsim.extras import need
+from accelsim.ssl.config import TrainConfig
 
 if TYPE_CHECKING:
     from accelsim.ssl.training import Training
@@ -17,57 +20,10 @@ if TYPE_CHECKING:
 ZeroAs = str | float | dict[str, str | float]
 
 
+@takes_fields_of(TrainConfig, "settings")
 def train(
     out: Annotated[Path, typer.Option(help="Directory of checkpoint, loss.csv, results.json and figure.")],
-    framework: Annotated[str, typer.Option(help="simclr, moco, byol, simsiam, barlow or vicreg.")] = "simclr",
-    arch: Annotated[str, typer.Option(help="Encoder: resnet18, resnet34 or resnet50.")] = "resnet18",
-    width: Annotated[int, typer.Option(help="Channels of the encoder's first stage; 64 as published.")] = 16,
-    stem: Annotated[
-        str, typer.Option(help="cifar (3x3, stride 1) or imagenet (7x7, stride 2, max pooling).")
-    ] = "cifar",
-    data: Annotated[str, typer.Option(help="photos, or cifar10:DIR in CIFAR-10's binary layout.")] = "photos",
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 400,
-    batch: Annotated[int, typer.Option(help="Images a step, each in two views.")] = 32,
-    sparsity: Annotated[float, typer.Option(help="Share of pruned weights in the end; 0 trains dense.")] = 0.8,
-    method: Annotated[
-        str, typer.Option(help="Sparse method: gmp, one-branch, set, rigl, granet, sr-ste or scp.")
-    ] = "gmp",
-    pattern: Annotated[
-        str, typer.Option(help="Weights pruned together: element, channel, 2:4, transposable-2:4, 1x4, 8x8, ...")
-    ] = "element",
-    criterion: Annotated[
-        str, typer.Option(help="Which weights stay: magnitude, ema-magnitude, gradient, random or lamp.")
-    ] = "magnitude",
-    prune_start: Annotated[float, typer.Option(help="Share of the run at which pruning starts.")] = 0.1,
-    prune_end: Annotated[float, typer.Option(help="Share of the run at which the sparsity is reached.")] = 0.75,
-    prune_every: Annotated[int, typer.Option(help="Steps between two mask updates.")] = 10,
-    initial_density: Annotated[float, typer.Option(help="Share of weights at the start, chosen at random.")] = 1.0,
-    distribution: Annotated[str, typer.Option(help="Of a random start among layers: erk or uniform.")] = "erk",
-    allocation: Annotated[
-        str, typer.Option(help="Of the sparsity among layers: global (one ranking), erk or uniform.")
-    ] = "global",
-    exchange: Annotated[float, typer.Option(help="Share of living weights exchanged by an update at first.")] = 0.3,
-    exchange_final: Annotated[float, typer.Option(help="The same in the end.")] = 0.0,
-    gap: Annotated[float, typer.Option(help="How much less sparse scp keeps the offline branch.")] = 0.3,
-    gate_channels: Annotated[int, typer.Option(help="Output channels that share a gate; 0: no gates.")] = 0,
-    gate_threshold: Annotated[float, typer.Option(help="Where the gates' thresholds start, in deviations.")] = 0.0,
-    second_gate_threshold: Annotated[float, typer.Option(help="The same for the second branch.")] = 0.0,
-    gate_penalty: Annotated[
-        float, typer.Option(help="How strongly thresholds are drawn to --gate-target; 0: not at all.")
-    ] = 0.0,
-    gate_target: Annotated[float, typer.Option(help="Threshold that --gate-penalty draws to.")] = 1.0,
-    gradient_sparsity: Annotated[
-        float, typer.Option(help="Share of output gradients below stochastic pruning's threshold; 0: none pruned.")
-    ] = 0.0,
-    optimizer: Annotated[str, typer.Option(help="adamw, or sgd with momentum 0.9.")] = "adamw",
-    learning_rate: Annotated[float, typer.Option(help="Of the first step; falls to 0 along half a cosine.")] = 1e-3,
-    weight_decay: Annotated[float, typer.Option(help="The optimiser's.")] = 1e-4,
-    temperature: Annotated[float, typer.Option(help="Of SimCLR's and MoCo's loss.")] = 0.2,
-    momentum: Annotated[float, typer.Option(help="Of MoCo's key encoder; of BYOL's target at the start.")] = 0.99,
-    queue: Annotated[int, typer.Option(help="Keys in MoCo's queue.")] = 4096,
-    knn_images: Annotated[int, typer.Option(help="Most images of bank and held-out set in the evaluation.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Of weights, data order and views.")] = 0,
-    threads: Annotated[int, typer.Option(help="Of PyTorch.")] = 1,
+    settings: dict[str, Any],
     record: Annotated[Path | None, typer.Option(help="Trace to write, for example traces.pkl.")] = None,
     record_every: Annotated[int, typer.Option(help="Record every Nth step.")] = 100,
     record_growth: Annotated[
@@ -94,53 +50,13 @@ def train(
 
     A trace is never overwritten: a resumed run records into NAME.part2.pkl.
     """
-    _require("torch", "scikit-image" if data == "photos" else None, "matplotlib")
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    _require("torch", "scikit-image" if settings["data"] == "photos" else None, "matplotlib")
     from accelsim.signals import signal_put_off
-    from accelsim.ssl.config import TrainConfig
     from accelsim.ssl.ranks import is_first
     from accelsim.ssl.train import Recording
     from accelsim.ssl.train import train as run
 
-    config = TrainConfig(
-        framework=framework,
-        arch=arch,
-        width=width,
-        stem=stem,
-        data=data,
-        steps=steps,
-        batch=batch,
-        sparsity=sparsity,
-        method=method,
-        pattern=pattern,
-        criterion=criterion,
-        prune_start=prune_start,
-        prune_end=prune_end,
-        prune_every=prune_every,
-        initial_density=initial_density,
-        distribution=distribution,
-        allocation=allocation,
-        exchange=exchange,
-        exchange_final=exchange_final,
-        gap=gap,
-        gate_channels=gate_channels,
-        gate_threshold=gate_threshold,
-        second_gate_threshold=second_gate_threshold,
-        gate_penalty=gate_penalty,
-        gate_target=gate_target,
-        gradient_sparsity=gradient_sparsity,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        temperature=temperature,
-        momentum=momentum,
-        queue=queue,
-        knn_images=knn_images,
-        seed=seed,
-        threads=threads,
-    )
+    config = TrainConfig(**settings)
     recorded = record_every, record_growth, record_start, record_stop, zero_as
     if record is None and recorded != (100, True, 0, None, "exact"):
         raise TrainingError(
@@ -150,14 +66,13 @@ def train(
     if record is not None:
         zeros = parse_zero_as(zero_as)
         recording = Recording(record, record_every, record_start, record_stop, zeros, growth_steps=record_growth)
-    console, speaks = Console(stderr=True), is_first()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not (console.is_terminal and speaks)) as progress:
-        bar = progress.add_task("untrained k-NN", total=steps)
+    speaks = is_first()
+    with progress(transient=False, speaks=speaks) as shown:
+        bar = shown.add_task("untrained k-NN", total=config.steps)
 
         def show(training: Training) -> None:
             description = f"loss {training.losses[-1]:.3f}, {100 * training.sparsity:.0f} % pruned"
-            progress.update(bar, completed=training.step, description=description)
+            shown.update(bar, completed=training.step, description=description)
 
         found = run(config, out, recording, resume, checkpoint_every, linear_probe, show)
     if found is None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from accelsim.cli.options import Layers
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,7 +33,7 @@ def _commands() -> None:
 def scalesim(
     rows: Annotated[int, typer.Option(min=1, max=4096, help="PEs in a column of the array.")] = 32,
     cols: Annotated[int, typer.Option(min=1, max=4096, help="PEs in a row of the array.")] = 32,
-    layer: Annotated[list[str] | None, typer.Option(help="Only this layer, or 'layer1.*'. Repeatable.")] = None,
+    layer: Layers = None,
     table: Annotated[
         Path | None, typer.Option(help="Results of SCALE-Sim, as benchmarks/scalesim_peer.py keeps them.")
     ] = None,
@@ -137,7 +139,7 @@ def rtl(
     seed: Annotated[int, typer.Option(min=0, help="Other arrays, masks and values.")] = 0,
     arrays: Annotated[int, typer.Option(min=1, help="Random arrays; each is built once, some ten seconds.")] = 12,
     trace: Annotated[Path | None, typer.Option(help="Also layers of this trace, from its last recorded step.")] = None,
-    layer: Annotated[list[str] | None, typer.Option(help="Only this layer, or 'layer1.*'. Repeatable.")] = None,
+    layer: Layers = None,
     hw: Annotated[
         Path | None, typer.Option(help="Machine that runs the trace's layers; default: hw_configs/pe16x16.yaml.")
     ] = None,

@@ -1,95 +1,89 @@
-"""What a training run is: every choice that changes its numbers, checked, with the command that repeats it."""
+"""What a training run is: every choice that changes its numbers, checked, with the command that repeats it.
+
+PyTorch is imported when a configuration is made, not before: the command line reads its options from the fields.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 from accelsim.errors import TrainingError
-from accelsim.sparsity import METHODS, SparsePlan
-from accelsim.ssl.frameworks import FRAMEWORKS
-from accelsim.ssl.optimizers import check_optimizer
+
+if TYPE_CHECKING:
+    from accelsim.sparsity import SparsePlan
 
 _LONGEST_QUEUE = 1 << 20  # sixteen times the published one
+Value = TypeVar("Value", str, int, float)
+
+
+def _setting(default: Value, help: str) -> Value:
+    """Return a field with the help of its option."""
+    return field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Every choice that changes a run's numbers; field names are the options of `accelsim train`.
+    """Every choice that changes a run's numbers; its fields are the options of `accelsim train`, each with its help.
 
-    Attributes:
-        framework: key of `frameworks.FRAMEWORKS`.
-        arch, width, stem: the encoder, see `encoders.build_encoder`.
-        data: see `data.load_data`.
-        steps: optimiser steps.
-        batch: images a step; each is seen in two views.
-        sparsity: share of the sparse layers' weights that is zero in the end, [0, 1); 0 trains dense, without masks.
-        method: key of `sparsity.METHODS`.
-        pattern: see `sparsity.find_pattern`.
-        criterion: key of `sparsity.CRITERIA`.
-        prune_start, prune_end: shares of the run at which the cubic ramp, or the exchange of weights, starts and ends.
-        prune_every: steps between two mask updates.
-        gate_channels: output channels that share a gate (contrastive dual gating), see `sparsity.apply_gates`; 1 gates
-            every output for itself, 0 gates nothing.
-        gate_threshold, second_gate_threshold: where the thresholds of the two branches start.
-        gate_penalty, gate_target: how strongly thresholds are drawn to which value, see `sparsity.gate_penalty`; 0 does
-            not draw them.
-        initial_density, distribution, allocation, exchange, exchange_final, gap: of some methods, see
-            `sparsity.SparsePlan`.
-        gradient_sparsity: share of the gradients at the outputs of the encoder's layers (all but the first convolution)
-            that lie below the threshold of stochastic pruning, see `sparsity.prune_gradient`: fewer become zero. 0
-            prunes none.
-        optimizer: one of `optimizers.OPTIMIZERS`.
-        learning_rate, weight_decay: the optimiser's; the learning rate falls to 0 along half a cosine.
-        temperature: SimCLR's and MoCo's; 0.2 separates the few images of a small batch better than 0.5.
-        momentum: of MoCo's key encoder, and of BYOL's target at the first step; published values (0.999, 0.996) are for
-            runs hundreds of times as long.
-        queue: keys in MoCo's queue.
-        knn_images: most images of the bank and of the held-out set in the k-NN evaluation.
-        seed: of weights, data order and augmentation.
-        threads: of PyTorch; part of the numbers because sums are split among threads.
+    More is told by `encoders.build_encoder` (arch, width, stem), `data.load_data` (data), `sparsity.find_pattern`,
+    `sparsity.SparsePlan` (method to gap), `sparsity.apply_gates` and `sparsity.gate_penalty` (gates), and
+    `sparsity.prune_gradient` (gradient_sparsity: of all of the encoder's layers but the first convolution; fewer
+    gradients become zero than lie below the threshold).
 
     Raises:
         TrainingError: a value that cannot be used; names the field.
     """
 
-    framework: str = "simclr"
-    arch: str = "resnet18"
-    width: int = 16
-    stem: str = "cifar"
-    data: str = "photos"
-    steps: int = 400
-    batch: int = 32
-    sparsity: float = 0.8
-    method: str = "gmp"
-    pattern: str = "element"
-    criterion: str = "magnitude"
-    prune_start: float = 0.1
-    prune_end: float = 0.75
-    prune_every: int = 10
-    initial_density: float = 1.0
-    distribution: str = "erk"
-    allocation: str = "global"
-    exchange: float = 0.3
-    exchange_final: float = 0.0
-    gap: float = 0.3
-    gate_channels: int = 0
-    gate_threshold: float = 0.0
-    second_gate_threshold: float = 0.0
-    gate_penalty: float = 0.0
-    gate_target: float = 1.0
-    gradient_sparsity: float = 0.0
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    temperature: float = 0.2
-    momentum: float = 0.99
-    queue: int = 4096
-    knn_images: int = 2000
-    seed: int = 0
-    threads: int = 1
+    framework: str = _setting("simclr", "simclr, moco, byol, simsiam, barlow or vicreg.")
+    arch: str = _setting("resnet18", "Encoder: resnet18, resnet34 or resnet50.")
+    width: int = _setting(16, "Channels of the encoder's first stage; 64 as published.")
+    stem: str = _setting("cifar", "cifar (3x3, stride 1) or imagenet (7x7, stride 2, max pooling).")
+    data: str = _setting("photos", "photos, or cifar10:DIR in CIFAR-10's binary layout.")
+    steps: int = _setting(400, "Optimiser steps.")
+    batch: int = _setting(32, "Images a step, each in two views.")
+    sparsity: float = _setting(0.8, "Share of pruned weights in the end; 0 trains dense.")
+    method: str = _setting("gmp", "Sparse method: gmp, one-branch, set, rigl, granet, sr-ste or scp.")
+    pattern: str = _setting(
+        "element", "Weights pruned together: element, channel, 2:4, transposable-2:4, 1x4, 8x8, ..."
+    )
+    criterion: str = _setting("magnitude", "Which weights stay: magnitude, ema-magnitude, gradient, random or lamp.")
+    prune_start: float = _setting(0.1, "Share of the run at which pruning starts.")
+    prune_end: float = _setting(0.75, "Share of the run at which the sparsity is reached.")
+    prune_every: int = _setting(10, "Steps between two mask updates.")
+    initial_density: float = _setting(1.0, "Share of weights at the start, chosen at random.")
+    distribution: str = _setting("erk", "Of a random start among layers: erk or uniform.")
+    allocation: str = _setting("global", "Of the sparsity among layers: global (one ranking), erk or uniform.")
+    exchange: float = _setting(0.3, "Share of living weights exchanged by an update at first.")
+    exchange_final: float = _setting(0.0, "The same in the end.")
+    gap: float = _setting(0.3, "How much less sparse scp keeps the offline branch.")
+    gate_channels: int = _setting(0, "Output channels that share a gate; 0: no gates.")
+    gate_threshold: float = _setting(0.0, "Where the gates' thresholds start, in deviations.")
+    second_gate_threshold: float = _setting(0.0, "The same for the second branch.")
+    gate_penalty: float = _setting(0.0, "How strongly thresholds are drawn to --gate-target; 0: not at all.")
+    gate_target: float = _setting(1.0, "Threshold that --gate-penalty draws to.")
+    gradient_sparsity: float = _setting(
+        0.0, "Share of output gradients below stochastic pruning's threshold; 0: none pruned."
+    )
+    optimizer: str = _setting("adamw", "adamw, or sgd with momentum 0.9.")
+    learning_rate: float = _setting(1e-3, "Of the first step; falls to 0 along half a cosine.")
+    weight_decay: float = _setting(1e-4, "The optimiser's.")
+    temperature: float = _setting(
+        0.2, "Of SimCLR's and MoCo's loss."
+    )  # 0.2 separates the few images of a small batch better than 0.5
+    momentum: float = _setting(
+        0.99, "Of MoCo's key encoder; of BYOL's target at the start."
+    )  # published: 0.999 and 0.996, for runs hundreds of times as long
+    queue: int = _setting(4096, "Keys in MoCo's queue.")
+    knn_images: int = _setting(2000, "Most images of bank and held-out set in the evaluation.")
+    seed: int = _setting(0, "Of weights, data order and views.")
+    threads: int = _setting(1, "Of PyTorch.")  # part of the numbers, as sums are split among threads
 
     def __post_init__(self) -> None:
+        from accelsim.ssl.frameworks import FRAMEWORKS
+        from accelsim.ssl.optimizers import check_optimizer
+
         if self.framework not in FRAMEWORKS:
             raise TrainingError(f"unknown framework {self.framework!r}, expected one of {', '.join(FRAMEWORKS)}")
         check_optimizer(self.optimizer)
@@ -110,6 +104,8 @@ class TrainConfig:
         self._check_sparsity()
 
     def _check_sparsity(self) -> None:
+        from accelsim.sparsity import METHODS
+
         if self.method not in METHODS:
             raise TrainingError(f"unknown sparse method {self.method!r}, expected one of {', '.join(METHODS)}")
         if not 0 <= self.sparsity < 1:
@@ -145,6 +141,8 @@ class TrainConfig:
 
         The ramp ends in the last step at the latest, but needs two steps.
         """
+        from accelsim.sparsity import SparsePlan
+
         if not self.sparsity:
             return None
         end = max(1, min(int(self.prune_end * self.steps), self.steps - 1))
