@@ -17,14 +17,6 @@ if TYPE_CHECKING:
     from accelsim.trace.summary import TraceSummary
 
 _PASS_LETTERS = {"forward": "F", "input_grad": "I", "weight_grad": "W"}
-_MASK_TITLES = {
-    "weight": "weight",
-    "input": "activation",
-    "grad_output": "gradient",
-    "output_needed": "output\nneeded",
-    "input_grad_needed": "in. grad\nneeded",
-    "weight_grad_needed": "w. grad\nneeded",
-}
 _STEPS_AT_EITHER_END = 10
 _MOST_NOTES, _MOST_LETTERS = 200, 2000  # of metadata, for a table that people read
 
@@ -148,7 +140,9 @@ def _layers_table(summary: TraceSummary) -> TextTable:
 
 
 def _densities_table(summary: TraceSummary) -> TextTable:
-    columns = {name: title for name, title in _MASK_TITLES.items() if any(name in x.densities for x in summary.layers)}
+    from accelsim.trace.record import MASKS
+
+    columns = {name: mask.title for name, mask in MASKS.items() if any(name in x.densities for x in summary.layers)}
     table = _table("Densities: share of elements that are non-zero, or needed", ["layer"], [*columns.values()])
     for layer in summary.layers:
         shares = (layer.densities.get(name) for name in columns)

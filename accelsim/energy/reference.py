@@ -5,15 +5,11 @@ A page holds them between the lines `<!-- actions -->` or `<!-- table NAME -->` 
 
 from __future__ import annotations
 
-import re
 import sys
-from pathlib import Path
 
 from accelsim.energy.actions import ACTIONS
 from accelsim.energy.load import load_table
-from accelsim.files import write_whole
-
-_BLOCK = re.compile(r"<!-- (actions|table (\S+)) -->\n.*?<!-- end -->", re.DOTALL)
+from accelsim.pages import refresh_files, refreshed
 
 
 def actions_markdown() -> str:
@@ -46,15 +42,13 @@ def table_markdown(name: str) -> str:
 
 
 def refresh(page: str) -> str:
-    """Return a page's text with every block written anew from the actions and the shipped tables."""
+    """Return a page's text with the actions and the shipped tables written anew."""
+    return refreshed(page, _part)
 
-    def written(block: re.Match[str]) -> str:
-        return f"<!-- {block[1]} -->\n{table_markdown(block[2]) if block[2] else actions_markdown()}\n<!-- end -->"
 
-    return _BLOCK.sub(written, page)
+def _part(name: str) -> str:
+    return actions_markdown() if name == "actions" else table_markdown(name.removeprefix("table "))
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        path = Path(name)
-        write_whole(path, refresh(path.read_text(encoding="utf-8")))
+    refresh_files(sys.argv[1:], _part)

@@ -20,7 +20,8 @@ from accelsim.memory import Mover
 from accelsim.pipeline import simulate_pass
 from accelsim.timing import PE_KINDS, Slots, order_rows, pe_kind, time_gemm
 from accelsim.timing.tensordash import scheduled_operand
-from accelsim.trace.record import OpTrace, Padding
+from accelsim.trace.fields import Padding
+from accelsim.trace.record import OpTrace
 
 
 @dataclass(frozen=True)

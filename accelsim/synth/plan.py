@@ -12,8 +12,8 @@ from accelsim.synth.densities import Densities, Tensor
 from accelsim.synth.topology import Layer, Shape
 from accelsim.synth.weight_patterns import find_weight_pattern
 from accelsim.trace.entry import MaskEntry
+from accelsim.trace.fields import Kind, Padding, Pair
 from accelsim.trace.reader import TraceReader
-from accelsim.trace.record import Kind, Padding, Pair
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,9 @@ Needs numpy only.
 from accelsim.trace.bitmask import BitMask
 from accelsim.trace.chain import TraceChain, open_traces
 from accelsim.trace.entry import Entry, MaskEntry
+from accelsim.trace.fields import Kind
 from accelsim.trace.reader import TraceReader, open_trace
-from accelsim.trace.record import MASK_NAMES, Kind, OpTrace
+from accelsim.trace.record import MASK_NAMES, OpTrace
 from accelsim.trace.training_run import MaskWork, TrainingRun
 from accelsim.trace.writer import TraceWriter
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from math import prod
 from typing import Any, Literal, get_args
 
@@ -12,14 +12,11 @@ import numpy as np
 
 from accelsim.errors import TraceError
 from accelsim.trace.bitmask import BitMask
+from accelsim.trace.fields import MAX_MASK_ELEMENTS, is_count, is_extent
 from accelsim.trace.plain import FormatError
-from accelsim.trace.record import MASK_NAMES, Kind, OpTrace, Padding, Pair
+from accelsim.trace.record import MASK_NAMES, Facts, OpTrace
 
 Pass = Literal["forward", "input_grad", "weight_grad"]
-
-MAX_MASK_ELEMENTS = 1 << 33
-"""Elements of one mask (1 GiB packed) or output, and the largest extent, stride or padding: no real tensor is larger,
-and a mask of ones costs a file nothing."""
 
 # Packed masks are nearly noise. ReLU outputs on photographs shrink to 0.46 at 80 MB/s (of packed bits) with level 1, to
 # 0.42 at a third of the speed with level 6, to 0.57 by Huffman coding alone; the training run waits for it.
@@ -57,24 +54,11 @@ class MaskEntry:
         return self.nonzeros / self.size if self.size else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One record of a trace without its masks' bits; fields as in `OpTrace`, `macs` those of the dense forward pass."""
+@dataclass(kw_only=True)
+class Entry(Facts):
+    """One record of a trace without its masks' bits; `macs` are those of the dense forward pass."""
 
-    name: str
-    step: int
-    call: int
     order: int
-    kind: Kind
-    stride: Pair
-    padding: Padding
-    dilation: Pair
-    output_padding: Pair
-    groups: int
-    needs_input_grad: bool
-    needs_weight_grad: bool
-    recomputed: bool
-    dtype: str
     macs: int
     masks: Mapping[str, MaskEntry]
 
@@ -87,7 +71,7 @@ class Entry:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the header as the file holds it."""
-        plain: dict[str, Any] = {field: getattr(self, field) for field in _FIELDS}
+        plain = self.facts() | {"macs": self.macs}
         plain["masks"] = {
             name: (mask.shape, mask.nonzeros, mask.storage, mask.stored_bytes) for name, mask in self.masks.items()
         }
@@ -111,62 +95,19 @@ class Entry:
         if "weight" not in masks or "input" not in masks:
             raise FormatError("it has no mask of the weight or of the input")
         checked: dict[str, MaskEntry] = {}
-        for name, fields in masks.items():
-            checked[name] = _mask_entry(name, fields, checked)
+        for name, described in masks.items():
+            checked[name] = _mask_entry(name, described, checked)
         return cls(**{field: plain[field] for field in _FIELDS}, masks=checked)
 
 
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < 1 << 63
+_FIELDS: dict[str, Callable[[object], bool]] = {part.name: part.metadata["kind"].fits for part in fields(Facts)}
+_FIELDS["macs"] = is_count
 
 
-def _is_extent(value: object) -> bool:
-    return type(value) is int and 0 <= value <= MAX_MASK_ELEMENTS
-
-
-def _is_pair(value: object) -> bool:
-    return type(value) is tuple and len(value) == 2 and all(map(_is_extent, value))
-
-
-def _is_padding(value: object) -> bool:
-    return type(value) is tuple and len(value) in (2, 4) and all(map(_is_extent, value))
-
-
-def _is_bool(value: object) -> bool:
-    return type(value) is bool
-
-
-def _is_str(value: object) -> bool:
-    return type(value) is str
-
-
-def _is_kind(value: object) -> bool:
-    return type(value) is str and value in get_args(Kind)
-
-
-_FIELDS = {
-    "name": _is_str,
-    "step": _is_count,
-    "call": _is_count,
-    "order": _is_count,
-    "kind": _is_kind,
-    "stride": _is_pair,
-    "padding": _is_padding,
-    "dilation": _is_pair,
-    "output_padding": _is_pair,
-    "groups": _is_count,
-    "needs_input_grad": _is_bool,
-    "needs_weight_grad": _is_bool,
-    "recomputed": _is_bool,
-    "dtype": _is_str,
-    "macs": _is_count,
-}
-
-
-def _mask_entry(name: str, fields: object, earlier: Mapping[str, MaskEntry]) -> MaskEntry:
-    match fields:
+def _mask_entry(name: str, described: object, earlier: Mapping[str, MaskEntry]) -> MaskEntry:
+    match described:
         case ((int(n), int(c), int(h), int(w)), int(nonzeros), str(storage), int(stored_bytes)) if (
-            all(map(_is_extent, (n, c, h, w))) and _is_count(nonzeros) and _is_count(stored_bytes)
+            all(map(is_extent, (n, c, h, w))) and is_count(nonzeros) and is_count(stored_bytes)
         ):
             mask = MaskEntry((n, c, h, w), nonzeros, storage, stored_bytes)
         case _:
@@ -213,24 +154,10 @@ def encode(op: OpTrace, order: int) -> tuple[Entry, bytes]:
         n, c, h, w = mask.shape
         masks[name] = MaskEntry((n, c, h, w), mask.nonzeros, storage, len(stored))
         parts.append(stored)
-    entry = Entry(
-        name=op.name,
-        step=op.step,
-        call=op.call,
-        order=order if op.order is None else op.order,
-        kind=op.kind,
-        stride=op.stride,
-        padding=op.padding,
-        dilation=op.dilation,
-        output_padding=op.output_padding,
-        groups=op.groups,
-        needs_input_grad=op.needs_input_grad,
-        needs_weight_grad=op.needs_weight_grad,
-        recomputed=op.recomputed,
-        dtype=op.dtype,
-        macs=op.macs,
-        masks=masks,
-    )
+    facts = op.facts()
+    if op.order is None:
+        facts["order"] = order
+    entry = Entry(**facts, macs=op.macs, masks=masks)
     return entry, b"".join(parts)
 
 
@@ -286,28 +213,8 @@ def decode(entry: Entry, body: bytes) -> OpTrace:
         masks[name] = _restore(name, described, stored)
         if masks[name].nonzeros != described.nonzeros:
             raise FormatError(f"its mask {name} has {masks[name].nonzeros} non-zeros, not {described.nonzeros}")
-    op = OpTrace(
-        name=entry.name,
-        step=entry.step,
-        call=entry.call,
-        order=entry.order,
-        kind=entry.kind,
-        stride=entry.stride,
-        padding=entry.padding,
-        dilation=entry.dilation,
-        output_padding=entry.output_padding,
-        groups=entry.groups,
-        needs_input_grad=entry.needs_input_grad,
-        needs_weight_grad=entry.needs_weight_grad,
-        recomputed=entry.recomputed,
-        dtype=entry.dtype,
-        weight=masks["weight"],
-        input=masks["input"],
-        grad_output=masks.get("grad_output"),
-        output_needed=masks.get("output_needed"),
-        input_grad_needed=masks.get("input_grad_needed"),
-        weight_grad_needed=masks.get("weight_grad_needed"),
-    )
+    given: dict[str, Any] = {**entry.facts(), **masks}
+    op = OpTrace(**given)
     if (reason := _too_large(op)) is not None:
         raise FormatError(reason)
     if op.macs != entry.macs:

@@ -2,25 +2,145 @@
 
 from __future__ import annotations
 
-import operator
-from typing import Literal, get_args
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accelsim.errors import TraceError
 from accelsim.trace.bitmask import BitMask
-from accelsim.trace.plain import is_unicode
+from accelsim.trace.fields import (
+    COUNT,
+    COUNT_OR_NONE,
+    EXTENTS_FROM_0,
+    EXTENTS_FROM_1,
+    FLAG,
+    KIND,
+    NUMBER,
+    PADDING,
+    TEXT,
+    Kind,
+    Padding,
+    Pair,
+    told,
+)
 
-Kind = Literal["conv", "conv_transpose", "matmul"]
-Pair = tuple[int, int]
-Padding = Pair | tuple[int, int, int, int]
 MaskLike = BitMask | ArrayLike
 
-MASK_NAMES = ("weight", "input", "grad_output", "output_needed", "input_grad_needed", "weight_grad_needed")
+
+@dataclass(kw_only=True, eq=False)
+class Facts:
+    """What a record says of an operation beside its masks, in the order of the file.
+
+    Operations, headers, the file and its documentation have the fields of this list; a new one is a line here.
+    """
+
+    name: str = field(
+        metadata=told(
+            TEXT,
+            "the module's name in `model.named_modules()`: `layer1.0.conv1`. A module outside `model` (a momentum"
+            " encoder that is not registered in it): its class's name, then the path, `ResNet.layer1.0.conv1`; a second"
+            " one of the class is `ResNet-2`. A weight that is not the module's `weight`: that parameter's name,"
+            " `attn.in_proj_weight`",
+        )
+    )
+    step: int = field(metadata=told(COUNT, "the training step, from 0"))
+    call: int = field(
+        default=0, metadata=told(COUNT, "how often this layer ran before in the same step (two views: 0 and 1)")
+    )
+    order: int | None = field(
+        default=None,
+        metadata=told(COUNT_OR_NONE, "place of the call in the step's forward order; else that of writing"),
+    )
+    kind: Kind = field(
+        default="conv",
+        metadata=told(KIND, "`conv` (a linear layer, too), `conv_transpose`, or `matmul` of two activations"),
+    )
+    stride: Pair = field(default=(1, 1), metadata=told(EXTENTS_FROM_1, "(rows, columns)"))
+    padding: Padding = field(
+        default=(0, 0),
+        metadata=told(
+            PADDING,
+            "zeros around the image: (rows, columns) on both sides, or (top, left, bottom, right) where they differ",
+        ),
+    )
+    dilation: Pair = field(default=(1, 1), metadata=told(EXTENTS_FROM_1, "(rows, columns)"))
+    output_padding: Pair = field(
+        default=(0, 0), metadata=told(EXTENTS_FROM_0, "(rows, columns), of a transposed convolution")
+    )
+    groups: int = field(
+        default=1, metadata=told(NUMBER, "of a grouped convolution; of a `matmul`, products in the batch")
+    )
+    needs_input_grad: bool = field(
+        default=True, metadata=told(FLAG, "whether the backward really computed the input's gradient")
+    )
+    needs_weight_grad: bool = field(
+        default=True, metadata=told(FLAG, "whether the backward really computed the weight's gradient")
+    )
+    recomputed: bool = field(
+        default=False,
+        metadata=told(
+            FLAG,
+            "a forward that activation checkpointing ran again. A reentrant checkpoint's gradient is on this record, a"
+            " non-reentrant one's on the original; each gradient is recorded once",
+        ),
+    )
+    dtype: str = field(default="", metadata=told(TEXT, "number type that the tensors had, for information"))
+
+    def facts(self) -> dict[str, Any]:
+        """Return the fields of this list by name."""
+        return {part.name: getattr(self, part.name) for part in fields(Facts)}
 
 
-class OpTrace:
+class _Mask:
+    """A mask of an operation: given as an array or `BitMask`, kept packed, and unpacked at each read.
+
+    Attributes:
+        name: of the operation's attribute.
+        like: the tensor whose shape it has.
+        title: what tables call it.
+        means: what it says, in the documentation.
+    """
+
+    name: str
+
+    def __init__(self, like: Literal["weight", "input", "output"], title: str, means: str) -> None:
+        self.like, self.title, self.means = like, title, means
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def _pack(self, op: OpTrace, mask: MaskLike) -> None:
+        op.masks[self.name] = _four_dimensional(op.name, self.name, mask)
+
+
+class _GivenMask(_Mask):
+    """A mask that every operation has."""
+
+    def __get__(self, op: OpTrace | None, owner: type) -> NDArray[np.bool_]:
+        if op is None:
+            raise AttributeError(self.name)  # a dataclass takes this for a field without a default
+        return op.masks[self.name].to_array()
+
+    def __set__(self, op: OpTrace, mask: MaskLike) -> None:
+        self._pack(op, mask)
+
+
+class _OptionalMask(_Mask):
+    """A mask that an operation may have, None otherwise."""
+
+    def __get__(self, op: OpTrace | None, owner: type) -> NDArray[np.bool_] | None:
+        mask = None if op is None else op.masks.get(self.name)  # without an operation, it is the field's default
+        return None if mask is None else mask.to_array()
+
+    def __set__(self, op: OpTrace, mask: MaskLike | None) -> None:
+        if mask is not None:
+            self._pack(op, mask)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class OpTrace(Facts):
     """One call of one layer: masks are True where an element is non-zero (or, for `*_needed`, must be computed).
 
     Masks may be given as arrays or as `BitMask`; they are kept packed and unpacked at each read. Shapes, for `conv`
@@ -34,99 +154,49 @@ class OpTrace:
     (attention without a fused kernel): it is given as a grouped 1x1 convolution, one group a batch entry, whose
     `weight` holds the second operand.
 
-    Args:
-        name: dotted module name, e.g. "layer1.0.conv1".
-        step: training step, from 0.
-        call: how often this layer ran before in the same step.
-        padding: zeros around the image, (rows, columns) on both sides, or (top, left, bottom, right)
-            where the sides differ, in ONNX's order; kept as two numbers if the sides agree.
-        grad_output: None if the operation ran forward only (a momentum encoder).
-        output_needed, input_grad_needed, weight_grad_needed: what must be computed; None means everything.
-        needs_input_grad, needs_weight_grad: which gradients the backward pass computed.
-        recomputed: a forward that activation checkpointing ran again.
-        dtype: number type the tensors had, for information.
-        order: place of the call in the step's forward order; None means the order in which records are written.
+    The arguments, all by name, are the fields of `Facts` and the masks: `name`, `step`, `weight` and `input` must be
+    given. `padding` is kept as two numbers if the sides agree. docs/tracing.md says what each means.
+
+    Attributes:
+        masks: those that there are, packed, by name.
 
     Raises:
-        TraceError: shapes that do not belong together; names operation, tensor and the shape that would fit.
+        TraceError: a value that cannot be, or shapes that do not belong together; names operation, field or tensor, and
+            what would fit.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        step: int,
-        weight: MaskLike,
-        input: MaskLike,
-        grad_output: MaskLike | None = None,
-        call: int = 0,
-        kind: Kind = "conv",
-        stride: Pair = (1, 1),
-        padding: Padding = (0, 0),
-        dilation: Pair = (1, 1),
-        output_padding: Pair = (0, 0),
-        groups: int = 1,
-        output_needed: MaskLike | None = None,
-        input_grad_needed: MaskLike | None = None,
-        weight_grad_needed: MaskLike | None = None,
-        needs_input_grad: bool = True,
-        needs_weight_grad: bool = True,
-        recomputed: bool = False,
-        dtype: str = "",
-        order: int | None = None,
-    ) -> None:
-        for field, text in (("name", name), ("dtype", dtype)):
-            if not isinstance(text, str) or not is_unicode(text):
-                raise TraceError(f"{name!a}: {field} is {text!a}, expected a str of valid Unicode")
-        self.name, self.kind, self.dtype = name, kind, dtype
-        self.step, self.call = _integer(name, "step", step, 0), _integer(name, "call", call, 0)
-        self.order = None if order is None else _integer(name, "order", order, 0)
-        self.padding = _padding(name, padding)
-        self.stride, self.dilation, self.output_padding = (
-            _pair(name, "stride", stride, 1),
-            _pair(name, "dilation", dilation, 1),
-            _pair(name, "output_padding", output_padding, 0),
-        )
-        self.groups = _integer(name, "groups", groups, 1)
-        self.needs_input_grad, self.needs_weight_grad = bool(needs_input_grad), bool(needs_weight_grad)
-        self.recomputed = bool(recomputed)
-        given = (weight, input, grad_output, output_needed, input_grad_needed, weight_grad_needed)
-        self.masks: dict[str, BitMask] = {
-            mask_name: _four_dimensional(name, mask_name, mask)
-            for mask_name, mask in zip(MASK_NAMES, given, strict=True)
-            if mask is not None
-        }
+    masks: dict[str, BitMask] = field(init=False, default_factory=dict)
+    weight: _GivenMask = _GivenMask("weight", "weight", "non-zero weights, as `zero_as` counts them")
+    input: _GivenMask = _GivenMask("input", "activation", "non-zero inputs")
+    grad_output: _OptionalMask = _OptionalMask(
+        "output",
+        "gradient",
+        "non-zero gradients at the output. None: this call had no backward (a momentum encoder, a frozen stem)",
+    )
+    output_needed: _OptionalMask = _OptionalMask(
+        "output",
+        "output\nneeded",
+        "only where a module has said so (`accelsim.tracing.annotations`): the outputs that a gate left open; see"
+        " [sparsity](sparsity.md)",
+    )
+    input_grad_needed: _OptionalMask = _OptionalMask(
+        "input",
+        "in. grad\nneeded",
+        "only if the input came out of a ReLU (also ReLU6, `threshold`, `clamp(min=0)`) directly or through views,"
+        " pooling, dropout, padding, concatenation, fixed masks, casts: the input's exact non-zeros. Elsewhere ReLU's"
+        " backward zeroes the gradient anyway",
+    )
+    weight_grad_needed: _OptionalMask = _OptionalMask(
+        "weight",
+        "w. grad\nneeded",
+        "only where a module has said so: the weights that are not pruned or may grow in this step",
+    )
+
+    def __post_init__(self) -> None:
+        for part in fields(Facts):
+            value = part.metadata["kind"].keep(self.name, part.name, getattr(self, part.name))
+            setattr(self, part.name, value)
         self._check()
-
-    @property
-    def weight(self) -> NDArray[np.bool_]:
-        """Non-zero weights, [Cout, Cin / groups, R, S]."""
-        return self.masks["weight"].to_array()
-
-    @property
-    def input(self) -> NDArray[np.bool_]:
-        """Non-zero inputs, [N, Cin, H, W]."""
-        return self.masks["input"].to_array()
-
-    @property
-    def grad_output(self) -> NDArray[np.bool_] | None:
-        """Non-zero gradients at the output, [N, Cout, P, Q]; None if the operation ran forward only."""
-        return self._optional("grad_output")
-
-    @property
-    def output_needed(self) -> NDArray[np.bool_] | None:
-        """Outputs that forward must compute, [N, Cout, P, Q]; None means all."""
-        return self._optional("output_needed")
-
-    @property
-    def input_grad_needed(self) -> NDArray[np.bool_] | None:
-        """Input gradients that must be computed, [N, Cin, H, W]; None means all."""
-        return self._optional("input_grad_needed")
-
-    @property
-    def weight_grad_needed(self) -> NDArray[np.bool_] | None:
-        """Weight gradients that must be computed, in the weight's shape; None means all."""
-        return self._optional("weight_grad_needed")
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
@@ -159,13 +229,7 @@ class OpTrace:
         positions = self.masks["input"].size if self.kind == "conv_transpose" else n * c_out * p * q
         return positions * per_group * r * s
 
-    def _optional(self, mask_name: str) -> NDArray[np.bool_] | None:
-        mask = self.masks.get(mask_name)
-        return None if mask is None else mask.to_array()
-
     def _check(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise TraceError(f"{self.name}: kind is {self.kind!r}, expected one of {', '.join(get_args(Kind))}")
         c_in = self.masks["input"].shape[1]
         w0, w1 = self.masks["weight"].shape[:2]
         transposed = self.kind == "conv_transpose"
@@ -180,19 +244,12 @@ class OpTrace:
                 f"{self.name}: input {self.masks['input'].shape} is too small for the kernel of weight"
                 f" {self.masks['weight'].shape}"
             )
-        weight_shape, input_shape = self.masks["weight"].shape, self.masks["input"].shape
-        expected = dict(
-            zip(
-                MASK_NAMES,
-                (weight_shape, input_shape, output_shape, output_shape, input_shape, weight_shape),
-                strict=True,
-            )
-        )
+        shapes = {name: self.masks[name].shape for name in ("weight", "input")} | {"output": output_shape}
         for mask_name, mask in self.masks.items():
-            if mask.shape != expected[mask_name]:
+            expected = shapes[MASKS[mask_name].like]
+            if mask.shape != expected:
                 raise TraceError(
-                    f"{self.name}: {mask_name} has shape {mask.shape}, expected {expected[mask_name]}"
-                    f" from weight and input"
+                    f"{self.name}: {mask_name} has shape {mask.shape}, expected {expected} from weight and input"
                 )
 
     def __repr__(self) -> str:
@@ -200,37 +257,8 @@ class OpTrace:
         return f"OpTrace({self.name!r}, step={self.step}, call={self.call}, kind={self.kind!r}, {shapes})"
 
 
-def _integer(name: str, field: str, value: int, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TraceError(f"{name}: {field} is {value!r}, expected an integer") from None
-    if number < least:
-        raise TraceError(f"{name}: {field} is {value!r}, expected at least {least}")
-    return number
-
-
-def _pair(name: str, field: str, value: Pair, least: int) -> Pair:
-    try:
-        first, second = (operator.index(extent) for extent in value)
-    except (TypeError, ValueError):
-        raise TraceError(f"{name}: {field} is {value!r}, expected two integers") from None
-    if min(first, second) < least:
-        raise TraceError(f"{name}: {field} is {value!r}, expected two integers of at least {least}")
-    return first, second
-
-
-def _padding(name: str, value: Padding) -> Padding:
-    try:
-        sides = tuple(map(operator.index, value))
-    except TypeError:
-        sides = ()
-    if len(sides) not in (2, 4) or min(sides) < 0:
-        raise TraceError(
-            f"{name}: padding is {value!r}, expected (rows, columns) or (top, left, bottom, right), integers from 0 on"
-        )
-    top, left, *after = sides
-    return (top, left) if after in ([], [top, left]) else (top, left, after[0], after[1])
+MASKS: dict[str, _Mask] = {name: part for name, part in vars(OpTrace).items() if isinstance(part, _Mask)}
+MASK_NAMES = tuple(MASKS)
 
 
 def _four_dimensional(name: str, mask_name: str, mask: MaskLike) -> BitMask:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from accelsim.trace.entry import Entry, Pass
+from accelsim.trace.fields import Kind, Padding, Pair
 from accelsim.trace.reader import TraceReader
-from accelsim.trace.record import MASK_NAMES, Kind, Padding, Pair
+from accelsim.trace.record import MASK_NAMES
 from accelsim.trace.training_run import TrainingRun
 from accelsim.trace.unlowered import UnloweredNote, read_unlowered
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from accelsim.trace.record import Kind, Padding, Pair
+from accelsim.trace.fields import Kind, Padding, Pair
 from accelsim.tracing.products import Product
 from accelsim.tracing.provenance import NO_RIM, Rim
 from accelsim.tracing.storages import storage_address

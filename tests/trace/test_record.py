@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 
+import accelsim
 from accelsim.errors import TraceError
-from accelsim.trace import OpTrace
+from accelsim.trace import Entry, OpTrace
+from accelsim.trace.entry import encode
+from accelsim.trace.plain import FormatError
+from accelsim.trace.record import Facts
+from accelsim.trace.reference import record_markdown
 from tests.trace.operations import ops, small_op
 
 
@@ -68,3 +80,52 @@ def test_padding_whose_sides_agree_is_two_numbers() -> None:
 def test_refused(changes: dict[str, object], cause: str) -> None:
     with pytest.raises(TraceError, match=cause):
         small_op(**changes)
+
+
+def test_the_page_says_what_every_field_means() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tracing.md").read_text(encoding="utf-8")
+    assert record_markdown() in page, "run: python -m accelsim.trace.reference docs/tracing.md"
+    signature = inspect.signature(OpTrace)
+    assert all(f"\n| {name} | " in record_markdown() for name in signature.parameters)
+    assert all(parameter.kind is inspect.Parameter.KEYWORD_ONLY for parameter in signature.parameters.values())
+
+
+WITH_RANK = """
+import sys
+from accelsim.trace import OpTrace, TraceWriter, open_trace
+from accelsim.trace.reference import record_markdown
+
+with TraceWriter("run.pkl") as writer:
+    writer.write(OpTrace(name="fc", step=0, weight=[[1]], input=[[1]], rank=3))
+reader = open_trace("run.pkl")
+assert [op.rank for op in reader] == [entry.rank for entry in reader.entries] == [3]
+assert "| rank | of the process |" in record_markdown()
+"""
+
+
+def test_a_new_field_is_one_line(tmp_path: Path) -> None:
+    """Operations, headers, writer, reader and documentation have what a line in `Facts` says."""
+    package = Path(accelsim.__file__).parent
+    for part in (*package.glob("*.py"), *(package / "trace").glob("*.py")):
+        copied = tmp_path / "accelsim" / part.relative_to(package)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        text = part.read_text(encoding="utf-8")
+        if part.name == "record.py":
+            line = '    rank: int = field(default=0, metadata=told(COUNT, "of the process"))\n'
+            text = text.replace("    dtype: str = ", line + "    dtype: str = ")
+        copied.write_text(text, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_RANK], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_header_has_every_field_of_its_kind() -> None:
+    plain = encode(small_op(), 0)[0].to_plain()
+    assert list(plain) == [*(part.name for part in fields(Facts)), "macs", "masks"]
+    for name in plain:
+        with pytest.raises(FormatError):
+            Entry.from_plain({**plain, name: object()})
+        with pytest.raises(FormatError, match="its fields are not those of an operation"):
+            Entry.from_plain({key: value for key, value in plain.items() if key != name})
