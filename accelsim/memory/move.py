@@ -33,10 +33,15 @@ class Movement:
 
 @dataclass
 class Mover:
-    """Collects the macro-tile steps of a pass's GEMMs; they run as one pipeline, without a gap between GEMMs."""
+    """Collects the macro-tile steps of a pass's GEMMs; they run as one pipeline, without a gap between GEMMs.
+
+    Attributes:
+        tiles, step_count: of the GEMMs so far.
+    """
 
     hw: Hardware
     tiles: int = 0
+    step_count: int = 0
 
     def __post_init__(self) -> None:
         self.worked = np.zeros(self.hw.array.count, np.int64)
@@ -49,12 +54,8 @@ class Mover:
         self._parts.append(steps)
         self.worked += steps.array_cycles.sum(axis=0)
         self.tiles += timing.tile_cycles.size
+        self.step_count += len(steps)
         return cut
-
-    @property
-    def step_count(self) -> int:
-        """How many steps there are so far."""
-        return sum(map(len, self._parts))
 
     @property
     def steps(self) -> Steps:
