@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def synth(
     out: Annotated[Path, typer.Option(help="The trace to write; replaced if it exists.")],
     network: Annotated[
-        str | None, typer.Option(help="resnet18-cifar, resnet18, resnet50, vgg16 or vit-s16 (its linear layers).")
+        str | None,
+        typer.Option(help="resnet18-cifar, resnet18, resnet50, vgg16, mobilenet-v2 or vit-s16 (its linear layers)."),
     ] = None,
     topology: Annotated[
         Path | None, typer.Option(help="A SCALE-Sim topology: convolutions, or matrix products (name, M, N, K).")

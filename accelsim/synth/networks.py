@@ -63,15 +63,49 @@ def vit_s16() -> Network:
     return _from_data(layers)
 
 
+def mobilenet_v2() -> Network:
+    """MobileNetV2 (Sandler et al. 2018), 224x224 images, 1000 classes: 0.301 G multiply-accumulates.
+
+    Inverted residual blocks: widen, filter each channel by itself, narrow. What narrows has no ReLU behind it.
+    """
+    stem = Layer(name="features.0.0", c_in=3, c_out=32, kernel=(3, 3), stride=(2, 2), padding=(1, 1), image=(224, 224))
+    layers, channels, image, block = [stem], 32, 112, 1
+    for widening, width, repeats, stride in _INVERTED_RESIDUALS:
+        for repeat in range(repeats):
+            name, wide, step = f"features.{block}.conv", channels * widening, stride if repeat == 0 else 1
+            position = 0
+            if widening > 1:
+                layers.append(replace(_conv(f"{name}.0.0", channels, wide, 1, 1, image), after_relu=False))
+                position = 1
+            layers.append(replace(_conv(f"{name}.{position}.0", wide, wide, 3, step, image), groups=wide))
+            image //= step
+            layers.append(_conv(f"{name}.{position + 1}", wide, width, 1, 1, image))
+            channels, block = width, block + 1
+    layers.append(replace(_conv(f"features.{block}.0", channels, 1280, 1, 1, image), after_relu=False))
+    layers.append(_linear("classifier.1", 1280, 1000, after_relu=True))
+    return _from_data(layers)
+
+
 NETWORKS: dict[str, Callable[[], Network]] = {
     "resnet18-cifar": resnet18_cifar,
     "resnet18": resnet18,
     "resnet50": resnet50,
     "vgg16": vgg16,
+    "mobilenet-v2": mobilenet_v2,
     "vit-s16": vit_s16,
 }
 """The built-in networks by the names that the command line knows."""
 
+# Expansion, output channels, blocks, stride of the first one: table 2 of the paper.
+_INVERTED_RESIDUALS = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
 _IMAGENET_STEM = Layer(name="conv1", c_in=3, c_out=64, kernel=(7, 7), stride=(2, 2), padding=(3, 3), image=(224, 224))
 
 

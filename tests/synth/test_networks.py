@@ -19,6 +19,8 @@ PUBLISHED = {
     "resnet50": (54, 4_089_184_256, 25_557_032 - 53_120 - 1_000),
     # torchvision's documentation: 15.47 GFLOPS, 138,357,544 parameters
     "vgg16": (16, 15_470_264_320, 138_357_544 - 4_224 - 9_192),
+    # torchvision's documentation: 0.3 GFLOPS, 3,504,872 parameters
+    "mobilenet-v2": (53, 300_774_272, 3_504_872 - 2 * 17_056 - 1_000),
     # Touvron et al. 2021: 4.6 GFLOPs with attention's products, 22 M parameters
     "vit-s16": (50, 4_241_218_560, 22_050_664 - 384 - 197 * 384 - 25 * 768 - 12 * (1152 + 384 + 1536 + 384) - 1_384),
 }
