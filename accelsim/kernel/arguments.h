@@ -26,7 +26,7 @@ inline void check_interrupt() {
     if (raised) throw Interrupted{};
 }
 
-inline void require(bool holds, const std::string& what) {
+inline void require(bool holds, const char* what) {
     if (!holds) throw std::invalid_argument(what);
 }
 
@@ -36,7 +36,8 @@ struct Array {
     int64_t size;
 
     T* of(int64_t expected, const char* name) const {
-        if (data) require(size == expected, std::string(name) + " has " + std::to_string(size) + " elements, expected " + std::to_string(expected));
+        if (data && size != expected)
+            throw std::invalid_argument(std::string(name) + " has " + std::to_string(size) + " elements, expected " + std::to_string(expected));
         return data;
     }
 };
@@ -58,14 +59,13 @@ public:
         Py_buffer buffer;
         if (PyObject_GetBuffer(given, &buffer, std::is_const_v<T> ? PyBUF_SIMPLE : PyBUF_WRITABLE)) throw PythonError{};
         buffers_.push_back(buffer);
-        require(reinterpret_cast<uintptr_t>(buffer.buf) % alignof(T) == 0 && buffer.len % sizeof(T) == 0,
-                "argument " + std::to_string(at_) + " does not hold whole, aligned elements");
+        if (reinterpret_cast<uintptr_t>(buffer.buf) % alignof(T) || buffer.len % sizeof(T)) refuse(" does not hold whole, aligned elements");
         return {static_cast<T*>(buffer.buf), buffer.len / static_cast<int64_t>(sizeof(T))};
     }
     int64_t number(int64_t least = 0) {
         const long long value = PyLong_AsLongLong(next());
         if (value == -1 && PyErr_Occurred()) throw PythonError{};
-        require(value >= least && value < kMost, "argument " + std::to_string(at_) + " is " + std::to_string(value) + ", out of range");
+        if (value < least || value >= kMost) refuse(" is " + std::to_string(value) + ", out of range");
         return value;
     }
     int64_t signed_number() { return number(-kMost); }
@@ -74,6 +74,7 @@ public:
     static constexpr int64_t kMost = int64_t{1} << 31;  // so that a product of two extents never overflows
 
 private:
+    [[noreturn]] void refuse(const std::string& why) const { throw std::invalid_argument("argument " + std::to_string(at_) + why); }
     PyObject* next() {
         PyObject* item = PyTuple_GetItem(tuple_, at_++);
         if (!item) throw PythonError{};
