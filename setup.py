@@ -22,10 +22,10 @@ SOURCES = sorted(str(path) for path in KERNEL.glob("*.cpp"))
 FLAGS = ["-O3", "-std=c++17", "-Wall", "-Wextra", "-fPIC", "-fvisibility=hidden"]
 # Flags of gcc and clang, and the name of zig's processor.
 AVX2 = ["-mavx2", "-mbmi", "-mbmi2", "-mpopcnt"]
-AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl"]
+AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512bitalg"]
 TARGETS = {"base": ([], "baseline")}
 if platform.machine().lower() in {"x86_64", "amd64"}:
-    TARGETS |= {"avx2": (AVX2, "x86_64_v3"), "avx512": (AVX512, "x86_64_v4")}
+    TARGETS |= {"avx2": (AVX2, "x86_64_v3"), "avx512": (AVX512, "x86_64_v4+avx512bitalg")}
 
 
 class BuildKernels(build_ext):

@@ -38,28 +38,28 @@ struct Pointer {
 // Push one window into the queues of 64 lanes, for every row of the loop. A window's stall is known only when all its rows
 // have been seen, so it is settled one window later: the queue kept is what it would be without the stall, and after the
 // stall a PE holds max(queue - stalled, pairs that have just arrived).
-template <int fixed_nibbles, bool masked, bool each>
+template <int fixed_planes, bool masked, bool each>
 inline void push_over_loop(const Block& b, int64_t window, int64_t part, const Periods& periods, Pointer& pointer,
                            LaneSums<kMostVectors>& starved, LaneSums<kMostVectors>& pairs, Bytes* lost_by_pe) {
-    const int64_t vectors = b.parts * kPart, nibbles = fixed_nibbles ? fixed_nibbles : b.nibbles;
-    const Bytes* planes = reinterpret_cast<const Bytes*>(b.lane_planes) + window * nibbles * vectors + part;
-    constexpr bool in_registers = fixed_nibbles && fixed_nibbles * kPart <= 8;
-    Bytes here[in_registers ? fixed_nibbles * kPart : 1], stalled[kPart], eats[kPart], fullest[kPart];
+    const int64_t vectors = b.parts * kPart, window_planes = fixed_planes ? fixed_planes : b.window_planes, loop = b.loop, pitch = b.pitch;
+    const Bytes* planes = reinterpret_cast<const Bytes*>(b.lane_planes) + window * window_planes * vectors + part;
+    constexpr bool in_registers = fixed_planes && fixed_planes * kPart <= 8;
+    Bytes here[in_registers ? fixed_planes * kPart : 1], stalled[kPart], eats[kPart], fullest[kPart];
     if (in_registers)
-        for (int i = 0; i < fixed_nibbles * kPart; i++) here[i] = planes[i / kPart * vectors + i % kPart];
+        for (int i = 0; i < fixed_planes * kPart; i++) here[i] = planes[i / kPart * vectors + i % kPart];
     for (int v = 0; v < kPart; v++) {
         stalled[v] = pointer.stalled[part + v], eats[v] = pointer.eats[part + v], fullest[v] = Bytes{};
     }
     Bytes* queue = static_cast<Bytes*>(b.queues) + part;
     Bytes* arrived = static_cast<Bytes*>(b.arrivals) + part;
     const Bytes* wanted = reinterpret_cast<const Bytes*>(b.wanted) + part;
-    const uint8_t* looped = b.loop_planes + window * nibbles;
-    for (int64_t first = 0; first < b.loop; first += periods.rows) {
+    const Looped* looped = b.loop_planes + window * window_planes;
+    for (int64_t first = 0; first < loop; first += periods.rows) {
         Bytes lost[kPart] = {}, found[kPart] = {};
-        for (int64_t row = first; row < std::min<int64_t>(first + periods.rows, b.loop); row++) {
+        for (int64_t row = first; row < std::min<int64_t>(first + periods.rows, loop); row++) {
             Bytes n[kPart];
-            if (in_registers) count_pairs<fixed_nibbles>(n, here, kPart, looped + row * b.pitch, nibbles);
-            else count_pairs<fixed_nibbles>(n, planes, vectors, looped + row * b.pitch, nibbles);
+            if (in_registers) count_pairs<fixed_planes>(n, here, kPart, looped + row * pitch, window_planes);
+            else count_pairs<fixed_planes>(n, planes, vectors, looped + row * pitch, window_planes);
             for (int v = 0; v < kPart; v++) {
                 const int64_t at = row * vectors + v;
                 if (masked) n[v] &= wanted[at], found[v] += n[v];
@@ -105,7 +105,7 @@ inline void end_over_loop(const Block& b, const Division& division, Pointer& poi
     }
 }
 
-template <int fixed_nibbles, bool masked, bool each>
+template <int fixed_planes, bool masked, bool each>
 void run_over_loop(const Block& b) {
     const int64_t vectors = b.parts * kPart, lanes = b.parts * kLanes, bytes = b.loop * lanes;
     const Division division(b.lanes_per_pe);
@@ -125,7 +125,7 @@ void run_over_loop(const Block& b) {
     for (int64_t i = 0; i < b.window_count; i++) {
         const int64_t window = b.windows[i];
         for (int64_t part = 0; part < vectors; part += kPart)
-            push_over_loop<fixed_nibbles, masked, each>(b, window, part, periods, pointer, starved, pairs, lost_by_pe);
+            push_over_loop<fixed_planes, masked, each>(b, window, part, periods, pointer, starved, pairs, lost_by_pe);
         if (b.segment > 1) spread_largest(pointer.fullest, vectors, b.segment);
         for (int64_t v = 0; v < vectors; v++) {
             const Bytes stall = division.cycles(beyond(pointer.fullest[v], depth));
@@ -144,11 +144,11 @@ void run_over_loop(const Block& b) {
 }
 
 // Push one window into the queues of 64 lanes whose stalls end within the row: see the timing model, section 2.
-template <int fixed_nibbles, bool masked, bool each>
+template <int fixed_planes, bool masked, bool each>
 inline void push_per_row(const Block& b, int64_t window, int64_t part, const Periods& periods, const Division& division,
                          LaneSums<kMostVectors>& starved, LaneSums<kMostVectors>& pairs, Bytes* lost_by_pe) {
-    const int64_t vectors = b.parts * kPart, nibbles = fixed_nibbles ? fixed_nibbles : b.nibbles;
-    const Bytes* planes = reinterpret_cast<const Bytes*>(b.lane_planes) + window * nibbles * vectors + part;
+    const int64_t vectors = b.parts * kPart, window_planes = fixed_planes ? fixed_planes : b.window_planes, loop = b.loop, pitch = b.pitch;
+    const Bytes* planes = reinterpret_cast<const Bytes*>(b.lane_planes) + window * window_planes * vectors + part;
     const Bytes depth = all_bytes(static_cast<int>(b.fifo_depth)), all = all_bytes(b.lanes_per_pe);
     const Bytes* live = reinterpret_cast<const Bytes*>(b.live);
     Bytes eats[kPart];
@@ -156,12 +156,12 @@ inline void push_per_row(const Block& b, int64_t window, int64_t part, const Per
     Bytes* queue = static_cast<Bytes*>(b.queues) + part;
     Bytes* waited = static_cast<Bytes*>(b.arrivals) + part;
     const Bytes* wanted = reinterpret_cast<const Bytes*>(b.wanted) + part;
-    const uint8_t* looped = b.loop_planes + window * nibbles;
-    for (int64_t first = 0; first < b.loop; first += periods.rows) {
+    const Looped* looped = b.loop_planes + window * window_planes;
+    for (int64_t first = 0; first < loop; first += periods.rows) {
         Bytes lost[kPart] = {}, found[kPart] = {};
-        for (int64_t row = first; row < std::min<int64_t>(first + periods.rows, b.loop); row++) {
+        for (int64_t row = first; row < std::min<int64_t>(first + periods.rows, loop); row++) {
             Bytes n[kPart], full[kPart];
-            count_pairs<fixed_nibbles>(n, planes, vectors, looped + row * b.pitch, nibbles);
+            count_pairs<fixed_planes>(n, planes, vectors, looped + row * pitch, window_planes);
             for (int v = 0; v < kPart; v++) {
                 if (masked) n[v] &= wanted[row * vectors + v], found[v] += n[v];
                 full[v] = queue[row * vectors + v] + n[v];
@@ -185,7 +185,7 @@ inline void push_per_row(const Block& b, int64_t window, int64_t part, const Per
     }
 }
 
-template <int fixed_nibbles, bool masked, bool each>
+template <int fixed_planes, bool masked, bool each>
 void run_per_row(const Block& b) {
     const int64_t vectors = b.parts * kPart, lanes = b.parts * kLanes, bytes = b.loop * lanes;
     const Division division(b.lanes_per_pe);
@@ -203,7 +203,7 @@ void run_per_row(const Block& b) {
     const int64_t byte_period = std::max<int64_t>(1, 255 / std::max<int64_t>(b.scan_width, each ? b.lanes_per_pe : 1));
     for (int64_t i = 0; i < b.window_count; i++) {
         for (int64_t part = 0; part < vectors; part += kPart)
-            push_per_row<fixed_nibbles, masked, each>(b, b.windows[i], part, periods, division, starved, pairs, lost_by_pe);
+            push_per_row<fixed_planes, masked, each>(b, b.windows[i], part, periods, division, starved, pairs, lost_by_pe);
         const bool last = i + 1 == b.window_count;
         if ((i + 1) % periods.windows == 0 || last) {
             if (!each) starved.flush(b.starved, vectors);
@@ -222,28 +222,28 @@ void run_per_row(const Block& b) {
     add_and_clear(b.extra_cycles, queue, bytes);
 }
 
-// Pick the instance for a window's nibbles: S up to 4, 8, 16, or any.
+// Pick the instance for a window of 1, 2, 4 or any number of planes.
 template <template <int, bool, bool> class Loop, bool masked, bool each>
-void choose_nibbles(const Block& b) {
-    if (b.nibbles == 1) return Loop<1, masked, each>::run(b);
-    if (b.nibbles == 2) return Loop<2, masked, each>::run(b);
-    if (b.nibbles == 4) return Loop<4, masked, each>::run(b);
+void choose_planes(const Block& b) {
+    if (b.window_planes == 1) return Loop<1, masked, each>::run(b);
+    if (b.window_planes == 2) return Loop<2, masked, each>::run(b);
+    if (b.window_planes == 4) return Loop<4, masked, each>::run(b);
     return Loop<0, masked, each>::run(b);
 }
 
-template <int nibbles, bool masked, bool each>
-struct OverLoop { static void run(const Block& b) { run_over_loop<nibbles, masked, each>(b); } };
-template <int nibbles, bool masked, bool each>
-struct PerRow { static void run(const Block& b) { run_per_row<nibbles, masked, each>(b); } };
+template <int planes, bool masked, bool each>
+struct OverLoop { static void run(const Block& b) { run_over_loop<planes, masked, each>(b); } };
+template <int planes, bool masked, bool each>
+struct PerRow { static void run(const Block& b) { run_per_row<planes, masked, each>(b); } };
 
 }  // namespace
 
 void over_loop(const Block& b) {
-    b.wanted ? choose_nibbles<OverLoop, true, false>(b) : choose_nibbles<OverLoop, false, false>(b);
+    b.wanted ? choose_planes<OverLoop, true, false>(b) : choose_planes<OverLoop, false, false>(b);
 }
-void per_row(const Block& b) { b.wanted ? choose_nibbles<PerRow, true, false>(b) : choose_nibbles<PerRow, false, false>(b); }
-void over_loop_each(const Block& b) { choose_nibbles<OverLoop, true, true>(b); }
-void per_row_each(const Block& b) { choose_nibbles<PerRow, true, true>(b); }
+void per_row(const Block& b) { b.wanted ? choose_planes<PerRow, true, false>(b) : choose_planes<PerRow, false, false>(b); }
+void over_loop_each(const Block& b) { choose_planes<OverLoop, true, true>(b); }
+void per_row_each(const Block& b) { choose_planes<PerRow, true, true>(b); }
 
 // What each lane's PEs did together, over the rows of the loop.
 void add_up(const Block& b, bool per_row, LaneTotals& lanes) {

@@ -14,7 +14,17 @@ namespace accelsim {
 
 constexpr int64_t kLanes = 64;       // PEs side by side; a block is a multiple of it
 constexpr int64_t kMostParts = 64;   // that many times: arrays of up to 4096 PEs along the lanes
-constexpr int64_t kNibble = 4;       // K positions whose pairs are counted by one table look-up
+
+// A *plane* is what is counted by one step: bytes that hold a few K positions of each lane. Where the processor counts the set
+// bits of bytes they are eight positions, and the looped operand's are repeated to fill a vector faster; elsewhere four, whose
+// pairs a table has: see pairs.h.
+#if defined(__AVX512BITALG__) || defined(__aarch64__)
+constexpr int64_t kPlane = 8;
+using Looped = uint32_t;             // a byte, four times
+#else
+constexpr int64_t kPlane = 4;
+using Looped = uint8_t;              // 16 times a nibble, which is where its row of the pair table starts
+#endif
 
 struct Block {
     // The PEs.
@@ -23,11 +33,11 @@ struct Block {
     int64_t segment;               // lanes that share a scan pointer, a power of two
     int64_t lanes_per_pe;          // L, MAC lanes
     int64_t fifo_depth;            // D
-    // What they see; a window is `nibbles` planes of four positions.
-    int64_t nibbles;
+    // What they see, in planes.
+    int64_t window_planes;         // of a window
     int64_t scan_width;            // S
-    const uint8_t* lane_planes;    // [plane][lane], 0 to 15: the lanes' operand
-    const uint8_t* loop_planes;    // [loop][pitch], 16 times 0 to 15: the looped operand
+    const uint8_t* lane_planes;    // [plane][lane]: the lanes' operand
+    const Looped* loop_planes;     // [loop][pitch]: the looped operand
     int64_t pitch;
     const uint8_t* live;           // [window][lane], 255 or 0: whether the lane's tile streams the window; null: all do
     const uint8_t* wanted;         // [loop][lane], 255 or 0: whether the PE has an output; null: all have one
@@ -51,7 +61,7 @@ struct CountedBlock {
     int64_t slots;                 // PEs of each lane
     const uint8_t* picks;          // [slot][lane]: whose counts among its 16 neighbours' the PE sees, 128: none; null: its own
     uint32_t *extra_cycles, *starved, *pairs;  // [lane]
-    uint8_t *queues, *arrivals;    // room for [slots][64] bytes
+    uint8_t* queues;               // room for [slots][64] bytes
 };
 
 // What the PEs of each lane did together.
@@ -61,10 +71,10 @@ struct LaneTotals {
     uint64_t busy[kMostParts * kLanes];     // extra cycles, summed over PEs with an output
 };
 
-// Turn rows of bits (null: nothing is set) into planes: byte [plane][lane] is a nibble of the lane's row.
+// Turn rows of bits (null: nothing is set) into planes [plane][lane].
 void lay_out_lanes(uint8_t* planes, int64_t lanes, int64_t plane_count, const uint64_t* const* rows, int64_t words);
-// Turn a row of bits into bytes: 16 times each nibble, which is where its row of the pair table starts.
-void lay_out_row(uint8_t* planes, int64_t plane_count, const uint64_t* row, int64_t words);
+// Turn a row of bits into planes of the looped operand.
+void lay_out_row(Looped* planes, int64_t plane_count, const uint64_t* row, int64_t words);
 
 void over_loop(const Block&);
 void over_loop_each(const Block&);                 // with `starved` of each PE; `arrivals` has room for twice the bytes

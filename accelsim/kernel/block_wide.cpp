@@ -10,16 +10,16 @@ namespace {
 // Pairs of one window for every PE of a block, with windows of any width.
 void count_wide(const Block& b, int64_t window, uint32_t* arrivals) {
     const int64_t vectors = b.parts * kPart, lanes = b.parts * kLanes;
-    constexpr int64_t most = 63;  // nibbles whose pairs fit a byte
-    const Bytes* planes = reinterpret_cast<const Bytes*>(b.lane_planes) + window * b.nibbles * vectors;
+    constexpr int64_t most = 31;  // planes whose pairs fit a byte
+    const Bytes* planes = reinterpret_cast<const Bytes*>(b.lane_planes) + window * b.window_planes * vectors;
     memset(arrivals, 0, b.loop * lanes * 4);
     for (int64_t row = 0; row < b.loop; row++)
         for (int64_t part = 0; part < vectors; part += kPart)
-            for (int64_t first = 0; first < b.nibbles; first += most) {
+            for (int64_t first = 0; first < b.window_planes; first += most) {
                 Bytes n[kPart];
                 count_pairs<0>(n, planes + first * vectors + part, vectors,
-                               b.loop_planes + row * b.pitch + window * b.nibbles + first,
-                               std::min<int64_t>(most, b.nibbles - first));
+                               b.loop_planes + row * b.pitch + window * b.window_planes + first,
+                               std::min<int64_t>(most, b.window_planes - first));
                 uint32_t* to = arrivals + row * lanes + part * kWidth;
                 const uint8_t* counts = reinterpret_cast<const uint8_t*>(n);
                 for (int64_t lane = 0; lane < kLanes; lane++) to[lane] += counts[lane];

@@ -23,14 +23,13 @@ void run_counted(const CountedBlock& b) {
     const Division division(b.lanes_per_pe);
     const Bytes depth = all_bytes(static_cast<int>(b.fifo_depth)), all = all_bytes(static_cast<int>(b.lanes_per_pe));
     Bytes* queue = reinterpret_cast<Bytes*>(b.queues);
-    Bytes* arrived = reinterpret_cast<Bytes*>(b.arrivals);
     const Bytes* picks = reinterpret_cast<const Bytes*>(b.picks);
-    Bytes stalled[kPart] = {}, eats[kPart] = {}, fullest[kPart] = {};
+    Bytes stalled[kPart] = {}, eats[kPart] = {}, fullest[kPart] = {}, last[kPart] = {};
     LaneSums<kPart> starved, pairs, waited;
     starved.clear(kPart), pairs.clear(kPart), waited.clear(kPart);
     alignas(64) uint8_t turned[16 * kLanes];
     const int64_t bytes = b.slots * kLanes;
-    memset(queue, 0, bytes), memset(arrived, 0, bytes);
+    memset(queue, 0, bytes);
     memset(b.extra_cycles, 0, kLanes * 4), memset(b.starved, 0, kLanes * 4), memset(b.pairs, 0, kLanes * 4);
     const int64_t rows = std::max<int64_t>(1, 255 / b.lanes_per_pe), period = std::max<int64_t>(1, 256 / ((b.slots + rows - 1) / rows));
     for (int64_t window = 0; window < b.window_count; window++) {
@@ -43,10 +42,10 @@ void run_counted(const CountedBlock& b) {
                 for (int64_t slot = first; slot < std::min<int64_t>(first + rows, b.slots); slot++)
                     for (int v = 0; v < kPart; v++) {
                         const int64_t at = slot * kPart + v;
-                        const Bytes n = picked ? look_up(own[v], picks[at]) : own[v];
-                        const Bytes held = larger(beyond(queue[at], stalled[v]), arrived[at]);
+                        const Bytes n = picked ? look_up(own[v], picks[at]) : own[v], arrived = picked ? look_up(last[v], picks[at]) : last[v];
+                        const Bytes held = larger(beyond(queue[at], stalled[v]), arrived), next = beyond(held, eats[v]) + n;
                         lost[v] += beyond(eats[v], held);
-                        queue[at] = beyond(held, eats[v]) + n, arrived[at] = n, fullest[v] = larger(fullest[v], queue[at]);
+                        queue[at] = next, fullest[v] = larger(fullest[v], next);
                     }
                 for (int v = 0; v < kPart; v++) starved.add(v, lost[v]);
             }
@@ -54,7 +53,7 @@ void run_counted(const CountedBlock& b) {
             for (int v = 0; v < kPart; v++) {
                 const Bytes stall = division.cycles(beyond(fullest[v], depth));
                 pairs.add(v, own[v]), waited.add(v, stall);
-                stalled[v] = division.pairs(stall), eats[v] = all;
+                stalled[v] = division.pairs(stall), eats[v] = all, last[v] = own[v];
             }
         }
         if ((window + 1) % period == 0 || window + 1 == b.window_count)
@@ -63,7 +62,8 @@ void run_counted(const CountedBlock& b) {
     for (int v = 0; v < kPart; v++) fullest[v] = Bytes{};
     for (int64_t slot = 0; slot < b.slots; slot++)
         for (int v = 0; v < kPart; v++) {
-            const Bytes held = larger(beyond(queue[slot * kPart + v], stalled[v]), arrived[slot * kPart + v]);
+            const int64_t at = slot * kPart + v;
+            const Bytes held = larger(beyond(queue[at], stalled[v]), picked ? look_up(last[v], picks[at]) : last[v]);
             starved.add(v, beyond(eats[v], held)), fullest[v] = larger(fullest[v], beyond(held, eats[v]));
         }
     starved.flush(b.starved, kPart);

@@ -1,6 +1,7 @@
 // input_grad after batch norm: columns of a gradient without a zero are of some nine kinds, around an image's border.
-#include <string>
-#include <unordered_map>
+#include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "few_rows.h"
 
@@ -53,37 +54,110 @@ void find_contained(const Aligned& b, KindsOfColumns& kinds) {
     }
 }
 
+// A tile's columns by kind, and what its rows need; for several tiles of a row tile.
+struct Look {
+    std::vector<uint64_t> of_kind;   // [tiles][kinds]: columns of each kind
+    std::vector<uint64_t> need;      // [tiles][span]: columns at which each row has an output
+    std::vector<Kinds> takes_part;   // [tiles][span]: kinds that decide when each row's pointer waits
+    std::vector<int64_t> outcome;    // [tiles][span]: which outcome each row has
+    std::vector<Kinds> present;      // [tiles]: kinds that a tile has
+};
+
+// What one PE for each row and kind did, for sets of kinds that take part in each row.
+struct Outcomes {
+    static constexpr int64_t kMost = 4096;         // that are kept
+    static constexpr size_t kPlaces = 4 * kMost;
+
+    void clear(int64_t kind_count, int64_t lanes) {
+        kinds = kind_count, span = lanes, count = ran = 0;
+        takes_part.clear(), places.assign(kPlaces, -1);
+    }
+    // The number of the outcome for these sets; a new one has yet to be run.
+    int64_t find(const Kinds* sets) {
+        uint64_t hash = 0;
+        for (int64_t row = 0; row < span; row++) hash = (hash ^ sets[row]) * 0x9E3779B97F4A7C15, hash ^= hash >> 29;
+        size_t place = hash % kPlaces;
+        while (places[place] >= 0 && memcmp(takes_part.data() + places[place] * span, sets, span * sizeof *sets)) place = (place + 1) % kPlaces;
+        if (places[place] < 0) places[place] = count++, takes_part.insert(takes_part.end(), sets, sets + span);
+        return places[place];
+    }
+    void make_room() {
+        if (static_cast<int64_t>(extra.size()) < count * kinds * span) extra.resize(2 * count * kinds * span), starved.resize(extra.size());
+    }
+    int64_t at(int64_t outcome, int64_t kind) const { return (outcome * kinds + kind) * span; }
+
+    int64_t kinds = 0, span = 0;
+    int64_t count = 0, ran = 0;                    // outcomes asked for, and run
+    std::vector<Kinds> takes_part;                 // [outcomes][span]
+    std::vector<uint32_t> extra, starved;          // [outcomes][kinds][span]
+    std::vector<int64_t> places;                   // a hash table of outcomes
+};
+
+// What the PEs of a tile did, by row. A row has up to 64 columns, so its sums are below 64 K L: see `scan_equal_columns`.
+struct Sums {
+    static constexpr int64_t kRows = 8;  // added side by side
+    typedef uint32_t Rows __attribute__((vector_size(4 * kRows)));
+    typedef uint64_t Needs __attribute__((vector_size(8 * kRows)));
+    Rows outputs, longest, extra, starved, pairs;
+
+    // Add the PEs of some columns, in each row as many as have an output; rows beyond the last have none.
+    void add(const uint64_t* need, uint64_t columns, const uint32_t* extra_of, const uint32_t* starved_of, const uint32_t* pairs_of) {
+        Needs left;
+        memcpy(&left, need, sizeof left);
+        left &= columns;
+        left -= left >> 1 & 0x5555555555555555;
+        left = (left & 0x3333333333333333) + (left >> 2 & 0x3333333333333333);
+        left = (left + (left >> 4)) & 0x0F0F0F0F0F0F0F0F;
+        left += left >> 8, left += left >> 16, left += left >> 32;
+        const Rows count = __builtin_convertvector(left & 127, Rows);
+        Rows more, starving, paired;
+        memcpy(&more, extra_of, sizeof more), memcpy(&starving, starved_of, sizeof starving), memcpy(&paired, pairs_of, sizeof paired);
+        const Rows reached = count ? more : Rows{};
+        outputs += count, longest = longest > reached ? longest : reached;
+        extra += count * more, starved += count * starving, pairs += count * paired;
+    }
+    static int64_t total(const Rows& rows) {
+        int64_t sum = 0;
+        for (int64_t row = 0; row < kRows; row++) sum += rows[row];
+        return sum;
+    }
+};
+
+constexpr int64_t kTogether = 256;  // tiles that are looked at, run and added up together
+
 class EqualColumns {
 public:
     EqualColumns(const ScanProblem& p, const Aligned& a, const Aligned& b, const WindowGrid& grid,
                  const KindsOfColumns& kinds, const ScanTotals& totals)
-        : p_(p), a_(a), b_(b), grid_(grid), kinds_(kinds), totals_(totals), span_(1),
-          rows_planes_(grid.pitch * kLanes), kind_planes_(kMostKinds * grid.pitch), loop_planes_(kMostKinds * grid.pitch),
-          wanted_(kMostKinds * kLanes), extra_(kMostKinds * kLanes), starved_(kMostKinds * kLanes), pairs_(kLanes),
-          queues_(kMostKinds * kLanes), arrivals_(2 * kMostKinds * kLanes) {
+        : p_(p), a_(a), b_(b), grid_(grid), kinds_(kinds), totals_(totals), span_(8),
+          rows_planes_(grid.pitch * kLanes), wanted_(kMostKinds * kLanes), kind_planes_(kMostKinds * grid.pitch),
+          loop_planes_(kMostKinds * grid.pitch), extra_(kMostKinds * kLanes), starved_(kMostKinds * kLanes), pairs_(kLanes),
+          queues_(kMostKinds * kLanes), arrivals_(2 * kMostKinds * kLanes), of_set_(size_t{1} << kinds.count()) {
         while (span_ < p.rows) span_ *= 2;
         for (int64_t kind = 0; kind < kinds.count(); kind++)
             lay_out_row(kind_planes_.data() + kind * grid.pitch, grid.planes, b.seen(kinds.first[kind]), b.seen_words());
+        look_.of_kind.resize(kTogether * kinds.count()), look_.need.resize(kTogether * span_);
+        look_.takes_part.resize(kTogether * span_), look_.outcome.resize(kTogether * span_), look_.present.resize(kTogether);
     }
 
     void run() {
         for (int64_t row_tile = 0; row_tile < p_.row_tiles; row_tile++) {
             take_row_tile(row_tile);
-            for (int64_t tile = 0; tile < tiles(); tile++) look_at(tile), ask(tile);
-            run_asked();
-            for (int64_t tile = 0; tile < tiles(); tile++) look_at(tile), account(row_tile, tile);
+            for (int64_t first = 0; first < tiles(); first += kTogether) {
+                const int64_t count = std::min(kTogether, tiles() - first);
+                if (outcomes_.count > Outcomes::kMost) forget_outcomes();
+                look_at_columns(first, count), look_at_rows(first, count), ask(count);
+                run_asked();
+                for (int64_t i = 0; i < count; i++) account(p_.first_tile[row_tile] + first + i, i, wide(first + i));
+            }
             p_.check_interrupt();
         }
     }
 
 private:
-    // What one PE for each row and kind did, for sets of kinds that take part in each row.
-    struct Outcome {
-        std::vector<Kinds> takes_part;        // [rows]
-        std::vector<uint32_t> extra, starved; // [kinds][span]
-    };
-
     int64_t tiles() const { return ceil_div(columns_, p_.cols); }
+    int64_t wide(int64_t tile) const { return std::min(p_.cols, columns_ - tile * p_.cols); }
+    void forget_outcomes() { outcomes_.clear(kinds_.count(), span_), std::fill(of_set_.begin(), of_set_.end(), -1); }
 
     void take_row_tile(int64_t row_tile) {
         const int64_t first_row = row_tile * p_.rows;
@@ -107,60 +181,73 @@ private:
                 for (int64_t word = 0; word < a_.words(); word++)
                     pairs_of_[kind][row] += __builtin_popcountll(a_.seen(first_row + row)[word] & b_.seen(kinds_.first[kind])[word]);
             }
-        outcomes_.clear(), by_parts_.clear(), of_tile_.assign(tiles(), 0);
-        of_set_.assign(size_t{1} << kinds_.count(), -1);
+        forget_outcomes();
     }
 
-    // Which of a tile's columns are of each kind, and what its rows need.
-    void look_at(int64_t tile) {
-        const int64_t start = tile * p_.cols;
-        wide_ = std::min(p_.cols, columns_ - start);
-        std::fill(of_kind_, of_kind_ + kMostKinds, 0);
-        for (int64_t i = 0; i < wide_; i++) {
-            const int64_t column = column_[start + i];
-            of_kind_[kinds_.of_row[p_.b.row_of ? p_.b.row_of[column] : column]] |= 1ull << i;
-        }
-        present_.clear();
-        for (int64_t kind = 0; kind < kinds_.count(); kind++)
-            if (of_kind_[kind]) present_.push_back(kind);
-        for (int64_t row = 0; row < height_; row++) {
-            need_[row] = read_bits(needed_.row(row), start, wide_);
-            takes_part_[row] = 0;
-            for (const int64_t kind : present_) takes_part_[row] |= static_cast<Kinds>((need_[row] & of_kind_[kind]) != 0) << kind;
+    // Which of each tile's columns are of each kind.
+    void look_at_columns(int64_t first, int64_t count) {
+        std::fill_n(look_.of_kind.begin(), count * kinds_.count(), 0);
+        for (int64_t tile = 0; tile < count; tile++) {
+            uint64_t* of_kind = look_.of_kind.data() + tile * kinds_.count();
+            const int64_t* column = column_ + (first + tile) * p_.cols;
+            look_.present[tile] = 0;
+            for (int64_t i = 0; i < wide(first + tile); i++) {
+                const uint8_t kind = kinds_.of_row[p_.b.row_of ? p_.b.row_of[column[i]] : column[i]];
+                of_kind[kind] |= 1ull << i, look_.present[tile] |= static_cast<Kinds>(1 << kind);
+            }
         }
     }
 
-    // A row's PEs depend on the row's kinds, under array sync on those of all rows, with pointers of their own on none.
-    void ask(int64_t tile) {
-        if (p_.sync == Sync::array) {
-            std::string parts(reinterpret_cast<const char*>(takes_part_), height_ * sizeof *takes_part_);
-            const auto found = by_parts_.try_emplace(std::move(parts), static_cast<int64_t>(outcomes_.size()));
-            if (found.second) outcomes_.push_back({{takes_part_, takes_part_ + height_}, {}, {}});
-            of_tile_[tile] = found.first->second;
-            return;
-        }
-        for (int64_t row = 0; row < height_; row++) {
-            const Kinds set = effective(takes_part_[row]);
-            if (!set || of_set_[set] >= 0) continue;
-            of_set_[set] = static_cast<int64_t>(outcomes_.size());
-            outcomes_.push_back({std::vector<Kinds>(height_, set), {}, {}});
+    // What each row needs, and which kinds take part in it.
+    void look_at_rows(int64_t first, int64_t count) {
+        std::fill_n(look_.need.begin(), height_ < span_ ? count * span_ : 0, 0);
+        for (int64_t row = 0; row < height_; row++)
+            for (int64_t tile = 0; tile < count; tile++)
+                look_.need[tile * span_ + row] = read_bits(needed_.row(row), (first + tile) * p_.cols, wide(first + tile));
+        std::fill_n(look_.takes_part.begin(), count * span_, 0);
+        for (int64_t tile = 0; tile < count; tile++) {
+            const uint64_t* need = look_.need.data() + tile * span_;
+            Kinds* sets = look_.takes_part.data() + tile * span_;
+            for (Kinds left = look_.present[tile]; left; left &= static_cast<Kinds>(left - 1)) {
+                const int kind = __builtin_ctz(left);
+                const uint64_t columns = look_.of_kind[tile * kinds_.count() + kind];
+                for (int64_t row = 0; row < span_; row++) sets[row] |= static_cast<Kinds>((need[row] & columns ? 1 : 0) << kind);
+            }
+            for (int64_t row = 0; row < span_; row++) sets[row] = effective(sets[row]);
         }
     }
     Kinds effective(Kinds set) const {
         if (!set) return 0;
         return p_.sync == Sync::pe ? static_cast<Kinds>((1 << kinds_.count()) - 1) : kinds_.beside[set];
     }
-    const Outcome& outcome(int64_t tile, int64_t row) const {
-        return outcomes_[p_.sync == Sync::array ? of_tile_[tile] : of_set_[effective(takes_part_[row])]];
+
+    // A row's PEs depend on the row's kinds, under array sync on those of all rows, with pointers of their own on none.
+    void ask(int64_t count) {
+        std::vector<Kinds> sets(span_);
+        for (int64_t tile = 0; tile < count; tile++) {
+            const Kinds* parts = look_.takes_part.data() + tile * span_;
+            int64_t* outcome = look_.outcome.data() + tile * span_;
+            if (p_.sync == Sync::array) {
+                std::fill_n(outcome, span_, outcomes_.find(parts));
+                continue;
+            }
+            for (int64_t row = 0; row < height_; row++) {
+                if (!parts[row]) continue;
+                int64_t& found = of_set_[parts[row]];
+                if (found < 0) std::fill(sets.begin(), sets.end(), parts[row]), found = outcomes_.find(sets.data());
+                outcome[row] = found;
+            }
+        }
     }
 
     // Run what was asked for, side by side where the same kinds take part.
     void run_asked() {
+        outcomes_.make_room();
         std::vector<std::pair<Kinds, int64_t>> order;
-        for (size_t i = 0; i < outcomes_.size(); i++) {
+        for (; outcomes_.ran < outcomes_.count; outcomes_.ran++) {
             Kinds all = 0;
-            for (const Kinds part : outcomes_[i].takes_part) all |= part;
-            order.push_back({all, static_cast<int64_t>(i)});
+            for (int64_t row = 0; row < height_; row++) all |= outcomes_.takes_part[outcomes_.ran * span_ + row];
+            order.push_back({all, outcomes_.ran});
         }
         std::sort(order.begin(), order.end());
         const size_t together = static_cast<size_t>(kLanes / span_);
@@ -174,49 +261,71 @@ private:
         int64_t loop = 0, kind_of[kMostKinds];
         for (int64_t kind = 0; kind < kinds_.count(); kind++)
             if (all >> kind & 1) {
-                memcpy(loop_planes_.data() + loop * grid_.pitch, kind_planes_.data() + kind * grid_.pitch, grid_.planes);
+                std::copy_n(kind_planes_.data() + kind * grid_.pitch, grid_.planes, loop_planes_.data() + loop * grid_.pitch);
                 kind_of[loop++] = kind;
             }
         memset(wanted_.data(), 0, kMostKinds * kLanes);
         for (int64_t i = 0; i < count; i++)
             for (int64_t row = 0; row < height_; row++)
                 for (int64_t at = 0; at < loop; at++)
-                    if (outcomes_[chosen[i].second].takes_part[row] >> kind_of[at] & 1) wanted_.data()[at * kLanes + i * span_ + row] = 255;
+                    if (outcomes_.takes_part[chosen[i].second * span_ + row] >> kind_of[at] & 1) wanted_.data()[at * kLanes + i * span_ + row] = 255;
         const bool alone = p_.sync == Sync::pe;
-        const Block block = {1, loop, p_.sync == Sync::array ? span_ : 1, p_.lanes, p_.fifo_depth, grid_.nibbles, p_.scan_width,
+        const Block block = {1, loop, p_.sync == Sync::array ? span_ : 1, p_.lanes, p_.fifo_depth, grid_.window_planes, p_.scan_width,
                              rows_planes_.data(), loop_planes_.data(), grid_.pitch, nullptr, wanted_.data(), windows_.data(),
                              static_cast<int64_t>(windows_.size()), extra_.data(), starved_.data(), pairs_.data(),
                              queues_.data(), arrivals_.data()};
         alone ? per_row_each(block) : over_loop_each(block);
-        for (int64_t i = 0; i < count; i++) {
-            Outcome& outcome = outcomes_[chosen[i].second];
-            outcome.extra.resize(kMostKinds * span_), outcome.starved.resize(kMostKinds * span_);
-            for (int64_t at = 0; at < loop; at++)
-                for (int64_t row = 0; row < height_; row++) {
-                    const int64_t lane = i * span_ + row, to = kind_of[at] * span_ + row;
-                    outcome.extra[to] = extra_.data()[(alone ? at * kLanes : 0) + lane];
-                    outcome.starved[to] = starved_.data()[at * kLanes + lane];
-                }
-        }
+        for (int64_t i = 0; i < count; i++)
+            for (int64_t at = 0; at < loop; at++) {
+                const int64_t to = outcomes_.at(chosen[i].second, kind_of[at]);
+                std::copy_n(extra_.data() + (alone ? at * kLanes : 0) + i * span_, span_, outcomes_.extra.data() + to);
+                std::copy_n(starved_.data() + at * kLanes + i * span_, span_, outcomes_.starved.data() + to);
+            }
     }
 
-    void account(int64_t row_tile, int64_t tile) {
-        const int64_t used = static_cast<int64_t>(windows_.size()), index = p_.first_tile[row_tile] + tile;
-        int64_t longest = used;
+    // Add up what a tile's PEs did: each row and kind counts as often as it has an output.
+    void account(int64_t index, int64_t tile, int64_t wide) {
+        const int64_t used = static_cast<int64_t>(windows_.size());
+        const int64_t* outcome = look_.outcome.data() + tile * span_;
+        const Kinds* parts = look_.takes_part.data() + tile * span_;
+        int64_t common = -1;  // the outcome of all rows with an output
+        bool differ = false;
         for (int64_t row = 0; row < height_; row++) {
-            if (!need_[row]) continue;
-            const Outcome& did = outcome(tile, row);
-            for (const int64_t kind : present_) {
-                const int64_t outputs = __builtin_popcountll(need_[row] & of_kind_[kind]), at = kind * span_ + row;
-                if (!outputs) continue;
-                const int64_t ended = used + did.extra[at];
-                longest = std::max(longest, ended);
-                totals_.outputs[index] += outputs, totals_.busy[index] += outputs * ended;
-                totals_.starved[index] += outputs * did.starved[at], totals_.pairs[index] += outputs * pairs_of_[kind][row];
-            }
+            if (!parts[row]) continue;
+            differ |= common >= 0 && outcome[row] != common, common = outcome[row];
         }
-        totals_.cycles[index] = longest, totals_.positions[index] = positions_;
-        totals_.scanned[index] += height_ * wide_ * used;
+        totals_.positions[index] = positions_, totals_.scanned[index] += height_ * wide * used;
+        uint32_t longest = 0;
+        for (int64_t row = 0; common >= 0 && row < span_; row += Sums::kRows) {
+            const Sums sums = add_rows(tile, row, common, differ);
+            const int64_t outputs = Sums::total(sums.outputs);
+            totals_.outputs[index] += outputs, totals_.busy[index] += Sums::total(sums.extra) + outputs * used;
+            totals_.starved[index] += Sums::total(sums.starved), totals_.pairs[index] += Sums::total(sums.pairs);
+            for (int64_t i = 0; i < Sums::kRows; i++) longest = std::max(longest, sums.longest[i]);
+        }
+        totals_.cycles[index] = used + longest;
+    }
+
+    // Add up eight rows of a tile, which have a common outcome unless they `differ`.
+    Sums add_rows(int64_t tile, int64_t first_row, int64_t common, bool differ) const {
+        Sums sums = {};
+        const int64_t at = tile * span_ + first_row;
+        for (Kinds left = look_.present[tile]; left; left &= static_cast<Kinds>(left - 1)) {
+            const int kind = __builtin_ctz(left);
+            const uint64_t columns = look_.of_kind[tile * kinds_.count() + kind];
+            const int64_t shared = outcomes_.at(common, kind) + first_row;
+            if (!differ) {
+                sums.add(look_.need.data() + at, columns, outcomes_.extra.data() + shared, outcomes_.starved.data() + shared, pairs_of_[kind] + first_row);
+                continue;
+            }
+            uint32_t extra[Sums::kRows], starved[Sums::kRows];
+            for (int64_t i = 0; i < Sums::kRows; i++) {
+                const int64_t own = look_.takes_part[at + i] && first_row + i < height_ ? outcomes_.at(look_.outcome[at + i], kind) + first_row + i : shared + i;
+                extra[i] = outcomes_.extra[own], starved[i] = outcomes_.starved[own];
+            }
+            sums.add(look_.need.data() + at, columns, extra, starved, pairs_of_[kind] + first_row);
+        }
+        return sums;
     }
 
     const ScanProblem& p_;
@@ -226,7 +335,8 @@ private:
     const KindsOfColumns& kinds_;
     const ScanTotals& totals_;
     int64_t span_;  // lanes of a tile's rows
-    AlignedBuffer<uint8_t> rows_planes_, kind_planes_, loop_planes_, wanted_;
+    AlignedBuffer<uint8_t> rows_planes_, wanted_;
+    AlignedBuffer<Looped> kind_planes_, loop_planes_;
     AlignedBuffer<uint32_t> extra_, starved_, pairs_;
     AlignedBuffer<uint8_t> queues_, arrivals_;
     // of a row tile
@@ -234,15 +344,10 @@ private:
     const int64_t* column_ = nullptr;
     BitMatrix needed_;
     std::vector<int32_t> windows_;
-    int64_t pairs_of_[kMostKinds][kLanes];
-    std::vector<Outcome> outcomes_;
-    std::unordered_map<std::string, int64_t> by_parts_;
-    std::vector<int64_t> of_tile_, of_set_;
-    // of a tile
-    int64_t wide_ = 0;
-    uint64_t of_kind_[kMostKinds], need_[kLanes];
-    Kinds takes_part_[kLanes];
-    std::vector<int64_t> present_;
+    uint32_t pairs_of_[kMostKinds][kLanes];
+    Outcomes outcomes_;
+    std::vector<int64_t> of_set_;  // the outcome of rows in which a set of kinds takes part
+    Look look_;                    // at some of its tiles
 };
 
 }  // namespace
@@ -250,7 +355,7 @@ private:
 bool scan_equal_columns(const ScanProblem& p, const Aligned& a, const Aligned& b, const WindowGrid& grid,
                         const ScanTotals& totals) {
     if (p.sync == Sync::column || p.b.dropped || (p.a.dropped && !p.a.shown) || p.rows > kLanes || p.cols > 64) return false;
-    if (!fits_bytes(p.fifo_depth, p.scan_width, p.lanes, kMostKinds)) return false;
+    if (!fits_bytes(p.fifo_depth, p.scan_width, p.lanes, kMostKinds) || p.k * p.lanes >= int64_t{1} << 26) return false;
     KindsOfColumns kinds;
     if (!find_kinds(p.b, kinds)) return false;
     find_contained(b, kinds);

@@ -95,7 +95,7 @@ private:
     struct Sums { int64_t longest = 0, outputs = 0, busy = 0, starved = 0, pairs = 0; };
 
     bool any_non_zero(const uint64_t* row, int64_t window) const {
-        const int64_t place = window * ceil_div(p_.scan_width, kNibble) * kNibble;
+        const int64_t place = window * ceil_div(p_.scan_width, kPlane) * kPlane;
         for (int64_t at = 0; at < p_.window_size(window); at += 64)
             if (read_bits(row, place + at, std::min<int64_t>(64, p_.window_size(window) - at))) return true;
         return false;
@@ -103,7 +103,7 @@ private:
 
     // Pairs of each window beside the one row, a byte each.
     void count_columns(const Aligned& a, const Aligned& b) {
-        const int64_t width = ceil_div(p_.scan_width, kNibble) * kNibble;  // as laid out: windows start at nibbles
+        const int64_t width = ceil_div(p_.scan_width, kPlane) * kPlane;  // as laid out: windows start at planes
         for (int64_t column = 0; column < p_.b.items; column++)
             count_windows(counts_.data() + column * pitch_, a.seen(0), b.seen(column), aligned_bits(width), width);
     }
@@ -146,14 +146,13 @@ private:
 
     void run(const uint8_t* const* lanes, int64_t segment, const uint8_t* picks, int64_t slots) {
         const CountedBlock block = {segment, p_.lanes, p_.fifo_depth, lanes, p_.a.dropped ? streamed_.data() : nullptr, windows_,
-                                    slots, picks, extra_.data(), starved_.data(), pairs_.data(), queues(slots), arrivals(slots)};
+                                    slots, picks, extra_.data(), starved_.data(), pairs_.data(), queues(slots)};
         counted(block);
     }
     uint8_t* queues(int64_t slots) {
-        if (slots > room_) room_ = slots, queues_.reset(new AlignedBuffer<uint8_t>(2 * slots * kLanes));
+        if (slots > room_) room_ = slots, queues_.reset(new AlignedBuffer<uint8_t>(slots * kLanes));
         return queues_->data();
     }
-    uint8_t* arrivals(int64_t slots) { return queues_->data() + slots * kLanes; }
 
     void begin_tile() { sums_ = Sums(); }
     void add_pes(int64_t outputs, int64_t extra, int64_t starved, int64_t pairs) {

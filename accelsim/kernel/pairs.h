@@ -17,9 +17,13 @@ struct PairTable {
 };
 constexpr PairTable kPairs;
 
-// Pairs that sixteen-fold nibble `looped` makes with the nibble of each lane.
-inline Bytes pairs_of(uint8_t looped, Bytes lanes) {
-#if defined(__x86_64__) && !defined(__SSSE3__)
+// Pairs that a plane of the looped operand makes with that of each lane.
+inline Bytes pairs_of(const Looped& looped, Bytes lanes) {
+#if defined(__AVX512BITALG__)
+    return (Bytes)_mm512_popcnt_epi8(_mm512_and_si512((__m512i)lanes, _mm512_set1_epi32(static_cast<int>(looped))));
+#elif defined(__aarch64__)
+    return (Bytes)vcntq_u8(vandq_u8((uint8x16_t)lanes, vreinterpretq_u8_u32(vdupq_n_u32(looped))));
+#elif defined(__x86_64__) && !defined(__SSSE3__)
     Bytes both = lanes & all_bytes(looped >> 4);
     both -= (both >> 1) & 5;
     return (both & 3) + (both >> 2);
@@ -29,10 +33,10 @@ inline Bytes pairs_of(uint8_t looped, Bytes lanes) {
 }
 
 // Pairs of one window for 64 PEs beside one row of the loop.
-template <int fixed_nibbles>
-inline void count_pairs(Bytes* pairs, const Bytes* planes, int64_t stride, const uint8_t* looped, int64_t nibbles) {
+template <int fixed_planes>
+inline void count_pairs(Bytes* pairs, const Bytes* planes, int64_t stride, const Looped* looped, int64_t window_planes) {
     for (int v = 0; v < kPart; v++) pairs[v] = pairs_of(looped[0], planes[v]);
-    for (int64_t i = 1; i < (fixed_nibbles ? fixed_nibbles : nibbles); i++)
+    for (int64_t i = 1; i < (fixed_planes ? fixed_planes : window_planes); i++)
         for (int v = 0; v < kPart; v++) pairs[v] += pairs_of(looped[i], planes[i * stride + v]);
 }
 

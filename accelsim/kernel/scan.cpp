@@ -142,7 +142,7 @@ private:
         }
         for (int64_t plane = 0; plane < grid_.planes; plane++)  // nothing is seen of a window that is not streamed
             for (int64_t lane = 0; lane < block_lanes_; lane++)
-                planes[plane * block_lanes_ + lane] &= live[plane / grid_.nibbles * block_lanes_ + lane];
+                planes[plane * block_lanes_ + lane] &= live[plane / grid_.window_planes * block_lanes_ + lane];
     }
 
     // Lay out a tile's rows of the loop, and list the windows that it streams.
@@ -186,7 +186,7 @@ private:
         if (p_.needed) mark_wanted(block_index, loop_tile * loop_.tile, rows);
         else if (p_.count_pairs) memset(wanted_.data(), 255, rows * block_lanes_);
         const bool counts = p_.needed || p_.count_pairs;
-        const Block block = {layout_.parts, rows, layout_.segment, p_.lanes, p_.fifo_depth, grid_.nibbles, p_.scan_width,
+        const Block block = {layout_.parts, rows, layout_.segment, p_.lanes, p_.fifo_depth, grid_.window_planes, p_.scan_width,
                              planes, loop_planes_.data(), grid_.pitch, live, counts ? wanted_.data() : nullptr,
                              windows_.data(), window_count_, extra_.data(), starved_.data(), pairs_.data(),
                              queues_.data(), arrivals_.data()};
@@ -243,7 +243,7 @@ private:
     int64_t span_;        // lanes from one tile to the next
     int64_t tiles_;       // along the lanes
     int64_t lane_count_;
-    AlignedBuffer<uint8_t> loop_planes_;
+    AlignedBuffer<Looped> loop_planes_;
     std::vector<int32_t> windows_;
     std::vector<uint8_t> loop_present_;
     AlignedBuffer<uint8_t> wanted_;

@@ -1,4 +1,4 @@
-// An operand as the engine reads it: every window starts at a nibble, and a row of ones stands for all rows whose zeros the
+// An operand as the engine reads it: every window starts at a plane, and a row of ones stands for all rows whose zeros the
 // scanner is not shown.
 #pragma once
 #include <algorithm>
@@ -13,24 +13,24 @@ namespace accelsim {
 
 struct WindowGrid {
     explicit WindowGrid(const ScanProblem& p)
-        : k(p.k), scan_width(p.scan_width), windows(p.windows()), nibbles(ceil_div(p.scan_width, kNibble)),
-          planes(windows * nibbles), pitch(ceil_div(planes, 32) * 32) {
+        : k(p.k), scan_width(p.scan_width), windows(p.windows()), window_planes(ceil_div(p.scan_width, kPlane)),
+          planes(windows * window_planes), pitch(ceil_div(planes, 32) * 32) {
         if (pitch % 512 == 0) pitch += 64;  // rows that lie a power of two apart would share a few places of the cache
     }
     int64_t k, scan_width, windows;
-    int64_t nibbles;  // of a window
-    int64_t planes;   // of a row: the nibbles of all windows
+    int64_t window_planes;  // of a window
+    int64_t planes;   // of a row, all windows
     int64_t pitch;    // planes that a row takes in memory
 };
 
 class Aligned {
 public:
-    Aligned(const Operand& operand, const WindowGrid& grid) : operand_(operand), grid_(grid), ones_(ceil_div(grid.planes, 16) + 2) {
+    Aligned(const Operand& operand, const WindowGrid& grid) : operand_(operand), grid_(grid), ones_(ceil_div(grid.planes * kPlane, 64) + 2) {
         for (int64_t at = 0; at < grid.k; at++) {
-            const int64_t place = at / grid.scan_width * grid.nibbles * kNibble + at % grid.scan_width;
+            const int64_t place = at / grid.scan_width * grid.window_planes * kPlane + at % grid.scan_width;
             ones_[place >> 6] |= 1ull << (place & 63);
         }
-        if (grid.scan_width % kNibble) move_windows();
+        if (grid.scan_width % kPlane) move_windows();
     }
     int64_t items() const { return operand_.items; }
     bool shown() const { return operand_.shown; }
@@ -53,7 +53,7 @@ public:
         }
         bool all = true;
         for (int64_t window = 0; window < grid_.windows; window++) {
-            const int64_t first = window * grid_.nibbles * kNibble, stop = std::min(first + grid_.nibbles * kNibble, words() * 64);
+            const int64_t first = window * grid_.window_planes * kPlane, stop = std::min(first + grid_.window_planes * kPlane, words() * 64);
             uint64_t found = 0;
             for (int64_t at = first; at < stop; at += 64) found |= read_bits(any.data(), at, std::min<int64_t>(64, stop - at));
             present[window] = found ? 255 : 0;
@@ -64,14 +64,14 @@ public:
 
 private:
     void move_windows() {
-        own_ = BitMatrix(operand_.rows, grid_.planes * kNibble);
+        own_ = BitMatrix(operand_.rows, grid_.planes * kPlane);
         for (int64_t row = 0; row < operand_.rows; row++)
             for (int64_t window = 0; window < grid_.windows; window++) {
                 const int64_t size = std::min(grid_.scan_width, grid_.k - window * grid_.scan_width);
                 for (int64_t at = 0; at < size; at += 64) {
                     const int64_t count = std::min<int64_t>(64, size - at);
                     const uint64_t bits = read_bits(operand_.bits + row * operand_.words, window * grid_.scan_width + at, count);
-                    or_bits(own_.row(row), window * grid_.nibbles * kNibble + at, bits, count);
+                    or_bits(own_.row(row), window * grid_.window_planes * kPlane + at, bits, count);
                 }
             }
     }
