@@ -54,20 +54,7 @@ class SyntheticTrace:
         weight = self._weight(plan)
         input_mask = self._input(plan)
         return OpTrace(
-            name=plan.name,
-            step=plan.step,
-            call=plan.call,
-            order=plan.order,
-            kind=plan.kind,
-            stride=plan.stride,
-            padding=plan.padding,
-            dilation=plan.dilation,
-            output_padding=plan.output_padding,
-            groups=plan.groups,
-            needs_input_grad=plan.needs_input_grad,
-            needs_weight_grad=plan.needs_weight_grad,
-            recomputed=plan.recomputed,
-            dtype=plan.dtype,
+            **plan.facts(),
             weight=weight,
             input=input_mask,
             grad_output=self._output(plan, "grad_output", plan.gradient, self.gradient_pattern),

@@ -12,13 +12,13 @@ from accelsim.synth.densities import Densities, Tensor
 from accelsim.synth.topology import Layer, Shape
 from accelsim.synth.weight_patterns import find_weight_pattern
 from accelsim.trace.entry import MaskEntry
-from accelsim.trace.fields import Kind, Padding, Pair
 from accelsim.trace.reader import TraceReader
+from accelsim.trace.record import Facts
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What `OpTrace` needs but the masks, and their densities.
+@dataclass(kw_only=True)
+class Plan(Facts):
+    """An operation's facts, shapes, and the densities of its masks.
 
     Attributes:
         output_shape: None where no mask has it.
@@ -33,24 +33,10 @@ class Plan:
         pattern: of the weight's zeros.
     """
 
-    name: str
     weight_shape: Shape
     input_shape: Shape
     output_shape: Shape | None
     macs: int
-    step: int = 0
-    call: int = 0
-    order: int | None = None
-    kind: Kind = "conv"
-    stride: Pair = (1, 1)
-    padding: Padding = (0, 0)
-    dilation: Pair = (1, 1)
-    output_padding: Pair = (0, 0)
-    groups: int = 1
-    needs_input_grad: bool = True
-    needs_weight_grad: bool = True
-    recomputed: bool = False
-    dtype: str = ""
     reads_data: bool = False
     weight: float = 1.0
     activation: float = 1.0
@@ -69,6 +55,7 @@ def plans_of_layers(layers: Iterable[Layer], batch: int, pattern: str) -> Iterat
         least = find_weight_pattern(its_own).least
         yield Plan(
             name=layer.name,
+            step=0,
             weight_shape=layer.weight_shape,
             input_shape=layer.input_shape(batch),
             output_shape=layer.output_shape(batch),
@@ -103,24 +90,11 @@ def plans_like(reader: TraceReader, pattern: str, *, clustered: bool) -> Iterato
         gradient, output_needed = masks.get("grad_output"), masks.get("output_needed")
         output = gradient or output_needed
         yield Plan(
-            name=entry.name,
+            **entry.facts(),
             weight_shape=masks["weight"].shape,
             input_shape=masks["input"].shape,
             output_shape=None if output is None else output.shape,
             macs=entry.macs,
-            step=entry.step,
-            call=entry.call,
-            order=entry.order,
-            kind=entry.kind,
-            stride=entry.stride,
-            padding=entry.padding,
-            dilation=entry.dilation,
-            output_padding=entry.output_padding,
-            groups=entry.groups,
-            needs_input_grad=entry.needs_input_grad,
-            needs_weight_grad=entry.needs_weight_grad,
-            recomputed=entry.recomputed,
-            dtype=entry.dtype,
             reads_data=masks["input"].nonzeros == masks["input"].size,
             weight=masks["weight"].density,
             activation=masks["input"].density,
