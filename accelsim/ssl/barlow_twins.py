@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from accelsim.sparsity.branch import branch
 from accelsim.ssl.framework import Framework
 from accelsim.ssl.losses import CrossCorrelation
 from accelsim.ssl.projectors import hidden
@@ -26,15 +25,7 @@ class BarlowTwins(Framework):
         )
         self.correlation = CrossCorrelation(dim)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return projections [N, projection_dim] of images [N, 3, H, W]."""
-        out: Tensor = self.projector(self.encoder(images))
-        return out
-
     def loss(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the loss of two views, each [N, 3, H, W]; a scalar."""
-        one = self(first)
-        with branch(1):
-            other = self(second)
-        out: Tensor = self.correlation(one, other)
+        out: Tensor = self.correlation(*self.both(first, second))
         return out

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from accelsim.errors import TrainingError
+from accelsim.sparsity.branch import branch
 
 
 class Framework(nn.Module, ABC):
@@ -23,11 +24,14 @@ class Framework(nn.Module, ABC):
 
     Attributes:
         encoder: the one that is kept and evaluated.
+        projector: what the loss sees its features through; set by each framework.
         feature_dim: length of its features.
 
     Raises:
         TrainingError: the encoder does not say how long its features are.
     """
+
+    projector: nn.Module
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -39,6 +43,17 @@ class Framework(nn.Module, ABC):
             )
         self.encoder = encoder
         self.feature_dim = dim
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return projections [N, projection_dim] of one view's images [N, 3, H, W]."""
+        out: Tensor = self.projector(self.encoder(images))
+        return out
+
+    def both(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the projections of two views by a shared encoder."""
+        one = self(first)
+        with branch(1):
+            return one, self(second)
 
     @abstractmethod
     def loss(self, first: Tensor, second: Tensor) -> Tensor:

@@ -47,11 +47,6 @@ class MoCo(Framework):
         self.momentum = momentum
         self.register_buffer("queue", functional.normalize(torch.randn(queue, projection_dim), dim=1))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return queries [N, projection_dim] of images [N, 3, H, W]."""
-        out: Tensor = self.projector(self.encoder(images))
-        return out
-
     def loss(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the loss of two views, each [N, 3, H, W]; in training mode the keys then enter the queue."""
         keys = self.key(second)

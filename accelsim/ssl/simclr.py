@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from accelsim.sparsity.branch import branch
 from accelsim.ssl.framework import Framework
 from accelsim.ssl.losses import NTXent
 
@@ -27,15 +26,7 @@ class SimCLR(Framework):
         self.projector = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, projection_dim))
         self.contrast = NTXent(temperature)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return projections [N, projection_dim] of one view's images [N, 3, H, W]."""
-        out: Tensor = self.projector(self.encoder(images))
-        return out
-
     def loss(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the loss of two views of the same images, each [N, 3, H, W]; a scalar."""
-        one = self(first)
-        with branch(1):
-            other = self(second)
-        out: Tensor = self.contrast(one, other)
+        out: Tensor = self.contrast(*self.both(first, second))
         return out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from accelsim.sparsity.branch import branch
 from accelsim.ssl.framework import Framework
 from accelsim.ssl.losses import CosineDistance
 from accelsim.ssl.projectors import hidden
@@ -34,16 +33,9 @@ class SimSiam(Framework):
         self.predictor = nn.Sequential(*hidden(dim, narrow), nn.Linear(narrow, dim))
         self.distance = CosineDistance()
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return projections [N, projection_dim] of images [N, 3, H, W]."""
-        out: Tensor = self.projector(self.encoder(images))
-        return out
-
     def loss(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the loss of two views, each [N, 3, H, W]: equation 4, half of -cosine for both ways round, -1 to 1."""
-        one = self(first)
-        with branch(1):
-            other = self(second)
+        one, other = self.both(first, second)
         there: Tensor = self.distance(self.predictor(one), other)
         back: Tensor = self.distance(self.predictor(other), one)
         return there / 2 + back / 2 - 1
