@@ -84,6 +84,8 @@ def synth(
     Zeros fall independently of each other unless told otherwise, real ones cluster: docs/synth.md says what that does
     to a speedup.
     """
+    given: dict[str, object] = {**locals()}  # the options, in their order
+
     from accelsim.show.console import say_written
     from accelsim.synth import synthesize
     from accelsim.trace import TraceReader
@@ -104,30 +106,13 @@ def synth(
         sparse_weight_grad=sparse_weight_grad,
         seed=seed,
     )
-    options: dict[str, object] = {
-        "network": network,
-        "topology": topology,
-        "like": like,
-        "step": step,
-        "batch": made.meta["batch"],
-        "weight-density": weight_density,
-        "activation-density": activation_density,
-        "gradient-density": gradient_density,
-        "densities": densities,
-        "pattern": pattern,
-        "activation-pattern": activation_pattern,
-        "activation-clustering": activation_clustering,
-        "gradient-pattern": gradient_pattern,
-        "seed": seed,
-        "out": out,
-    }
     switches = [
         None if relu is None else "--relu" if relu else "--no-relu",
         None if sparse_weight_grad is None else "--sparse-weight-grad" if sparse_weight_grad else "--dense-weight-grad",
         None if data_layer else "--no-data-layer",
     ]
     source = topology or like
-    meta = {**made.meta, "command": _command(options, switches)}
+    meta = {**made.meta, "command": _command(given | {"batch": made.meta["batch"]}, switches)}
     _write(out, made, meta if source is None else {**meta, "network": source.name})
     macs = sum(plan.macs for plan in made.plans)
     size = f", {out.stat().st_size / 1e6:.4g} MB" if out.is_file() else ""
@@ -179,10 +164,10 @@ def _write(out: Path, made: SyntheticTrace, meta: dict[str, object]) -> None:
             writer.write(op)
 
 
-def _command(options: dict[str, object], switches: list[str | None]) -> str:
-    """Return the command that writes the trace again, files by their names alone."""
+def _command(given: dict[str, object], switches: list[str | None]) -> str:
+    """Return the command that writes the trace again, files by their names alone and the one to write as the last."""
     words = ["accelsim", "synth"]
-    for name, value in options.items():
-        for item in value if isinstance(value, list) else [] if value is None else [value]:
-            words += [f"--{name}", item.name if isinstance(item, Path) else str(item)]
+    for name, value in sorted(given.items(), key=lambda option: option[0] == "out"):
+        for item in value if isinstance(value, list) else [] if value is None or isinstance(value, bool) else [value]:
+            words += [f"--{name.replace('_', '-')}", item.name if isinstance(item, Path) else str(item)]
     return shlex.join([*words, *filter(None, switches)])

@@ -108,24 +108,8 @@ def leakage_uw(table: EnergyTable, hw: Hardware) -> float:
     return array.count * array.rows * array.cols * (array.lanes * lane_uw + queue_uw) + sram_uw
 
 
-def _mac_pj(table: EnergyTable, hw: Hardware) -> float:
-    return table.mac_pj(hw.precision)
-
-
 def _gated(hw: Hardware, did: Actions) -> int:
     return did.macs_ineffectual if hw.skipping.gate_zeros else 0
-
-
-def _word_a_pj(table: EnergyTable, hw: Hardware) -> float:
-    return hw.precision.operand_bits * table.sram_pj_per_bit(hw.memory.buffers.weight_kib)
-
-
-def _word_b_pj(table: EnergyTable, hw: Hardware) -> float:
-    return hw.precision.operand_bits * table.sram_pj_per_bit(hw.memory.buffers.input_kib)
-
-
-def _dram_byte_pj(table: EnergyTable, hw: Hardware) -> float:
-    return 8 * table.dram_pj_per_bit
 
 
 def _comparison_pj(table: EnergyTable, hw: Hardware) -> float:
@@ -144,7 +128,7 @@ ARRAY_ACTIONS = (
         means="a consumed pair whose multiplier toggles: any, but with `skipping.gate_zeros` one of two non-zeros",
         cost="a multiply-accumulate: product in the number format (`multiply`) + sum in the accumulator's (`add`)",
         count=lambda hw, did: did.macs_effectual + did.macs_ineffectual - _gated(hw, did),
-        pj=_mac_pj,
+        pj=lambda table, hw: table.mac_pj(hw.precision),
     ),
     Action(
         "mac",
@@ -154,7 +138,7 @@ ARRAY_ACTIONS = (
         means="a consumed pair with a zero, with `skipping.gate_zeros`",
         cost="`lane.gated` of a multiply-accumulate",
         count=_gated,
-        pj=lambda table, hw: _mac_pj(table, hw) * table.lane.gated.value,
+        pj=lambda table, hw: table.mac_pj(hw.precision) * table.lane.gated.value,
     ),
     Action(
         "mac",
@@ -164,7 +148,7 @@ ARRAY_ACTIONS = (
         means="a lane in a cycle without a pair: edge, barrier, sync, starved, skew, memory",
         cost="`lane.idle` of a multiply-accumulate",
         count=lambda hw, did: did.idle_slots,
-        pj=lambda table, hw: _mac_pj(table, hw) * table.lane.idle.value,
+        pj=lambda table, hw: table.mac_pj(hw.precision) * table.lane.idle.value,
     ),
     Action(
         "queue",
@@ -194,7 +178,7 @@ ARRAY_ACTIONS = (
         means="a word of operand A, to the array",
         cost="operand_bits × a bit's energy by `sram`, at the capacity of `memory.buffers.weight_kib`",
         count=lambda hw, did: did.buffer_a_read_bits / hw.precision.operand_bits,
-        pj=_word_a_pj,
+        pj=lambda table, hw: hw.precision.operand_bits * table.sram_pj_per_bit(hw.memory.buffers.weight_kib),
     ),
     Action(
         "input_buffer",
@@ -204,7 +188,7 @@ ARRAY_ACTIONS = (
         means="a word of operand B, to the array",
         cost="operand_bits × a bit's energy by `sram`, at the capacity of `memory.buffers.input_kib`",
         count=lambda hw, did: did.buffer_b_read_bits / hw.precision.operand_bits,
-        pj=_word_b_pj,
+        pj=lambda table, hw: hw.precision.operand_bits * table.sram_pj_per_bit(hw.memory.buffers.input_kib),
     ),
     Action(
         "operand_buffers",
@@ -214,7 +198,11 @@ ARRAY_ACTIONS = (
         means="a word from DRAM, into either of the two",
         cost="the mean of the two",
         count=lambda hw, did: did.buffer_write_bits / hw.precision.operand_bits,
-        pj=lambda table, hw: (_word_a_pj(table, hw) + _word_b_pj(table, hw)) / 2,
+        pj=lambda table, hw: (
+            hw.precision.operand_bits
+            * (table.sram_pj_per_bit(hw.memory.buffers.weight_kib) + table.sram_pj_per_bit(hw.memory.buffers.input_kib))
+            / 2
+        ),
     ),
     Action(
         "output_buffer",
@@ -234,7 +222,7 @@ ARRAY_ACTIONS = (
         means="a byte",
         cost="8 × `dram`, of the kind in use",
         count=lambda hw, did: did.dram_read_bytes,
-        pj=_dram_byte_pj,
+        pj=lambda table, hw: 8 * table.dram_pj_per_bit,
     ),
     Action(
         "dram",
@@ -244,7 +232,7 @@ ARRAY_ACTIONS = (
         means="a byte",
         cost="8 × `dram`, of the kind in use",
         count=lambda hw, did: did.dram_write_bytes,
-        pj=_dram_byte_pj,
+        pj=lambda table, hw: 8 * table.dram_pj_per_bit,
     ),
     Action(
         "machine",

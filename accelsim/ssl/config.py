@@ -6,7 +6,7 @@ PyTorch is imported when a configuration is made, not before: the command line r
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, TypeVar
 
 from accelsim.errors import TrainingError
@@ -146,21 +146,12 @@ class TrainConfig:
         if not self.sparsity:
             return None
         end = max(1, min(int(self.prune_end * self.steps), self.steps - 1))
+        own = asdict(self)
         return SparsePlan(
-            method=self.method,
-            sparsity=self.sparsity,
-            pattern=self.pattern,
-            criterion=self.criterion,
+            **{part.name: own[part.name] for part in fields(SparsePlan) if part.name in own},
             start=min(int(self.prune_start * self.steps), end - 1),
             end=end,
             every=self.prune_every,
-            initial_density=self.initial_density,
-            distribution=self.distribution,
-            allocation=self.allocation,
-            exchange=self.exchange,
-            exchange_final=self.exchange_final,
-            gap=self.gap,
-            seed=self.seed,
         )
 
     @property

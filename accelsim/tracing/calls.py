@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from accelsim.trace.bitmask import BitMask
@@ -62,18 +62,12 @@ class Call:
 
     def to_record(self) -> OpTrace:
         """Return the record; without a backward, forward only."""
-        geometry = self.geometry
         return OpTrace(
             name=self.name,
             step=self.step,
             call=self.call,
             order=self.order,
-            kind=geometry.kind,
-            stride=geometry.stride,
-            padding=geometry.padding,
-            dilation=geometry.dilation,
-            output_padding=geometry.output_padding,
-            groups=geometry.groups,
+            **asdict(self.geometry),
             weight=self.weight,
             input=self.input,
             grad_output=self.grad_output,
