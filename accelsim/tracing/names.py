@@ -87,17 +87,19 @@ class ModuleNames:
 
         A functional call with a submodule's weight is named after the submodule, one with the module's own parameter
         `in_proj_weight` gets that name; two layers that share a weight keep their own names. The weight is given by
-        the address of its storage, None if there is none.
+        the address of its storage, None if there is none. FSDP's flat parameter holds weights, and names none.
         """
         if weight is None:
             return frame.name
         # own parameters come first in named_parameters
         for path, parameter in frame.module.named_parameters(remove_duplicate=False):
             if storage_address(parameter) == weight:
-                if path == "weight":
-                    return frame.name
-                prefix = "" if frame.module is self._model else f"{frame.name}."
-                return prefix + path.removesuffix(".weight")
+                *where, own = path.split(".")
+                if own not in ("weight", "_flat_param"):
+                    where.append(own)
+                if where and frame.module is not self._model:
+                    where.insert(0, frame.name)
+                return ".".join(where) or frame.name
         return frame.name
 
     @property

@@ -11,7 +11,7 @@ from torch import nn
 
 from accelsim.trace.fields import Kind, Padding, Pair
 from accelsim.tracing.products import Product
-from accelsim.tracing.provenance import NO_RIM, Rim
+from accelsim.tracing.provenance import NO_RIM, Provenance, Rim
 from accelsim.tracing.storages import storage_address
 
 aten = torch.ops.aten
@@ -138,15 +138,15 @@ def product(
     args: Sequence[Any],
     shown: Sequence[Any],
     module: nn.Module,
-    origin: Callable[[torch.Tensor], int | None],
+    provenance: Provenance,
 ) -> Operands | None:
     """Return the operands of a product a x b as run by a module, None if one of them is not an ordinary dense tensor.
 
-    The weight is the operand that is one of the module's parameters, of which a batch (a weight for each expert) makes
-    groups; in a module with parameters of its own whose values are computed first (normalised), the second operand of
-    two matrices, as in `torch.nn.Linear`. Otherwise both are activations. `origin` gives the address of a tensor's
-    storage, or of the parameter's that it was copied from; `shown` are the arguments as autograd knows them, the same
-    as `args` but for tensor subclasses.
+    The weight is the operand that is one of the module's parameters, of which a batch (one weight for each expert)
+    makes groups; in a module with parameters of its own whose values are computed first (normalised), the second
+    operand of two matrices, as in `torch.nn.Linear`; else the operand that is a parameter of another module, or a part
+    of one (FSDP keeps the weights of all layers in one flat parameter). Otherwise both are activations. `shown` are the
+    arguments as autograd knows them, the same as `args` but for tensor subclasses.
     """
     position = 0 if function.overloadpacket in PRODUCTS else 1
     a, b = args[position : position + 2]
@@ -157,16 +157,34 @@ def product(
     shared = a.dim() == 2 or a.shape[0] == 1
     parameters = {storage_address(parameter) for parameter in module.parameters()} - {None}
     groups = a.shape[0] if a.dim() == 3 else 1
-    if origin(shown_b) in parameters:
+    weight = _weight(
+        [provenance.origin(shown_a) in parameters, provenance.origin(shown_b) in parameters],
+        [provenance.parameter(shown_a) is not None, provenance.parameter(shown_b) is not None],
+        computed=a.dim() == 2 and bool(parameters),
+    )
+    if weight == 1:
         rows = shared or b.stride(0) == 0
         return Operands(b, a, "rows" if rows else "batched rows", Geometry(groups=1 if rows else groups), remembered)
-    if origin(shown_a) in parameters:
+    if weight == 0:
         columns = shared or a.stride(0) == 0
         layout: Layout = "columns" if columns else "batched columns"
         return Operands(a, b, layout, Geometry(groups=1 if columns else groups), remembered)
-    if a.dim() == 2 and parameters:
-        return Operands(b, a, "rows", Geometry(), remembered)
     return Operands(b, a, "batched rows", Geometry(kind="matmul", groups=groups), remembered)
+
+
+def _weight(own: Sequence[bool], any_parameter: Sequence[bool], *, computed: bool) -> int | None:
+    """Return which operand of a product is the weight: 0, 1 or None, given what is known of each.
+
+    Args:
+        own: whether it is a parameter of the module that multiplies.
+        any_parameter: whether it is one of any module.
+        computed: whether the second may be a weight that was computed from the module's parameters.
+    """
+    for told in (own, (False, computed), any_parameter):
+        for operand in (1, 0):
+            if told[operand]:
+                return operand
+    return None
 
 
 def _pair(extents: Sequence[int], weight: torch.Tensor, missing: int) -> Pair:

@@ -92,19 +92,19 @@ class Provenance:
     def _copied(self, function: Any, args: Arguments, result: torch.Tensor) -> int | None:
         """Address of the parameter whose values an operation of `_COPIES` copied, of the first one of several."""
         if isinstance(args[0], list | tuple):
-            found = [self._parameter(part) for part in args[0]]
+            found = [self.parameter(part) for part in args[0]]
             return found[0] if found and None not in found else None
         if function is not aten.mul.Tensor:
-            return self._parameter(args[0])
+            return self.parameter(args[0])
         for weight, mask in (args, args[::-1]):
             fixed = not isinstance(mask, torch.Tensor) or not mask.requires_grad
             if fixed and isinstance(weight, torch.Tensor) and weight.shape == result.shape:
-                parameter = self._parameter(weight)
+                parameter = self.parameter(weight)
                 if parameter is not None:
                     return parameter
         return None
 
-    def _parameter(self, tensor: torch.Tensor) -> int | None:
+    def parameter(self, tensor: torch.Tensor) -> int | None:
         """Address of the parameter that a tensor is, is a view of, or was copied from; None if it is something else."""
         base = tensor if tensor._base is None else tensor._base
         address = storage_address(base)

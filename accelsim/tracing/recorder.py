@@ -253,7 +253,7 @@ class Recorder(TorchDispatchMode):
         if role == "convolution":
             operands = ops.convolution(args, self._provenance.rim)
         else:
-            operands = ops.product(function, args, shown, frame.module, self._provenance.origin)
+            operands = ops.product(function, args, shown, frame.module, self._provenance)
         if operands is None:
             return "three image dimensions or a sparse layout"
         if operands.weight.numel() == 0 or operands.input.numel() == 0:

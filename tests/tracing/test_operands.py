@@ -249,6 +249,38 @@ def test_weight_on_the_left(square, tmp_path):
     assert op.needs_weight_grad
 
 
+class _Times(nn.Module):
+    """Owns no weight."""
+
+    def forward(self, a, b):
+        return a @ b
+
+
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_a_parameter_of_another_module_is_a_weight(left, batch, tmp_path):
+    model = nn.ModuleDict({"times": _Times(), "owner": nn.Linear(4, 5)})
+    model.owner.weight.data *= torch.rand(5, 4) < 0.5
+    weight, x = model.owner.weight, _sparse(*batch, 4, 6) if left else _sparse(*batch, 6, 5)
+    (op,) = record(
+        model,
+        tmp_path / "t.pkl",
+        lambda _: (model.times(weight, x) if left else model.times(x, weight)).sum().backward(),
+    )
+    assert (op.name, op.kind) == ("times", "conv")
+    assert np.array_equal(op.weight[:, :, 0, 0], ((weight if left else weight.t()) != 0).numpy())
+
+
+def test_a_weight_computed_from_a_modules_own_parameters_goes_before_anothers(tmp_path):
+    """As in a graph network whose first layer gets the table of embeddings itself."""
+    model = Products(lambda self, table: table @ functional.normalize(self.w), _sparse(4, 5))
+    table = nn.Parameter(_sparse(7, 4))
+    (op,) = record(model, tmp_path / "t.pkl", lambda _: model(table).sum().backward())
+    assert op.kind == "conv"
+    assert np.array_equal(op.weight[:, :, 0, 0], (model.w.t() != 0).numpy())
+    assert np.array_equal(op.input[:, :, 0, 0], (table != 0).numpy())
+
+
 def _grouped(op):
     """Undo the layout of a batch of products: (A, B, gradient) with a leading batch dimension."""
     b = op.groups

@@ -251,6 +251,22 @@ def test_flags_stay_where_a_mode_of_the_trainings_own_outlives_a_recorded_step(t
         assert not torch.utils._python_dispatch.is_in_torch_dispatch_mode()
 
 
+def _fsdp1_flat(net):
+    """Its parameters are one flat parameter, of which the layers' weights are views."""
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    return FullyShardedDataParallel(net, device_id=torch.device("cpu"), use_orig_params=False)
+
+
+def _fsdp1_flat_by_layer(net):
+    from torch.distributed.fsdp import FullyShardedDataParallel
+    from torch.distributed.fsdp.wrap import ModuleWrapPolicy
+
+    policy = ModuleWrapPolicy({nn.Linear})
+    device = torch.device("cpu")
+    return FullyShardedDataParallel(net, auto_wrap_policy=policy, device_id=device, use_orig_params=False)
+
+
 def _fsdp1(net):
     from torch.distributed.fsdp import FullyShardedDataParallel, MixedPrecision
 
@@ -267,7 +283,7 @@ def _fsdp2(net):
 
 @pytest.mark.filterwarnings("ignore:FSDP is switching to use `NO_SHARD`")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-@pytest.mark.parametrize("shard", [_fsdp1, _fsdp2])
+@pytest.mark.parametrize("shard", [_fsdp1, _fsdp1_flat, _fsdp1_flat_by_layer, _fsdp2])
 def test_fully_sharded_training(shard, tmp_path):
     store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
     torch.distributed.init_process_group("gloo", rank=0, world_size=1, store=store)
@@ -289,9 +305,11 @@ def test_fully_sharded_training(shard, tmp_path):
     finally:
         torch.distributed.destroy_process_group()
     assert _same(*outcomes)
-    assert [(op.step, op.needs_weight_grad) for op in TraceReader(tmp_path / "t.pkl")] == [(0, True)] * 3 + [
-        (2, True)
-    ] * 3
+    found = [
+        (op.step, op.name.replace("_fsdp_wrapped_module", "").strip("."), op.kind, op.needs_weight_grad)
+        for op in TraceReader(tmp_path / "t.pkl")
+    ]
+    assert found == [(step, name, "conv", True) for step in (0, 2) for name in ("0", "2", "3")]
 
 
 FUNCTIONALS = {
