@@ -9,12 +9,12 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         with suppress(ValueError):  # not in the main thread
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the next import is done, Ctrl-C just ends it
-    from accelsim.signals import end_at_once_on_signals, run_until_signal
+    from accelsim.signals import end_soon_on_signals, run_until_signal
 
     try:
         run_until_signal(_main)
     finally:
-        end_at_once_on_signals()
+        end_soon_on_signals()
 
 
 def _main() -> None:

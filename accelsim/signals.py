@@ -109,11 +109,11 @@ def run_until_signal(command: Callable[[], None]) -> None:
         _end(_State.first)
 
 
-def end_at_once_on_signals() -> None:
-    """From here on, where the process has nothing left to do but to end, a signal ends it in the same quiet way."""
+def end_soon_on_signals() -> None:
+    """From here on, where the process has nothing left to do but to end, a signal lets that take half a second more."""
     for number in ENDING:
         if signal.getsignal(number) in _DEFAULT:
-            signal.signal(number, lambda number, frame: _end_now(number))
+            signal.signal(number, _end_soon)
 
 
 @contextmanager
@@ -218,6 +218,19 @@ def _raise(number: int, _: FrameType | None) -> None:
     if not _State.holding:
         raise Stopped(_State.first)
     _State.pending = True
+
+
+def _end_soon(number: int, _: FrameType | None) -> None:
+    """Let what is tidied just now be tidied to its end, but do not wait for threads or processes that go on."""
+
+    def wait() -> None:
+        time.sleep(_THREADS_SECONDS)
+        _end_now(number)
+
+    if _State.first is None:
+        _State.first = number
+        with suppress(RuntimeError):  # no thread can be started any more: it ends
+            threading.Thread(target=wait, daemon=True).start()
 
 
 def _complain(usually: Callable[[sys.UnraisableHookArgs], object], lost: sys.UnraisableHookArgs) -> None:

@@ -198,6 +198,31 @@ def test_a_forked_child_is_an_ordinary_process() -> None:
     assert (done.stdout, done.stderr, done.returncode) == (f"ready\n{int(signal.SIGTERM)}\n", "", 0)
 
 
+EXIT = AROUND + (
+    "import atexit, multiprocessing\n"
+    "lock = multiprocessing.get_context('spawn').Lock()\n"
+    "import multiprocessing.resource_tracker as tracker\n"
+    "forget = tracker.unregister\n"
+    "def slowly(*what): print('ready'); time.sleep({seconds}); forget(*what)\n"
+    "tracker.unregister = slowly\n"
+    "end_soon_on_signals()"
+)
+
+
+def test_what_is_tidied_at_the_end_is_not_cut_off() -> None:
+    """The semaphore is gone, and its tracker was not told yet: it would complain."""
+    done = run(EXIT.format(seconds=0.2), signal.SIGTERM)
+    assert (done.stdout, done.stderr, done.returncode) == ("ready\n", "", 0)
+
+
+def test_an_end_that_takes_long_is_cut_short() -> None:
+    program = EXIT.format(seconds=0) + "\natexit.register(lambda: (print('ready'), time.sleep(30)))"
+    start = time.monotonic()
+    done = run(program, signal.SIGTERM)
+    assert (done.stderr, done.returncode) == ("accelsim: interrupted\n", 143)
+    assert time.monotonic() - start < 15
+
+
 def test_before_signals_are_dealt_with_ctrl_c_ends_the_command_without_a_traceback() -> None:
     program = (
         "import signal, sys\n"
