@@ -12,7 +12,7 @@ from torch import nn
 from accelsim.trace.fields import Kind, Padding, Pair
 from accelsim.tracing.products import Product
 from accelsim.tracing.provenance import NO_RIM, Provenance, Rim
-from accelsim.tracing.storages import storage_address
+from accelsim.tracing.storages import is_dense, storage_address
 
 aten = torch.ops.aten
 
@@ -112,7 +112,7 @@ def convolution(args: Sequence[Any], rim: Callable[[torch.Tensor], Rim]) -> Oper
     its padding: the gradient at them is nobody's, and no machine would compute it. `rim` says how many there are.
     """
     source, weight, _, stride, padding, dilation, transposed, output_padding, groups = args[:9]
-    if weight.dim() not in (3, 4) or source.dim() != weight.dim() or source.layout is not torch.strided:
+    if not is_dense(source) or weight.dim() not in (3, 4) or source.dim() != weight.dim():
         return None
     (rows, columns), zeros = _pair(padding, weight, 0), NO_RIM if transposed else rim(source)
     top, left, bottom, right = zeros
@@ -150,7 +150,7 @@ def product(
     """
     position = 0 if function.overloadpacket in PRODUCTS else 1
     a, b = args[position : position + 2]
-    if a.layout is not torch.strided or b.layout is not torch.strided:
+    if not is_dense(a) or not is_dense(b):
         return None
     shown_a, shown_b = shown[position : position + 2]
     remembered = Product.of(function, shown_a, shown_b, position)

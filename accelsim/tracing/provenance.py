@@ -17,7 +17,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from accelsim.tracing import annotations as notes
 from accelsim.tracing.containment import OutOfSight
-from accelsim.tracing.storages import storage_address
+from accelsim.tracing.storages import is_dense, storage_address
 
 aten = torch.ops.aten
 
@@ -96,6 +96,8 @@ class Provenance:
             return found[0] if found and None not in found else None
         if function is not aten.mul.Tensor:
             return self.parameter(args[0])
+        if not is_dense(result):
+            return None
         for weight, mask in (args, args[::-1]):
             fixed = not isinstance(mask, torch.Tensor) or not mask.requires_grad
             if fixed and isinstance(weight, torch.Tensor) and weight.shape == result.shape:
@@ -123,7 +125,7 @@ class Provenance:
 
     def tag(self, tensor: Any) -> Tag | None:
         """Return the tag of a tensor's storage."""
-        if not isinstance(tensor, torch.Tensor) or not self._tags or tensor.layout is not torch.strided:
+        if not isinstance(tensor, torch.Tensor) or not self._tags or not is_dense(tensor):
             return None
         found = self._tags.get(tensor.untyped_storage()._cdata)
         return found[1] if found else None
@@ -178,6 +180,8 @@ class Provenance:
         self._rims[storage._cdata] = StorageWeakRef(storage), _layout(padded), (top, left, bottom, right)
 
     def _set(self, tensor: torch.Tensor, tag: Tag) -> None:
+        if not is_dense(tensor):
+            return
         storage = tensor.untyped_storage()
         if storage.nbytes() == tensor.numel() * tensor.element_size():  # of a part, nothing is known about the rest
             self._tags[storage._cdata] = StorageWeakRef(storage), tag

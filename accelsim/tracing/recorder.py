@@ -30,6 +30,7 @@ from accelsim.tracing.names import Frame, ModuleNames
 from accelsim.tracing.operands import Operands, activation_view
 from accelsim.tracing.packing import pack
 from accelsim.tracing.provenance import Provenance
+from accelsim.tracing.storages import is_dense
 from accelsim.tracing.unfolding import Unfolding
 from accelsim.tracing.unlowered import OUTSIDE, Unlowered, count_macs, multiplies
 from accelsim.tracing.unseen import Unseen
@@ -255,7 +256,7 @@ class Recorder(TorchDispatchMode):
         else:
             operands = ops.product(function, args, shown, frame.module, self._provenance)
         if operands is None:
-            return "three image dimensions or a sparse layout"
+            return "three image dimensions, or a sparse or nested layout"
         if operands.weight.numel() == 0 or operands.input.numel() == 0:
             return None  # nothing to multiply
         first = 1 if role == "added_product" else 0
@@ -350,7 +351,7 @@ class Recorder(TorchDispatchMode):
             gradient = call.product.gradient_in(shown[:2], args[:2], first)
             if gradient is not None:
                 call.computed.add(first)
-        if gradient is None or tuple(gradient.shape) != call.output_shape or gradient.layout is not torch.strided:
+        if gradient is None or not is_dense(gradient) or tuple(gradient.shape) != call.output_shape:
             call.computed.clear()
             return unknown
         if call.grad_output is None:

@@ -1,9 +1,14 @@
-"""What tells whether two tensors share memory."""
+"""How tensors lie in memory, and whether two share it."""
 
 from __future__ import annotations
 
 import torch
 from torch._C import _functorch
+
+
+def is_dense(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has one shape and one stride per dimension: it is neither sparse nor nested."""
+    return tensor.layout is torch.strided and not tensor.is_nested
 
 
 def storage_of(tensor: torch.Tensor) -> torch.UntypedStorage | None:

@@ -90,6 +90,8 @@ class Unlowered:
 def count_macs(function: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> int | None:
     """Return an operation's multiply-accumulates, None if no formula is known for it."""
     packet = getattr(function, "overloadpacket", function)
+    if packet not in _ON_NESTED and any(isinstance(arg, torch.Tensor) and _is_shapeless(arg) for arg in args):
+        return None
     if packet in _OWN_FORMULAS:
         return _OWN_FORMULAS[packet](args, result)
     if packet in flop_counter.flop_registry:
@@ -167,7 +169,7 @@ _OWN_FORMULAS: dict[Any, Macs] = {
         lambda args, _: int(args[1].numel() * args[2].shape[-1]),
     ),
     aten._int_mm: lambda args, _: int(args[0].numel() * args[1].shape[-1]),
-    aten.mkldnn_linear: lambda args, _: int(args[0].numel() * args[1].shape[0]),
+    **dict.fromkeys((aten.linear, aten.mkldnn_linear), lambda args, _: int(args[0].numel() * args[1].shape[0])),
     **dict.fromkeys(
         (aten.linear_backward, aten.mkldnn_linear_backward),
         lambda args, _: int(args[0].numel() * args[2].shape[0]) * sum(args[3][:2]),
@@ -180,6 +182,9 @@ _OWN_FORMULAS: dict[Any, Macs] = {
     **({aten._grouped_mm: _grouped} if hasattr(aten, "_grouped_mm") else {}),
     aten._trilinear: lambda args, result: int(math.prod(torch.broadcast_shapes(*(a.shape for a in _aligned(args))))),
 }
+
+_ON_NESTED = {aten.linear, aten.linear_backward}
+"""Whose formulas need the elements alone of an operand that has no shape."""
 
 # by name, as not every version of PyTorch has them all
 _WITHOUT_FORMULA = {
@@ -223,6 +228,7 @@ _WITHOUT_FORMULA = {
         "hspmm",
         "linalg_matrix_exp",
         "lstm_mps_backward",
+        "matmul",
         "matmul_backward",
         "miopen_convolution",
         "miopen_convolution_transpose",
@@ -253,6 +259,11 @@ _OWN_NAMESPACES = {
     "rngprims",
     "inductor",
 }
+
+
+def _is_shapeless(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is nested in the old way, which raises where it is asked for its shape."""
+    return tensor.is_nested and tensor.layout is torch.strided
 
 
 def _aligned(args: Sequence[Any]) -> list[torch.Tensor]:
