@@ -30,9 +30,10 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from types import TracebackType
+from typing import NoReturn, Self
 
 from accelsim.errors import AccelsimError
 
@@ -109,6 +110,51 @@ def whole_file(
         if special is not None:
             special.close()
         _remove(temporary)
+
+
+class WholeText:
+    """A text file that is written piece by piece; a context manager that leaves the whole file or none.
+
+    Args:
+        path: the file, replaced if it exists.
+        what: what it is, in the sentence that says that it cannot be written.
+
+    Raises:
+        AccelsimError: the file cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], what: str) -> None:
+        self.path, self._what = Path(path), what
+
+    def __enter__(self) -> Self:
+        with self._refusing(), ExitStack() as opening:
+            beside = opening.enter_context(whole_file(self.path))
+            self._file = opening.enter_context(beside.open("w", encoding="utf-8"))
+            self._begin()
+            self._closing = opening.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._closing.__exit__(kind, error, traceback)
+            return
+        with self._refusing(), self._closing:
+            self._end()
+
+    def _begin(self) -> None:
+        """Write what stands before all pieces."""
+
+    def _end(self) -> None:
+        """Write what stands after all pieces."""
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise AccelsimError(f"{self.path}: {self._what} cannot be written: {error.strerror}") from None
 
 
 def open_special(path: str | os.PathLike[str]) -> io.FileIO | None:

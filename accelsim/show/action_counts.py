@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import ExitStack
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import yaml
 
 from accelsim.energy.actions import ARRAY_ACTIONS
 from accelsim.energy.load import load_table
-from accelsim.errors import AccelsimError, HardwareError
-from accelsim.files import whole_file
+from accelsim.errors import HardwareError
+from accelsim.files import WholeText
 from accelsim.fleet import PassDetail
 from accelsim.hardware.model import Hardware
 from accelsim.results import PassResult
 
 
-class ActionCounts:
+class ActionCounts(WholeText):
     """Collects the action counts of a machine's passes; a context manager that leaves the whole file or none.
 
     The file is written pass by pass, so memory does not grow with the run.
@@ -35,35 +32,16 @@ class ActionCounts:
     """
 
     def __init__(self, path: str | os.PathLike[str], hw: Hardware) -> None:
-        self.path, self._hw, self._table = Path(path), hw, load_table(hw.energy)
+        super().__init__(path, "action counts")
+        self._hw, self._table = hw, load_table(hw.energy)
         if hw.idealised:
             raise HardwareError(f"{hw.name} is idealised, it has no energy and no action counts: take another machine")
         self._design = re.sub(r"\W", "_", hw.name)
         self._totals = [0] * len(ARRAY_ACTIONS)
 
-    def __enter__(self) -> Self:
-        try:
-            with ExitStack() as opening:
-                beside = opening.enter_context(whole_file(self.path))
-                self._file = opening.enter_context(beside.open("w", encoding="utf-8"))
-                self._file.write("# Counts by pass, then their sum as Accelergy reads it; fields: docs/interop.md.\n")
-                self._file.write("passes:\n")
-                self._closing = opening.pop_all()
-        except OSError as error:
-            raise self._unwritable(error) from None
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._closing.__exit__(kind, error, traceback)
-            return
-        try:
-            with self._closing:
-                self._finish()
-        except OSError as failure:
-            raise self._unwritable(failure) from None
+    def _begin(self) -> None:
+        self._file.write("# Counts by pass, then their sum as Accelergy reads it; fields: docs/interop.md.\n")
+        self._file.write("passes:\n")
 
     def add(self, result: PassResult, detail: PassDetail) -> None:
         """Append a pass.
@@ -81,12 +59,10 @@ class ActionCounts:
             "cycles": result.run.cycles,
             "energy_pj": result.run.energy.total_pj,
         }
-        try:
+        with self._refusing():
             self._dump([head | {"local": self._local(counts)}])
-        except OSError as error:
-            raise self._unwritable(error) from None
 
-    def _finish(self) -> None:
+    def _end(self) -> None:
         prices = [
             {
                 "component": action.component,
@@ -110,6 +86,3 @@ class ActionCounts:
 
     def _dump(self, part: object) -> None:
         yaml.safe_dump(part, self._file, sort_keys=False, allow_unicode=True, width=10**6)
-
-    def _unwritable(self, error: OSError) -> AccelsimError:
-        return AccelsimError(f"{self.path}: action counts cannot be written: {error.strerror}")

@@ -11,16 +11,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Any, NamedTuple, Self
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import AccelsimError
-from accelsim.files import whole_file
+from accelsim.files import WholeText
 from accelsim.fleet import PassDetail
 from accelsim.hardware.model import Hardware
 from accelsim.memory.recurrence import pass_spans
@@ -54,7 +52,7 @@ class _Open(NamedTuple):
     name: str
 
 
-class Timeline:
+class Timeline(WholeText):
     """Writes a timeline; a context manager that leaves the whole file or none.
 
     Tracks: what runs (steps, layers and passes, nested), the DRAM channel with its loads and stores, and for each array
@@ -77,36 +75,20 @@ class Timeline:
     def __init__(self, path: str | os.PathLike[str], hw: Hardware, limit: int = DEFAULT_LIMIT) -> None:
         if limit < 1:
             raise AccelsimError(f"the timeline's limit is {limit}, expected at least 1 slice")
-        self.path, self._hw, self._limit = Path(path), hw, limit
+        super().__init__(path, "the timeline")
+        self._hw, self._limit = hw, limit
         self._now = 0
         self._open: list[_Open] = []  # the running step and layer
 
-    def __enter__(self) -> Self:
-        try:
-            with ExitStack() as opening:
-                beside = opening.enter_context(whole_file(self.path))
-                self._file = opening.enter_context(beside.open("w", encoding="utf-8"))
-                self._file.write('{"displayTimeUnit":"ns","otherData":')
-                facts = {"machine": self._hw.name, "clock_mhz": self._hw.clock_mhz, "timestamps": "us at clock_mhz"}
-                self._file.write(json.dumps(facts) + ',"traceEvents":[\n')
-                self._file.write(",\n".join(self._names()))
-                self._closing = opening.pop_all()
-        except OSError as error:
-            raise self._unwritable(error) from None
-        return self
+    def _begin(self) -> None:
+        self._file.write('{"displayTimeUnit":"ns","otherData":')
+        facts = {"machine": self._hw.name, "clock_mhz": self._hw.clock_mhz, "timestamps": "us at clock_mhz"}
+        self._file.write(json.dumps(facts) + ',"traceEvents":[\n')
+        self._file.write(",\n".join(self._names()))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._closing.__exit__(kind, error, traceback)
-            return
-        try:
-            with self._closing:
-                self._close_down_to(0)
-                self._file.write("\n]}\n")
-        except OSError as failure:
-            raise self._unwritable(failure) from None
+    def _end(self) -> None:
+        self._close_down_to(0)
+        self._file.write("\n]}\n")
 
     def add(self, result: PassResult, detail: PassDetail) -> None:
         """Append a pass.
@@ -115,7 +97,7 @@ class Timeline:
             AccelsimError: the disk is full.
         """
         call = f", call {result.call}" if result.call else ""
-        try:
+        with self._refusing():
             self._enter((result.trace, result.step), f"step {result.step}", 0, {"trace": result.trace})
             again = ", recomputed" if result.branch == "recomputed" else ""
             self._enter((result.layer, result.call, result.branch), f"{result.layer}{call}{again}", 1)
@@ -137,8 +119,6 @@ class Timeline:
                 self._write_slices(thread, slices)
             self._now += result.run.cycles
             self._event("E", _WHAT_RUNS, self._now, result.which)
-        except OSError as error:
-            raise self._unwritable(error) from None
 
     def _tracks(self, detail: PassDetail) -> Iterator[tuple[int, list[Slices]]]:
         dram, steps = self._hw.memory.dram, detail.steps
@@ -213,6 +193,3 @@ class Timeline:
             where = {"ph": "M", "pid": _PROCESS, "tid": thread}
             yield json.dumps(where | {"name": "thread_name", "args": {"name": name}})
             yield json.dumps(where | {"name": "thread_sort_index", "args": {"sort_index": thread}})
-
-    def _unwritable(self, error: OSError) -> AccelsimError:
-        return AccelsimError(f"{self.path}: the timeline cannot be written: {error.strerror}")
