@@ -20,8 +20,8 @@ from accelsim.live.scalars import Scalars
 from accelsim.live.sink import StepFiles
 from accelsim.tracing import Tracer
 from accelsim.tracing.containment import tell
+from accelsim.tracing.open_calls import Sink
 from accelsim.tracing.ranks import rank_and_size
-from accelsim.tracing.recorder import Sink
 from accelsim.tracing.zeros import ZeroAsSetting
 
 if TYPE_CHECKING:

@@ -6,9 +6,8 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,17 +18,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from accelsim.errors import TracingError
 from accelsim.trace.bitmask import BitMask
-from accelsim.trace.record import OpTrace
 from accelsim.trace.unlowered import EVALUATION
 from accelsim.tracing import annotations as notes
 from accelsim.tracing import operands as ops
 from accelsim.tracing.calls import Call
-from accelsim.tracing.composites import Composites, has_decomposition
+from accelsim.tracing.composites import Composites
 from accelsim.tracing.containment import Containment, OutOfSight
 from accelsim.tracing.names import Frame, ModuleNames
+from accelsim.tracing.open_calls import OpenCalls
 from accelsim.tracing.operands import Operands, activation_view
 from accelsim.tracing.packing import pack
 from accelsim.tracing.provenance import Provenance
+from accelsim.tracing.roles import Role, Roles
 from accelsim.tracing.storages import is_dense
 from accelsim.tracing.unfolding import Unfolding
 from accelsim.tracing.unlowered import OUTSIDE, Unlowered, count_macs, multiplies
@@ -42,29 +42,20 @@ _RUN_BACKWARD = torch.autograd.graph._engine_run_backward.__code__
 BACKWARD_UNKNOWN = "backward of an operation that was not recorded, or a second backward through it"
 
 
-class Sink(Protocol):
-    """Where records go: a trace file's writer, or what stands for one."""
-
-    path: Path
-    meta: dict[str, Any]
-
-    def write(self, op: OpTrace) -> None:
-        """Take a record."""
-
-    def close(self) -> None:
-        """Take note that `meta` is final and no record follows."""
-
-
 class Recorder(TorchDispatchMode):
     """Records operations while it is on the mode stack.
 
-    A backward operation is linked to its forward exactly: the autograd node that executes carries the sequence number
-    it was given when the forward call created it.
+    Args:
+        model: the model that trains.
+        names: tell which module runs.
+        calls: get each call of a layer, and its gradients.
+        zeros: what counts as zero.
+        unlowered: counts what multiplies and is not recorded.
+        unseen: waits for operations with modules' weights.
+        contained: what the tracer's own work runs in.
 
     Attributes:
         operations: how many operations that multiply were seen in this step.
-        records: how many records this step has so far.
-        dtypes: number types of all recorded inputs.
     """
 
     supports_higher_order_operators = True
@@ -73,60 +64,34 @@ class Recorder(TorchDispatchMode):
         self,
         model: nn.Module,
         names: ModuleNames,
-        writer: Sink,
+        calls: OpenCalls,
         zeros: Zeros,
         unlowered: Unlowered,
         unseen: Unseen,
         contained: Containment,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._model, self._names, self._writer, self._zeros = model, names, writer, zeros
+        self._model, self._names, self._calls, self._zeros = model, names, calls, zeros
         self._unlowered, self._unseen, self._contained = unlowered, unseen, contained
         self._composites = Composites()
         self._provenance = Provenance()
         self._process = os.getpid()
-        self._roles: dict[Any, str] = {}
+        self._roles = Roles(self._composites)
         self._weights: dict[tuple[Any, ...], tuple[StorageWeakRef, BitMask]] = {}
-        self._open: dict[int, Call] = {}
         self._unfolding: Unfolding | None = None
         self._counts: Counter[tuple[str, bool]] = Counter()
-        self.dtypes: set[str] = set()
         self.begin_step(0)
-
-    @property
-    def waits(self) -> bool:
-        """Whether there are calls of an earlier step whose gradients may still come."""
-        return bool(self._open)
 
     def begin_step(self, step: int, recorded: bool = True) -> None:
         """Start a step afresh; of one that is not recorded, take the gradients that belong to the step before."""
-        self.operations = self.records = 0
+        self.operations = 0
         self._step, self._recorded = step, recorded
         self._order = 0
+        self._calls.begin_step(step)
         self._counts.clear()
         self._weights.clear()
         self._provenance.clear()
         notes.forget()
-
-    def end_step(self) -> None:
-        """Count the calls of an evaluation, keep those whose gradients may come in the next step."""
-        for number, call in list(self._open.items()):
-            if call.evaluation and call.grad_output is None:
-                self._unlowered.add(call.operator, EVALUATION, call.to_record().macs)
-                del self._open[number]
-            else:
-                self.records += call.step == self._step
-
-    def write_until(self, step: int) -> None:
-        """Write the calls up to this step's whose backward never came, or not in full."""
-        for number, call in list(self._open.items()):
-            if call.step <= step:
-                del self._open[number]
-                self._write(call)
-
-    def forget(self, step: int) -> None:
-        """Leave the incomplete calls from a step on unwritten."""
-        self._open = {number: call for number, call in self._open.items() if call.step < step}
 
     def __torch_dispatch__(
         self, function: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -134,12 +99,13 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         if any(getattr(kind, "__torch_dispatch__", _DEFAULT) is not _DEFAULT for kind in types):
             return self._unfold(function, types, args, kwargs) if self._listens() else NotImplemented
-        role, tag = "other", None
+        role: Role = "other"
+        tag = None
         if self._listens():
             with self._contained:
                 if self._unseen and self._names.current is not None:
                     self._unseen.saw(function, args, self._provenance.origin)
-                role = self._role(function, args, kwargs)
+                role = self._roles.of(function, args, kwargs)
                 tag = self._provenance.tag_of_result(function, args, kwargs)
         if role == "composite":
             return self._composites.run(self, function, args, kwargs)
@@ -157,14 +123,6 @@ class Recorder(TorchDispatchMode):
     def _listens(self) -> bool:
         # a DataLoader's forked worker inherits this mode
         return self._contained.failure is None and os.getpid() == self._process
-
-    def _role(self, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
-        role = self._roles.get(function)
-        if role is None:
-            role = self._roles[function] = self._find_role(function)
-        if role == "composite" and not self._composites.decomposes(function, args, kwargs):
-            return "unlowered" if multiplies(function) else "other"
-        return role
 
     def _unfold(self, function: Any, types: Sequence[type], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Let a tensor subclass run its operation, and remember it meanwhile: its parts are below autograd."""
@@ -186,27 +144,11 @@ class Recorder(TorchDispatchMode):
             with self._contained:
                 node = torch._C._current_autograd_node()
                 if node is not None and not self._unfolding.linked and function.overloadpacket in ops.PRODUCTS:
-                    self._pass_over(node)
+                    self._calls.pass_over(node)
             self._unfolding = around
 
-    def _find_role(self, function: Any) -> str:
-        packet = getattr(function, "overloadpacket", function)
-        if packet in ops.CONVOLUTIONS:
-            role = "convolution"
-        elif packet in ops.CONVOLUTION_BACKWARDS:
-            role = "convolution_backward"
-        elif packet in ops.PRODUCTS:
-            role = "product"
-        elif packet in ops.ADDED_PRODUCTS:
-            role = "added_product"
-        elif has_decomposition(function):
-            role = "composite"
-        else:
-            role = "unlowered" if multiplies(function) else "other"
-        return role
-
     def _multiplication(
-        self, role: str, function: Any, args: Sequence[Any], kwargs: dict[str, Any], number: int, result: Any
+        self, role: Role, function: Any, args: Sequence[Any], kwargs: dict[str, Any], number: int, result: Any
     ) -> None:
         """Record an operation that has run, or count it."""
         node = torch._C._current_autograd_node()
@@ -239,7 +181,7 @@ class Recorder(TorchDispatchMode):
 
     def _forward(
         self,
-        role: str,
+        role: Role,
         function: Any,
         frame: Frame | None,
         args: Sequence[Any],
@@ -262,13 +204,12 @@ class Recorder(TorchDispatchMode):
         first = 1 if role == "added_product" else 0
         call = self._call(operands, function, frame, shown[first : first + 2], result)
         if not torch.is_grad_enabled() or not any(operand.requires_grad for operand in shown[first : first + 2]):
-            self._write(call)
+            self._calls.write(call)
         elif self._unfolding is None or self._unfolding.link():
-            self._open[number] = call
+            self._calls.open(number, call)
         else:  # a second product inside one of a tensor subclass: no gradient can be told to be that of either
-            for either in (self._open.pop(number, None), call):
-                if either is not None:
-                    self._write(either)
+            self._calls.give_up(number)
+            self._calls.write(call)
         return None
 
     def _call(
@@ -330,7 +271,7 @@ class Recorder(TorchDispatchMode):
         self._provenance.mark_unwritten(base)
         return mask
 
-    def _backward(self, role: str, node: Any, args: Sequence[Any], shown: Sequence[Any]) -> str | None:
+    def _backward(self, role: Role, node: Any, args: Sequence[Any], shown: Sequence[Any]) -> str | None:
         """Complete the call that created the node; return why not, if there is none."""
         if (foreign := _foreign(role, node)) is not None:
             return foreign
@@ -339,7 +280,7 @@ class Recorder(TorchDispatchMode):
             return None  # the bias's gradient alone is a sum
         unfolding = self._unfolding
         unknown = BACKWARD_UNKNOWN if unfolding is None else f"backward of a {unfolding.kind}"
-        call = self._called(node) if unfolding is None or unfolding.link() else None
+        call = self._calls.called(node) if unfolding is None or unfolding.link() else None
         if call is None:
             return unknown
         if call.product is None:
@@ -357,41 +298,11 @@ class Recorder(TorchDispatchMode):
         if call.grad_output is None:
             view, shape = activation_view(gradient, call.layout)
             call.grad_output = pack(view, self._zeros.threshold("gradient", gradient), shape)
-        self._close(call, node)
+        self._calls.close_if_complete(call, node)
         return None
 
-    def _called(self, node: Any) -> Call | None:
-        """Return the call that created the node, with the gradients that are expected; None if there is none."""
-        task = torch._C._current_graph_task_id()
-        call = self._open.get(node._sequence_nr())
-        if call is None or call.backward_task not in (None, task) or not _is_node_of(node, call.operator):
-            return None
-        if call.backward_task is None and call.product is not None:
-            call.expected = call.product.wanted(node)
-        call.backward_task = task
-        return call
 
-    def _pass_over(self, node: Any) -> None:
-        """Let a gradient go that a tensor subclass computed in another way than by one product."""
-        call = self._called(node)
-        if call is not None and call.expected:
-            call.expected.pop(0)
-            self._close(call, node)
-
-    def _close(self, call: Call, node: Any) -> None:
-        if not call.expected:
-            del self._open[node._sequence_nr()]
-            self._write(call)
-
-    def _write(self, call: Call) -> None:
-        record = call.to_record()
-        self._unlowered.recorded_macs += record.macs * (1 + record.needs_input_grad + record.needs_weight_grad)
-        self._writer.write(record)
-        self.records += call.step == self._step
-        self.dtypes.add(record.dtype)
-
-
-def _foreign(role: str, node: Any) -> str | None:
+def _foreign(role: Role, node: Any) -> str | None:
     """Say why an operation in the backward cannot belong to a recorded call, None if it can."""
     own = isinstance(node, torch.autograd.function.BackwardCFunction)
     if own:
@@ -422,12 +333,6 @@ def _weight_grad_needed(operands: Operands) -> BitMask | None:
 
 def _builds_graph(args: Sequence[Any]) -> bool:
     return torch.is_grad_enabled() and any(isinstance(arg, torch.Tensor) and arg.requires_grad for arg in args)
-
-
-def _is_node_of(node: Any, function: Any) -> bool:
-    """Whether autograd named a node after an operator: MmBackward0 for aten.mm, AddmmBackward0 for aten.addmm_."""
-    name = function.overloadpacket.__name__.strip("_").title().replace("_", "")
-    return bool(node.name().startswith(f"{name}Backward"))
 
 
 def _is_recomputing() -> bool:

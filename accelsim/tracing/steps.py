@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from accelsim.errors import TracingError
 from accelsim.trace.training_run import MaskWork, TrainingRun
@@ -55,6 +56,19 @@ class StepPlan:
         self._passed_over = None
         if self.both_kinds and step in self.planned:
             self._owed.add(not self._grows)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the plan as metadata say it."""
+        planned = self.planned
+        stop = None if planned.stop == sys.maxsize else planned.stop
+        return {"every": planned.step, "start": planned.start, "stop": stop, "growth_steps": self.both_kinds}
+
+    def why_none(self, first: int, last: int) -> str:
+        """Say of the steps from `first` to `last`, none of which was to be recorded, which ran and what was planned."""
+        ran = f"steps {first} to {last} ran, none of which" if last > first else f"only step {first} ran, which"
+        planned = self.planned
+        stop = "" if planned.stop == sys.maxsize else f", stop={planned.stop}"
+        return f"{ran} was {'not ' * (last == first)}to be recorded (start={planned.start}, every={planned.step}{stop})"
 
     def _wanted(self, step: int) -> bool:
         return step in self.planned or (self._grows in self._owed and step < self.planned.stop)

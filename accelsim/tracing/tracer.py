@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import shlex
-import sys
 import threading
 import warnings
 from collections.abc import Mapping
@@ -18,20 +15,21 @@ from torch import nn
 from torch._compile import _disable_dynamo
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack, _pop_mode, _push_mode
 from torch.utils.hooks import RemovableHandle
 
 from accelsim.errors import AccelsimWarning, TracingError
-from accelsim.trace.format import accelsim_version
 from accelsim.trace.writer import TraceWriter
 from accelsim.tracing import annotations as notes
 from accelsim.tracing.boundaries import Boundaries
 from accelsim.tracing.containment import Containment
+from accelsim.tracing.description import description
 from accelsim.tracing.names import ModuleNames
-from accelsim.tracing.ranks import own_path, rank_and_size
-from accelsim.tracing.recorder import Recorder, Sink
+from accelsim.tracing.open_calls import OpenCalls, Sink
+from accelsim.tracing.ranks import own_path
+from accelsim.tracing.recorder import Recorder
 from accelsim.tracing.shortfall import shortfall
 from accelsim.tracing.steps import RunLog, StepPlan, count
+from accelsim.tracing.switch import Switch
 from accelsim.tracing.uncompiled import Uncompiled
 from accelsim.tracing.unlowered import Unlowered
 from accelsim.tracing.unseen import Unseen
@@ -104,8 +102,6 @@ class Tracer:
         self._uncompiled = Uncompiled()
         self._unlowered = Unlowered()
         self._writer: Sink | None = None
-        self._recorder: Recorder | None = None
-        self._on = False
         self._records = False
         self._over = False
         self._deferred = False  # what ends the step waits for a compiled call to return
@@ -121,13 +117,15 @@ class Tracer:
             raise TracingError(f"the tracer of {self._path} was used already: make a new one for another recording")
         if Tracer._recording is not None:
             raise TracingError(f"a tracer is already recording to {Tracer._recording}: leave its with block first")
-        self._writer = self._open_sink({**self._description(), **self._meta})
+        self._writer = self._open_sink(description(self._model, self._plan, self._zeros) | self._meta)
         Tracer._recording = self._writer.path
         self._closed = False
         self._process, self._thread = os.getpid(), threading.get_ident()
+        self._calls = OpenCalls(self._writer, self._unlowered)
         self._recorder = Recorder(
-            self._model, self._names, self._writer, self._zeros, self._unlowered, self._unseen, self._contained
+            self._model, self._names, self._calls, self._zeros, self._unlowered, self._unseen, self._contained
         )
+        self._switch = Switch(self._recorder, self._names, self._uncompiled)
         self._recorded = 0
         self._tried = False
         self._counts_steps = True
@@ -160,7 +158,13 @@ class Tracer:
             if os.getpid() == self._process:
                 with self._contained:
                     self._finish_file(complete=kind is None)
-            del self._model, self._names, self._recorder, self._boundaries  # nothing of the training is kept alive
+            del (
+                self._model,
+                self._names,
+                self._recorder,
+                self._switch,
+                self._boundaries,
+            )  # nothing of the training is kept alive
         if kind is None and self._contained.failure is None and os.getpid() == self._process:
             self._warn_of_shortfall()
 
@@ -173,7 +177,7 @@ class Tracer:
         notes.listen(None)
         self._uncompiled.unhush()
         with self._contained:
-            self._turn_off()
+            self._switch.turn_off()
 
     def step(self) -> None:
         """End a training step where no optimizer does; right after an optimizer's step it changes nothing."""
@@ -260,9 +264,9 @@ class Tracer:
                 or all(own is not part for part in self._model.modules())
             ):
                 return
-            was_on = self._on
+            was_on = self._switch.on
             self._next()
-            if self._on and not was_on:
+            if self._switch.on and not was_on:
                 self._names.enter(module, inputs)  # its own hook comes too late for this call
 
     def _next(self) -> None:
@@ -278,8 +282,7 @@ class Tracer:
             self._forward_hook = None
 
     def _anything_ran(self) -> bool:
-        assert self._recorder is not None
-        return self._nodes_made() or (self._on and self._recorder.operations > 0)
+        return self._nodes_made() or (self._switch.on and self._recorder.operations > 0)
 
     def _nodes_made(self) -> bool:
         # every node of an autograd graph takes a number, so on steps not recorded this needs no hook
@@ -291,37 +294,30 @@ class Tracer:
 
     def _record(self, wanted: bool) -> None:
         """Begin to record the running step, of which nothing has run, or do not."""
-        assert self._recorder is not None
         self._records = wanted and self._contained.failure is None
-        on = self._records or self._recorder.waits
-        if on != self._on and self._uncompiled.call() is not None:
+        on = self._records or self._calls.waits
+        if on != self._switch.on and self._uncompiled.call() is not None:
             raise TracingError("a step ended inside compiled code: call step() outside of it")
         if not on:
-            self._turn_off()
+            self._switch.turn_off()
             return
         self._recorder.begin_step(self._step, self._records)
-        if not self._on:
-            self._on = True
-            self._uncompiled.start()
-            self._names.install()
-            notes.start_recording()
-            _push_mode(self._recorder)  # its __enter__ sets flags of PyTorch's too, for torch.compile
+        self._switch.turn_on()
 
     def _end(self) -> None:
-        assert self._recorder is not None
         with self._contained:
             self._tried |= self._records and (self._nodes_made() or self._recorder.operations > 0)
-            self._recorder.end_step()
+            self._calls.end_step()
             self._finish_late()
         if self._contained.failure is not None:
             self._break_off()
             self._late = None
-            self._recorder.forget(0)
+            self._calls.forget(0)
         elif self._has_records():
             self._recorded += 1
             self._plan.recorded(self._step)
             self._late = self._step
-            if not self._recorder.waits:
+            if not self._calls.waits:
                 self._finish_late()
         self._stop_waiting()
         self._boundaries.ended()
@@ -329,17 +325,15 @@ class Tracer:
     def _break_off(self) -> None:
         """Leave the running step as it is: calls whose backward is missing would look like a momentum encoder's."""
         assert self._writer is not None
-        assert self._recorder is not None
         if self._has_records():
             self._writer.meta["incomplete_step"] = self._step
         self._records = False
-        self._recorder.forget(self._step)
+        self._calls.forget(self._step)
 
     def _finish_late(self) -> None:
         """Write what is left of the step before, whose gradients might have come in the running one."""
-        assert self._recorder is not None
         if self._late is not None:
-            self._recorder.write_until(self._late)
+            self._calls.write_until(self._late)
             self._step_written(self._late)
             self._late = None
 
@@ -347,12 +341,11 @@ class Tracer:
         """Take note that all records of a step are written; overridden by what needs whole steps."""
 
     def _has_records(self) -> bool:
-        return self._records and self._recorder is not None and self._recorder.records > 0
+        return self._records and self._calls.records > 0
 
     def _finish_file(self, complete: bool) -> None:
         """Write what is left to write; `complete` unless an exception broke off the running step."""
         assert self._writer is not None
-        assert self._recorder is not None
         try:
             with self._contained:
                 unended = False
@@ -369,7 +362,7 @@ class Tracer:
         finally:
             self._writer.meta["recorded_steps"] = self._recorded
             self._writer.meta["steps"] = self._step
-            self._writer.meta["dtype"] = ", ".join(sorted(self._recorder.dtypes))
+            self._writer.meta["dtype"] = ", ".join(sorted(self._calls.dtypes))
             self._writer.meta["unlowered"] = self._unlowered.plain()
             self._writer.meta["failure"] = self._contained.failure
             self._writer.close()
@@ -383,51 +376,8 @@ class Tracer:
         """Why nothing was recorded: which steps ran; "" if none or one that was to be recorded; None if one was."""
         if self._recorded:
             return None
-        first, last, planned = self._log.first_step, self._step - 1, self._plan.planned
-        if self._tried or last < first:
-            return ""
-        ran = f"steps {first} to {last} ran, none of which" if last > first else f"only step {first} ran, which"
-        stop = "" if planned.stop == sys.maxsize else f", stop={planned.stop}"
-        return f"{ran} was {'not ' * (last == first)}to be recorded (start={planned.start}, every={planned.step}{stop})"
-
-    def _turn_off(self) -> None:
-        if not self._on:
-            return
-        assert self._recorder is not None
-        self._on = False
-        self._uncompiled.stop()
-        self._names.remove()
-        notes.stop_recording()
-        # modes that the loop entered later lie above this one and stay
-        above = []
-        while (stack := _get_current_dispatch_mode_stack()) and stack[-1] is not self._recorder:
-            above.append(_pop_mode())
-        if stack:
-            _pop_mode()
-        for mode in reversed(above):
-            _push_mode(mode)
-
-    def _description(self) -> dict[str, Any]:
-        return {
-            "model": type(self._model).__name__,
-            "torch": str(torch.__version__),
-            "accelsim": accelsim_version(),
-            "python": platform.python_version(),
-            "command": shlex.join(sys.argv),
-            "rank": rank_and_size()[0],
-            "processes": rank_and_size()[1],
-            "every": self._plan.planned.step,
-            "start": self._plan.planned.start,
-            "stop": None if self._plan.planned.stop == sys.maxsize else self._plan.planned.stop,
-            "growth_steps": self._plan.both_kinds,
-            "zero_as": self._zeros.plain(),
-            "dtype": "",
-            "recorded_steps": 0,
-            "incomplete_step": None,
-            "failure": None,
-            "steps": 0,
-            "unlowered": {},
-        }
+        first, last = self._log.first_step, self._step - 1
+        return "" if self._tried or last < first else self._plan.why_none(first, last)
 
 
 def _in_backward() -> bool:

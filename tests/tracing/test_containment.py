@@ -16,6 +16,7 @@ from accelsim.trace import TraceReader
 from accelsim.trace.writer import TraceWriter
 from accelsim.tracing import Tracer, names, recorder, steps
 from accelsim.tracing.annotations import needed_outputs, note_growth_step
+from accelsim.tracing.open_calls import OpenCalls
 from accelsim.tracing.provenance import Provenance
 
 STEPS = 4
@@ -76,7 +77,7 @@ PLACES = {
     "writing": (TraceWriter, "write", 3),
     "a step's beginning": (steps.StepPlan, "begins", 2),
     "the first step's beginning": (steps.StepPlan, "begins", 0),
-    "a step's end": (recorder.Recorder, "end_step", 1),
+    "a step's end": (OpenCalls, "end_step", 1),
     "a step's number": (steps.StepPlan, "recorded", 1),
     "hooks": (names.ModuleNames, "install", 0),
     "a growth step": (steps.RunLog, "grows", 2),

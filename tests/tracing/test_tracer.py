@@ -470,9 +470,9 @@ def test_memory_stays_near_one_steps_packed_masks(tmp_path):
     x = torch.randn(16, 8, 32, 32)
     with Tracer(model, tmp_path / "t.pkl") as tracer:
         y = model(x)
-        held = tracer._recorder._open.values()
+        held = tracer._calls._open.values()
         packed = {id(mask.bits): mask.bits.nbytes for call in held for mask in (call.weight, call.input)}
         assert sum(packed.values()) == 4 * (x.numel() + 8 * 8 * 9) // 8
         y.sum().backward()
-        assert not tracer._recorder._open
+        assert not tracer._calls._open
         assert sum(mask.bits.nbytes for _, mask in tracer._recorder._weights.values()) == 4 * 8 * 8 * 9 // 8
