@@ -10,6 +10,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.array import GemmTiming, Slots, TiledGemm, timing_key
 from accelsim.energy.account import Actions, account
 from accelsim.energy.table import EnergyTable
 from accelsim.hardware.model import Hardware
@@ -18,9 +19,8 @@ from accelsim.memory import Movement, Mover
 from accelsim.memory.steps import Steps
 from accelsim.results import MachineRun
 from accelsim.sampling.spread import Ends, Samples
-from accelsim.timing import GemmTiming, Slots, order_rows, timing_key
 
-Timer = Callable[[Hardware, MaskedGemm], GemmTiming]
+Timer = Callable[[Hardware, TiledGemm], GemmTiming]
 
 
 class Fleet:
@@ -67,7 +67,7 @@ class PassOfFleet:
     """One pass on all machines of a fleet.
 
     Args:
-        timer: times a GEMM (rows in order) on a machine, exactly or by a sample.
+        timer: times a GEMM on a machine, exactly or by a sample.
     """
 
     def __init__(self, fleet: Fleet, timer: Timer) -> None:
@@ -78,10 +78,10 @@ class PassOfFleet:
         """Run one GEMM."""
         for numbers in self._fleet.alike:
             hw = self._fleet.distinct[numbers[0]]
-            ordered = order_rows(hw, gemm)
-            timing = self._timer(hw, ordered)
+            tiled = TiledGemm.of(hw, gemm)
+            timing = self._timer(hw, tiled)
             for number in numbers:
-                self._works[number].add(ordered, timing)
+                self._works[number].add(tiled, timing)
 
     def account(self, machine: int, table: EnergyTable) -> tuple[MachineRun, MachineRun]:
         """Return what a machine and its baseline did, when all GEMMs are in; machines are counted from 0."""
@@ -108,9 +108,9 @@ class _Work:
     def __post_init__(self) -> None:
         self.mover, self.samples = Mover(self.hw), Samples()
 
-    def add(self, gemm: MaskedGemm, timing: GemmTiming) -> None:
+    def add(self, tiled: TiledGemm, timing: GemmTiming) -> None:
         first_step = self.mover.step_count
-        self.samples.add(timing, self.mover.add(gemm, timing), first_step, timing.tile_cycles.size)
+        self.samples.add(timing, self.mover.add(tiled, timing), first_step, timing.tile_cycles.size)
         self.slots += timing.slots
         self.scan_windows += timing.scan_windows
         self.fifo_pushes += timing.fifo_pushes

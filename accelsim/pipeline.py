@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
+from accelsim.array import time_tiled
 from accelsim.energy.load import load_table
 from accelsim.energy.mask_update import mask_update, mask_update_energy
 from accelsim.energy.table import EnergyTable
@@ -27,7 +28,6 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, Lowering, MaskedGemm, Pass, chosen_passes, passes_of
 from accelsim.results import PassResult, Result, WholeRun, find_run, mask_update_table
 from accelsim.sampling import Sampler, Sampling, allocate, is_sure
-from accelsim.timing import time_gemm
 from accelsim.trace import OpTrace, TraceChain, TraceReader, open_trace
 
 S = TypeVar("S")
@@ -130,7 +130,7 @@ def simulate_many(
         if not isinstance(op, OpTrace):
             raise TraceError(not_this(f"operation {number} of the trace", op, "an OpTrace"))
         ran = [which for which in passes_of(op) if which in wanted]
-        timers = [time_gemm if sampler is None else partial(sampler.time, key=(number, which)) for which in ran]
+        timers = [time_tiled if sampler is None else partial(sampler.time, key=(number, which)) for which in ran]
         lowering = Lowering(op)
         ran_passes = [_run_pass(fleet, tables, lowering, *one, vector_work) for one in zip(ran, timers, strict=True)]
         if on_pass is not None and number not in results:
@@ -170,7 +170,7 @@ def simulate_pass(
     hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass, *, with_vector_work: bool = False
 ) -> PassResult:
     """Run one pass of one operation on a machine and on its dense baseline."""
-    (result,), _ = _run_pass(Fleet([hw]), [table], Lowering(op), which, time_gemm, with_vector_work)
+    (result,), _ = _run_pass(Fleet([hw]), [table], Lowering(op), which, time_tiled, with_vector_work)
     return result
 
 

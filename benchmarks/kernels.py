@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from accelsim import Hardware, OpTrace, kernel
+from accelsim.array import time_gemm
 from accelsim.lowering import MaskedGemm, lower
-from accelsim.timing import time_gemm
 
 SYNCS = ("pe", "row", "column", "array")
 WIDTHS = (4, 8, 16, 32, 64)

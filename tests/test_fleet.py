@@ -62,7 +62,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(module, name, counting)
 
     counted(Lowering, "gemms")
-    counted(accelsim.pipeline, "time_gemm")
+    counted(accelsim.pipeline, "time_tiled")
     counted(accelsim.fleet, "Mover")
     return counts
 
@@ -80,7 +80,7 @@ def test_machines_share_what_they_agree_in(calls: Counter[str]) -> None:
     results = simulate_many(hardware, [layer(groups=2)], workers=1)
     assert calls == {
         "gemms": 3,
-        "time_gemm": 3 * 2 * (3 + 2),  # row, pe, two rows; two baselines
+        "time_tiled": 3 * 2 * (3 + 2),  # row, pe, two rows; two baselines
         "Mover": 3 * (4 + 2),
     }
     for hw, result in zip(hardware, results, strict=True):
@@ -89,7 +89,7 @@ def test_machines_share_what_they_agree_in(calls: Counter[str]) -> None:
 
 def test_one_machine_is_timed_beside_its_baseline(calls: Counter[str]) -> None:
     simulate(machine(), [layer(0), layer(1)], workers=1)
-    assert calls == {"gemms": 6, "time_gemm": 12, "Mover": 12}
+    assert calls == {"gemms": 6, "time_tiled": 12, "Mover": 12}
 
 
 @pytest.mark.relations

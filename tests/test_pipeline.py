@@ -12,9 +12,9 @@ from hypothesis import given, settings
 
 from accelsim import AccelsimError, Hardware, OpTrace, TraceWriter, load_hardware, open_trace, simulate
 from accelsim.lowering import passes_of
-from accelsim.lowering.reference import plain_lower
-from accelsim.timing.reference import plain_time
 from accelsim.trace.record import Kind
+from tests.oracle.array import plain_time
+from tests.oracle.lowering import plain_lower
 from tests.strategies import machines, operations
 
 SLOTS = ("effectual", "ineffectual", "edge", "barrier", "sync", "starved", "memory")

@@ -88,7 +88,7 @@ class Action:
 
 
 def leakage_uw(table: EnergyTable, hw: Hardware) -> float:
-    """Static power of the machine, microwatts: lanes, queues (only where a scanner feeds them) and buffers.
+    """Static power of the machine, microwatts: lanes, the queues of PEs that have some, and buffers.
 
     A lane is a multiplier (operand_bits squared), an adder (accumulator_bits) and the registers of two operands and
     the accumulator; a scanning PE has a queue of fifo_depth pairs. DRAM's own background power is not counted. That of
@@ -103,7 +103,7 @@ def leakage_uw(table: EnergyTable, hw: Hardware) -> float:
         + leakage.adder.value * precision.accumulator_bits
         + leakage.register_bit.value * (pair_bits + precision.accumulator_bits)
     )
-    queue_uw = leakage.register_bit.value * hw.skipping.fifo_depth * pair_bits if hw.skipping.tensors else 0.0
+    queue_uw = leakage.register_bit.value * hw.skipping.leaking_pairs * pair_bits
     sram_uw = leakage.sram.value * (buffers.weight_kib + buffers.input_kib + buffers.output_kib)
     return array.count * array.rows * array.cols * (array.lanes * lane_uw + queue_uw) + sram_uw
 
@@ -164,11 +164,11 @@ ARRAY_ACTIONS = (
         "scanner",
         ("scan",),
         "fifo_scan_pj",
-        unit="window of 2 x {hw.skipping.window_positions} bits",
+        unit="window of 2 x {hw.skipping.scanned_positions} bits",
         means="a window of two masks that a PE's scanner looks at",
         cost="2 × scan_width (16 with TensorDash) × `queue.scan`",
         count=lambda hw, did: did.scan_windows,
-        pj=lambda table, hw: 2 * hw.skipping.window_positions * table.queue.scan.value,
+        pj=lambda table, hw: 2 * hw.skipping.scanned_positions * table.queue.scan.value,
     ),
     Action(
         "weight_buffer",

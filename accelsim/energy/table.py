@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictFloat, StrictStr, model_validator
 
-from accelsim.hardware.model import Precision
+from accelsim.hardware.parts import Precision
 
 Status = Literal["quoted", "recalled", "derived", "estimate"]
 Text = Annotated[StrictStr, Field(min_length=1)]

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.array import PE, Slots, TileAccount, TiledGemm, pe_of, time_tiled
+from accelsim.array.tile import cut_tile, streamed_windows
 from accelsim.energy.load import load_table
 from accelsim.errors import TraceError, not_this
 from accelsim.explain.movement import MemoryAccount, memory_account
 from accelsim.explain.shapes import GemmShapes, ShapeCollector
-from accelsim.explain.tile import SyncGroup, cut_tile, slowest_group, streamed_windows, window_width
 from accelsim.hardware.load import check_hardware
 from accelsim.hardware.model import Hardware
-from accelsim.lowering import PASSES, MaskedGemm, Pass, chosen_passes, lower, passes_of
+from accelsim.lowering import PASSES, Pass, chosen_passes, lower, passes_of
 from accelsim.memory import Mover
 from accelsim.pipeline import simulate_pass
-from accelsim.timing import PE_KINDS, Slots, order_rows, pe_kind, time_gemm
-from accelsim.timing.tensordash import scheduled_operand
 from accelsim.trace.fields import Padding
 from accelsim.trace.record import OpTrace
 
@@ -47,8 +47,7 @@ class SlowestTile:
         windows, dropped: windows that it streams, and that `skipping.blocks` spares it.
         most_effectual: pairs of two non-zeros of the PE that has the most of them.
         lower_bound: ceil(most_effectual / lanes), which no skipping of zeros can beat.
-        sync_group: its slowest sync group, on scanning PEs.
-        scheduled: the operand that its schedules follow, on TensorDash PEs.
+        account: what its PEs say of it.
         port_cycles: cycles of it that wait for words from the buffers.
     """
 
@@ -64,8 +63,7 @@ class SlowestTile:
     dropped: int
     most_effectual: int
     lower_bound: int
-    sync_group: SyncGroup | None
-    scheduled: str | None
+    account: TileAccount
     port_cycles: int
 
 
@@ -77,7 +75,7 @@ class PassExplanation:
         shapes: the pass's GEMMs by shape.
         dense_array_cycles, dense_cycles: the same machine without skipping, memory aside and with it.
         tiles: None if nothing is left to do.
-        slowest: None if nothing is left to do, and on systolic arrays, whose folds all take the same time.
+        slowest: None if nothing is left to do, and without windows: folds of a systolic array all take the same time.
         slots: where every lane-cycle went.
         natural_barrier: `barrier` slots with rows in their natural order; None if the machine leaves them so.
     """
@@ -146,7 +144,7 @@ def explain(hw: Hardware, op: OpTrace, passes: Iterable[Pass] = PASSES) -> Expla
     wanted = chosen_passes(passes)
     return Explanation(
         machine=hw.name,
-        pe_kind=pe_kind(hw),
+        pe_kind=hw.skipping.kind,
         rows=hw.array.rows,
         cols=hw.array.cols,
         lanes=hw.array.lanes,
@@ -173,19 +171,20 @@ def explain_pass(hw: Hardware, op: OpTrace, which: Pass) -> PassExplanation:
         ValueError: the operation did not run this pass.
     """
     result = simulate_pass(hw, load_table(hw.energy), op, which)
-    mover, shapes = Mover(hw), ShapeCollector(hw)
+    pe = pe_of(hw)
+    mover, shapes = Mover(hw), ShapeCollector(pe)
     cycles: list[NDArray[np.int64]] = []
-    slowest: tuple[MaskedGemm, int] | None = None
+    slowest: tuple[TiledGemm, int] | None = None
     most = -1
     for lowered in lower(op, which):
-        gemm = order_rows(hw, lowered)
-        timing = time_gemm(hw, gemm)
-        mover.add(gemm, timing)
-        shapes.add(gemm, timing)
+        tiled = TiledGemm.of(hw, lowered)
+        timing = time_tiled(hw, tiled)
+        mover.add(tiled, timing)
+        shapes.add(tiled, timing)
         cycles.append(timing.tile_cycles)
         if timing.tile_cycles.size and timing.tile_cycles.max() > most:
             most = int(timing.tile_cycles.max())
-            slowest = gemm, int(timing.tile_cycles.argmax())
+            slowest = tiled, int(timing.tile_cycles.argmax())
     every = np.concatenate(cycles) if cycles else np.zeros(0, np.int64)
     return PassExplanation(
         which=which,
@@ -195,7 +194,7 @@ def explain_pass(hw: Hardware, op: OpTrace, which: Pass) -> PassExplanation:
         dense_array_cycles=result.dense.array_cycles,
         dense_cycles=result.dense.cycles,
         tiles=_tile_cycles(every) if every.size else None,
-        slowest=_slowest_tile(hw, *slowest, most) if slowest and pe_kind(hw) != "systolic" else None,
+        slowest=_slowest_tile(pe, *slowest, most) if slowest and pe.window_positions else None,
         slots=result.run.slots,
         natural_barrier=_natural_barrier(hw, op, which),
         memory=memory_account(hw, mover),
@@ -213,16 +212,9 @@ def _tile_cycles(every: NDArray[np.int64]) -> TileCycles:
     return TileCycles(every.size, int(every.min()), float(np.median(every)), float(every.mean()), int(every.max()))
 
 
-def _slowest_tile(hw: Hardware, gemm: MaskedGemm, index: int, cycles: int) -> SlowestTile:
-    kind, tile = pe_kind(hw), cut_tile(hw, gemm, index)
-    every_window = -(-gemm.k // window_width(hw))
-    windows = every_window if kind == "tensordash" else streamed_windows(hw, gemm, tile).size
-    busiest = tile.most_effectual
-    group = slowest_group(hw, gemm, tile) if kind == "scanning" else None
-    if kind == "tensordash":
-        own_cycles = int(PE_KINDS[kind](hw, gemm).tile_cycles[index])
-    else:
-        own_cycles = group.cycles if group else windows
+def _slowest_tile(pe: PE[Any], tiled: TiledGemm, index: int, cycles: int) -> SlowestTile:
+    gemm, tile, width = tiled.gemm, cut_tile(tiled, index), pe.window_positions
+    windows = streamed_windows(pe.skipping, tile, width).size
     return SlowestTile(
         group=gemm.group,
         phase=gemm.phase,
@@ -233,10 +225,9 @@ def _slowest_tile(hw: Hardware, gemm: MaskedGemm, index: int, cycles: int) -> Sl
         last_column=int(tile.columns[-1]),
         cycles=cycles,
         windows=windows,
-        dropped=every_window - windows,
-        most_effectual=busiest,
-        lower_bound=-(-busiest // hw.array.lanes),
-        sync_group=group,
-        scheduled=scheduled_operand(hw, gemm) if kind == "tensordash" else None,
-        port_cycles=cycles - own_cycles,
+        dropped=-(-gemm.k // width) - windows,
+        most_effectual=tile.most_effectual,
+        lower_bound=-(-tile.most_effectual // pe.array.lanes),
+        account=pe.explain_tile(tiled, index),
+        port_cycles=cycles - int(pe.time(tiled).tile_cycles[index]),
     )

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from accelsim.explain.tile import window_width
-from accelsim.hardware.model import Hardware
+from accelsim.array import PE, GemmTiming, TiledGemm
 from accelsim.lowering.gemm import MaskedGemm
-from accelsim.timing import GemmTiming, pe_kind
-from accelsim.timing.systolic import fold
-from accelsim.timing.tiles import schedule
 
 _Key = tuple[int, int, int, tuple[int, int]]
 
@@ -29,8 +26,8 @@ class GemmShapes:
         tiles: tiles that are run, over all GEMMs.
         edge_tiles: those of them that use fewer rows or columns than the array has.
         scheduled_columns, all_columns: columns that the row tiles schedule, and those they have, over all GEMMs.
-        window_width: K positions of a window.
-        windows: windows that the tiles have, over all GEMMs; 0 where a machine has no windows.
+        window_width: K positions of a window; 0 where a machine has no windows.
+        windows: windows that the tiles have, over all GEMMs.
         dropped_windows: those that `skipping.blocks` drops.
         dense_formula: cycles of the same array without skipping, memory and ports aside, as arithmetic.
         dense_cycles: its value.
@@ -77,34 +74,32 @@ class _Sum:
 class ShapeCollector:
     """Takes GEMMs with their timing, one at a time."""
 
-    hw: Hardware
+    pe: PE[Any]
     sums: dict[_Key, _Sum] = field(default_factory=dict)
 
-    def add(self, gemm: MaskedGemm, timing: GemmTiming) -> None:
+    def add(self, tiled: TiledGemm, timing: GemmTiming) -> None:
         """Count one GEMM."""
+        gemm, width = tiled.gemm, self.pe.window_positions
         part = self.sums.setdefault((gemm.m, gemm.n, gemm.k, gemm.phase), _Sum(gemm))
-        plan = schedule(self.hw, gemm)
-        heights, widths = plan.extents(self.hw, gemm)
         part.count += 1
         part.a_nonzeros += int(np.bitwise_count(gemm.a).sum(dtype=np.int64))
         part.b_nonzeros += int(np.bitwise_count(gemm.columns).sum(dtype=np.int64))
-        part.tiles += plan.tiles
-        part.edge_tiles += int(((heights < self.hw.array.rows) | (widths < self.hw.array.cols)).sum())
-        part.scheduled += int((plan.stops - plan.starts).sum())
-        if pe_kind(self.hw) != "systolic":
-            width = window_width(self.hw)
-            part.windows += plan.tiles * -(-gemm.k // width)
+        part.tiles += tiled.tiles
+        part.edge_tiles += int(((tiled.heights < tiled.rows) | (tiled.widths < tiled.cols)).sum())
+        part.scheduled += int((tiled.stops - tiled.starts).sum())
+        if width:
+            part.windows += tiled.tiles * -(-gemm.k // width)
             if timing.tile_positions is not None:
-                part.dropped += plan.tiles * -(-gemm.k // width) - int((-(-timing.tile_positions // width)).sum())
+                part.dropped += tiled.tiles * -(-gemm.k // width) - int((-(-timing.tile_positions // width)).sum())
 
     def done(self) -> tuple[GemmShapes, ...]:
         """Return the shapes in the order of their first GEMM."""
         return tuple(self._shapes(part) for part in self.sums.values())
 
     def _shapes(self, part: _Sum) -> GemmShapes:
-        array, gemm = self.hw.array, part.first
+        array, gemm = self.pe.array, part.first
         row_tiles, column_tiles = -(-gemm.m // array.rows), -(-gemm.n // array.cols)
-        formula, cycles = dense_cycles(self.hw, gemm.m, gemm.n, gemm.k, part.count)
+        formula, cycles = self.pe.dense_formula(gemm.m, gemm.n, gemm.k)
         return GemmShapes(
             count=part.count,
             m=gemm.m,
@@ -121,22 +116,9 @@ class ShapeCollector:
             edge_tiles=part.edge_tiles,
             scheduled_columns=part.scheduled,
             all_columns=part.count * row_tiles * gemm.n,
-            window_width=window_width(self.hw),
+            window_width=self.pe.window_positions,
             windows=part.windows,
             dropped_windows=part.dropped,
-            dense_formula=formula,
-            dense_cycles=cycles,
+            dense_formula=f"{part.count:,} GEMMs × {formula}" if part.count > 1 else formula,
+            dense_cycles=part.count * cycles,
         )
-
-
-def dense_cycles(hw: Hardware, m: int, n: int, k: int, count: int) -> tuple[str, int]:
-    """Cycles of `count` GEMMs without skipping, memory and ports aside: the arithmetic and its value."""
-    array = hw.array
-    gemms = f"{count:,} GEMMs × " if count > 1 else ""
-    if pe_kind(hw) == "systolic":
-        folding = fold(hw, m, n, k)
-        text = f"{folding.row_folds:,} × {folding.col_folds:,} folds × ({folding.steps:,} + {folding.overhead:,})"
-        return gemms + text, count * folding.cycles
-    row_tiles, column_tiles = -(-m // array.rows), -(-n // array.cols)
-    cycles = count * row_tiles * column_tiles * -(-k // array.lanes)
-    return f"{gemms}{row_tiles:,} row tiles × {column_tiles:,} column tiles × ceil({k:,} / {array.lanes})", cycles

@@ -8,7 +8,7 @@ scanners and what surrounds the SRAM cells are left out.
 
 from __future__ import annotations
 
-from accelsim.hardware.model import TENSORDASH_LANES, Hardware
+from accelsim.hardware.model import Hardware
 
 MULTIPLIER_CELL = 34  # one partial-product bit
 ADDER_BIT = 28
@@ -23,14 +23,9 @@ def area_proxy(hw: Hardware) -> int:
     accumulator register, and, where it scans, a queue of fifo_depth operand pairs in registers (TensorDash: stage_depth
     windows of 16 pairs). Buffers are SRAM, shared by all arrays.
     """
-    array, skipping, buffers = hw.array, hw.skipping, hw.memory.buffers
+    array, buffers = hw.array, hw.memory.buffers
     operand, accumulator = hw.precision.operand_bits, hw.precision.accumulator_bits
     lane = MULTIPLIER_CELL * operand**2 + ADDER_BIT * accumulator
-    queued_pairs = 0
-    if skipping.scheduler is not None:
-        queued_pairs = skipping.stage_depth * TENSORDASH_LANES
-    elif skipping.tensors:
-        queued_pairs = skipping.fifo_depth
-    pe = array.lanes * lane + REGISTER_BIT * (accumulator + 2 * operand * queued_pairs)
+    pe = array.lanes * lane + REGISTER_BIT * (accumulator + 2 * operand * hw.skipping.queued_pairs)
     sram_bits = 8 * 1024 * (buffers.weight_kib + buffers.input_kib + buffers.output_kib)
     return array.count * array.rows * array.cols * pe + SRAM_BIT * sram_bits

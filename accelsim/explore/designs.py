@@ -161,7 +161,9 @@ def _explain(space: Space, merged: dict[str, Any], values: dict[str, Any]) -> st
 def _meets(space: Space, values: dict[str, Any], machine: Hardware | dict[str, Any]) -> bool:
     for condition, line in space.conditions:
         try:
-            if not condition.holds(lambda name: _inside(machine, space.base_hw, name)):
+            if not condition.holds(
+                lambda name: values[name] if name in values else _inside(machine, space.base_hw, name)
+            ):
                 return False
         except ValueError as error:
             place = f"{space.file}:{line}" if line else space.file
@@ -170,9 +172,9 @@ def _meets(space: Space, values: dict[str, Any], machine: Hardware | dict[str, A
 
 
 def _inside(machine: Any, base: Any, name: str) -> Any:
-    """Return the value under a dotted name; what a combination that is no machine does not say is the base's."""
+    """Return the value under a dotted name: the base's, where another kind of PE or no machine does not say it."""
     for part in name.split("."):
         base = getattr(base, part, None)
-        machine = machine.get(part, base) if isinstance(machine, dict) else getattr(machine, part, None)
+        machine = machine.get(part, base) if isinstance(machine, dict) else getattr(machine, part, base)
     machine = machine.model_dump(mode="json") if isinstance(machine, BaseModel) else machine
     return list(machine) if isinstance(machine, tuple) else machine

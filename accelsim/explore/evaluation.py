@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from accelsim.array import timing_key
 from accelsim.explore.designs import Design
 from accelsim.explore.parts import Parts, write_table
 from accelsim.explore.space import Space
@@ -13,7 +14,6 @@ from accelsim.explore.table import tabulate
 from accelsim.explore.task import Point, Row, Task, point_key, points_of
 from accelsim.explore.trace_file import TraceFile
 from accelsim.explore.workers import Workers
-from accelsim.timing import timing_key
 from accelsim.trace import open_trace
 from accelsim.trace.format import accelsim_version
 

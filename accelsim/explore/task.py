@@ -9,12 +9,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from accelsim.array import Slots
 from accelsim.energy.account import EnergyBreakdown
 from accelsim.errors import AccelsimError, SpaceError
 from accelsim.explore.trace_file import TraceFile
 from accelsim.hardware.model import Hardware
 from accelsim.results.row import speedup
-from accelsim.timing.outcome import Slots
 from accelsim.trace.format import accelsim_version
 
 COUNTS = (

@@ -7,11 +7,13 @@ from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from accelsim.errors import HardwareError
 from accelsim.hardware.yaml_file import Document, Location, Problem
 
 Model = TypeVar("Model", bound=BaseModel)
+Fields = dict[str, FieldInfo]
 
 _MOST_SENTENCES = 20
 _EXPECTED = {
@@ -58,16 +60,27 @@ def check(document: Document, model: type[Model]) -> Model:
     return checked
 
 
-def key_paths(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the path of every key that a model knows, mappings before their keys."""
-    for name, field in model.model_fields.items():
+def key_paths(model: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every key that a model (or an annotation of one) knows, mappings before their keys."""
+    for name, field in fields_below(model).items():
         yield (*prefix, name)
-        for part in nested_models(field.annotation):
-            yield from key_paths(part, (*prefix, name))
+        yield from key_paths(field.annotation, (*prefix, name))
+
+
+def fields_below(annotation: Any) -> Fields:
+    """Return the keys of the mapping that an annotation mentions (`Dram | None` mentions Dram); none of a plain value.
+
+    Those of all variants, where a model has some (`Skipping`, which each kind of PE extends).
+    """
+    fields: Fields = {}
+    for model in nested_models(annotation):
+        for variant in (model, *(model.variants() if hasattr(model, "variants") else ())):
+            fields |= {name: field for name, field in variant.model_fields.items() if name not in fields}
+    return fields
 
 
 def nested_models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Yield the models that an annotation mentions: `Dram | None` mentions Dram."""
+    """Yield the models that an annotation mentions."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
@@ -80,7 +93,7 @@ def _explain(model: type[BaseModel], location: Location, detail: dict[str, Any])
     if kind == "extra_forbidden":
         return f"{key} is unknown{_nearest(model, location)}"
     if kind == "missing":
-        field = _model_at(model, location[:-1]).model_fields[str(location[-1])]
+        field = _fields_at(model, location[:-1])[str(location[-1])]
         return f"{key} is missing" + (f" ({field.description})" if field.description else "")
     if kind == "value_error" and isinstance(given, dict):  # a rule over several keys of one mapping
         return f"{key}: {detail['ctx']['error']}"
@@ -96,7 +109,7 @@ def _wanted(model: type[BaseModel], location: Location, detail: dict[str, Any]) 
         return f", expected {words} {context[bound]}"
     match kind:
         case "model_type" | "model_attributes_type" | "dict_type":
-            keys = list(_model_at(model, location).model_fields)
+            keys = list(_fields_at(model, location))
             return f", expected a mapping with keys such as {', '.join(keys[:4])}"
         case "literal_error":
             words = context["expected"].replace(" or ", ", ").split(", ")
@@ -110,25 +123,26 @@ def _wanted(model: type[BaseModel], location: Location, detail: dict[str, Any]) 
 
 def _meant(model: type[BaseModel], location: Location) -> Location | None:
     """Where an unknown key would be right among its neighbours, if it is close to one of them."""
-    close = get_close_matches(str(location[-1]), list(_model_at(model, location[:-1]).model_fields), 1)
+    close = get_close_matches(str(location[-1]), list(_fields_at(model, location[:-1])), 1)
     return (*location[:-1], close[0]) if close else None
 
 
 def _nearest(model: type[BaseModel], location: Location) -> str:
     if meant := _meant(model, location):
         return f", did you mean {meant[-1]!r}?"
-    wanted, siblings = str(location[-1]), list(_model_at(model, location[:-1]).model_fields)
+    wanted, siblings = str(location[-1]), list(_fields_at(model, location[:-1]))
     elsewhere = {path[-1]: path for path in reversed(list(key_paths(model))) if len(path) > 1 or len(location) > 1}
     if close := get_close_matches(wanted, list(elsewhere), 1):
         return f", did you mean {_dotted(elsewhere[close[0]])!r}?"
     return f", expected one of {', '.join(siblings)}"
 
 
-def _model_at(model: type[BaseModel], location: Location) -> type[BaseModel]:
+def _fields_at(model: type[BaseModel], location: Location) -> Fields:
+    fields = dict(model.model_fields)
     for key in location:
-        if key in model.model_fields:
-            model = next(nested_models(model.model_fields[str(key)].annotation), model)
-    return model
+        if key in fields:
+            fields = fields_below(fields[str(key)].annotation) or fields
+    return fields
 
 
 def _dotted(location: Location) -> str:

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from accelsim.hardware.check import nested_models
+from accelsim.hardware.check import Fields, fields_below, nested_models
 from accelsim.hardware.model import Hardware
+from accelsim.hardware.skipping import Skipping
 
 _UNITS = {
     "bytes_per_cycle": "bytes/cycle",
@@ -37,22 +38,31 @@ This page is printed by `python -m accelsim.hardware.reference`.
 
 def reference() -> str:
     """Markdown with a table a section: key, values, default, unit and meaning of every key of a hardware file."""
-    return "\n".join([_HEAD, *_section(Hardware, ()), ""])
+    return "\n".join([_HEAD, *_section(Hardware, Hardware.model_fields, ()), ""])
 
 
-def _section(model: type[BaseModel], prefix: tuple[str, ...]) -> list[str]:
+def _section(model: type[BaseModel], fields: Fields, prefix: tuple[str, ...]) -> list[str]:
     title = "Top level" if not prefix else f"`{'.'.join(prefix)}`"
     lines = [f"## {title}", "", " ".join((model.__doc__ or "").split()), ""]
     lines += ["| key | values | default | unit | meaning |", "|---|---|---|---|---|"]
     below: list[str] = []
-    for name, field in model.model_fields.items():
+    for name, field in fields.items():
         key = (*prefix, name)
         parts = list(nested_models(field.annotation))
-        cells = (f"`{'.'.join(key)}`", _values(field), _default(field), _unit(name), field.description or "see below")
+        of = _kinds(model, name)
+        meaning = f"{of}: {field.description}" if of else field.description or "see below"
+        cells = (f"`{'.'.join(key)}`", _values(field), _default(field), _unit(name), meaning)
         lines.append("| " + " | ".join(cells) + " |")
         for part in parts:
-            below += ["", *_section(part, key)]
+            below += ["", *_section(part, fields_below(part), key)]
     return lines + below
+
+
+def _kinds(model: type[BaseModel], name: str) -> str:
+    """Name the kinds of PE that have a key, if not all do."""
+    if not issubclass(model, Skipping) or name in model.model_fields:
+        return ""
+    return ", ".join(kind.model_fields["kind"].default for kind in model.variants() if name in kind.model_fields)
 
 
 def _values(field: FieldInfo) -> str:

@@ -79,3 +79,12 @@ def _count_columns(rows: Words) -> NDArray[np.int64]:
     counts = np.zeros(rows.shape[1] * WORD, np.int64)
     kernel.compiled.count_columns(np.ascontiguousarray(rows), rows.shape[0], rows.shape[1], counts)
     return counts
+
+
+def take_columns(rows: Words, columns: NDArray[np.int64]) -> Words:
+    """Take some columns of a bit matrix: words [rows, words] to [rows, ceil(columns / 64)]."""
+    bits = (rows[:, columns >> 6] >> (columns & 63).astype(np.uint64)) & np.uint64(1)
+    taken = np.zeros((len(rows), words_for(columns.size)), np.uint64)
+    packed = np.packbits(bits.astype(np.uint8), axis=1, bitorder="little")
+    taken.view(np.uint8)[:, : packed.shape[1]] = packed
+    return taken

@@ -19,7 +19,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.hardware.model import Buffers, Hardware
+from accelsim.hardware.model import Hardware
+from accelsim.hardware.parts import Buffers
 from accelsim.lowering.gemm import Footprint, MaskedGemm
 
 Indices = NDArray[np.int64]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from accelsim.hardware.model import Dram
+from accelsim.hardware.parts import Dram
 from accelsim.memory.spans import Spans
 from accelsim.memory.steps import Integers, Steps
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from accelsim.array import GemmTiming, TiledGemm
 from accelsim.hardware.model import Hardware
-from accelsim.lowering.gemm import MaskedGemm
-from accelsim.memory.recurrence import pass_cycles
+from accelsim.memory.run import run_pass
 from accelsim.memory.steps import Cut, Steps
-from accelsim.timing.outcome import GemmTiming
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,9 @@ class Mover:
         self.worked = np.zeros(self.hw.array.count, np.int64)
         self._parts: list[Steps] = []
 
-    def add(self, gemm: MaskedGemm, timing: GemmTiming) -> Cut:
+    def add(self, tiled: TiledGemm, timing: GemmTiming) -> Cut:
         """Append one GEMM; returns how it was cut."""
-        cut = Cut(self.hw, gemm, self.tiles)
+        cut = Cut(self.hw, tiled, self.tiles)
         steps = cut.steps(timing.tile_cycles)
         self._parts.append(steps)
         self.worked += steps.array_cycles.sum(axis=0)
@@ -76,7 +75,7 @@ class Mover:
         """Run the pass; ideal memory (`dram: null`) costs no cycle."""
         dram, steps = self.hw.memory.dram, self.steps
         return Movement(
-            cycles=self.array_cycles if dram is None else pass_cycles(dram, steps),
+            cycles=self.array_cycles if dram is None else run_pass(dram, steps),
             dram_read_bytes=int(steps.load_bytes.sum()),
             dram_write_bytes=int(steps.store_bytes.sum()),
             buffered_elements=int(steps.loaded_elements.sum()),

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim import kernel
+from accelsim.array import TiledGemm
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import Words
-from accelsim.lowering.gemm import MaskedGemm, TensorKind
+from accelsim.lowering.gemm import TensorKind
 from accelsim.memory.blocking import CHUNK, choose_blocking, lines_behind
-from accelsim.timing.tiles import schedule
 
 Integers = NDArray[np.int64]
 
@@ -39,8 +38,9 @@ class Parts:
         starts, stops: int64 [chunks], K positions of each chunk.
     """
 
-    def __init__(self, hw: Hardware, gemm: MaskedGemm) -> None:
-        self.hw, self.gemm = hw, gemm
+    def __init__(self, hw: Hardware, tiled: TiledGemm) -> None:
+        self.hw, self.tiled, self.gemm = hw, tiled, tiled.gemm
+        gemm = tiled.gemm
         self.blocking = choose_blocking(hw, gemm)
         self.row_edges = _edges(gemm.m, self.blocking.row_tiles * hw.array.rows)
         self.column_edges = _edges(gemm.n, self.blocking.columns)
@@ -83,16 +83,10 @@ class Parts:
         Outputs are stored compressed only where a mask says which of them were computed.
         """
         elements = np.diff(self.row_edges)[:, None] * np.diff(self.column_edges)
-        if self.gemm.needed is None or not self.hw.skipping.outputs:
+        if self.tiled.needed is None:
             return elements, self._plain_bytes(elements)
-        needed = _count_bits(self.gemm.needed, self.row_edges, self.column_edges)
+        needed = _count_bits(self.tiled.needed, self.row_edges, self.column_edges)
         return needed, self._bytes(self.gemm.output_kind, elements, needed)
-
-    @cached_property
-    def _tiles(self) -> tuple[Integers, Integers]:
-        """Tiles of each row tile, and the last column of each tile."""
-        plan = schedule(self.hw, self.gemm)
-        return plan.tiles_per_row, plan.last_columns(self.hw.array.cols)
 
     def cycles(self, tile_cycles: Integers, first_tile: int) -> Integers:
         """Each array's cycles on the tiles that end in each block: [row blocks, column blocks, arrays].
@@ -102,11 +96,10 @@ class Parts:
             first_tile: the GEMM's first tile's number in the pass; tiles are dealt to the arrays in turn.
         """
         worked = np.zeros((self.row_edges.size - 1, self.column_edges.size - 1, self.hw.array.count), np.int64)
-        tiles_per_row, last_columns = self._tiles
         kernel.compiled.deal_tiles(
             np.ascontiguousarray(tile_cycles),
-            tiles_per_row,
-            last_columns,
+            self.tiled.tiles_per_row,
+            self.tiled.last_columns,
             self.blocking.row_tiles,
             self.blocking.columns,
             first_tile,

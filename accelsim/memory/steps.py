@@ -8,10 +8,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.array import GemmTiming, TiledGemm
 from accelsim.hardware.model import Hardware
-from accelsim.lowering.gemm import MaskedGemm
 from accelsim.memory.parts import Parts
-from accelsim.timing.outcome import GemmTiming
 
 Integers = NDArray[np.int64]
 
@@ -62,8 +61,8 @@ class Cut:
         first_tile: tiles that earlier GEMMs of the pass had; tile t of a pass goes to array t mod `array.count`.
     """
 
-    def __init__(self, hw: Hardware, gemm: MaskedGemm, first_tile: int = 0) -> None:
-        self._parts, self._first_tile = Parts(hw, gemm), first_tile
+    def __init__(self, hw: Hardware, tiled: TiledGemm, first_tile: int = 0) -> None:
+        self._parts, self._first_tile = Parts(hw, tiled), first_tile
         self._outputs, self._stored = self._parts.outputs()
         blocking = self._parts.blocking
         if blocking.order == "rows":
@@ -122,9 +121,9 @@ class Cut:
         return amounts * np.minimum(number + 1, count) // count - amounts * np.maximum(number, 0) // count
 
 
-def macro_steps(hw: Hardware, gemm: MaskedGemm, timing: GemmTiming, first_tile: int = 0) -> Steps:
+def macro_steps(hw: Hardware, tiled: TiledGemm, timing: GemmTiming, first_tile: int = 0) -> Steps:
     """Return the steps of one timed GEMM, see `Cut`."""
-    return Cut(hw, gemm, first_tile).steps(timing.tile_cycles)
+    return Cut(hw, tiled, first_tile).steps(timing.tile_cycles)
 
 
 def _changes(keys: Integers) -> NDArray[np.bool_]:

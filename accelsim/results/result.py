@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from accelsim.array import Slots
 from accelsim.energy.account import EnergyBreakdown
 from accelsim.errors import AccelsimError
 from accelsim.files import write_whole
@@ -25,7 +26,6 @@ from accelsim.results.sampled import sampling_summary, with_intervals
 from accelsim.results.training import sum_training, tabulate_steps
 from accelsim.results.whole_run import WholeRun
 from accelsim.sampling import Sampling, Spread
-from accelsim.timing.outcome import Slots
 from accelsim.trace.format import accelsim_version
 from accelsim.trace.plain import json_values
 

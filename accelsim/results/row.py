@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields
 
+from accelsim.array import Slots
 from accelsim.energy.account import EnergyBreakdown
 from accelsim.lowering.gemm import Pass
 from accelsim.sampling.spread import Spread
-from accelsim.timing.outcome import Slots
 
 
 @dataclass(frozen=True)

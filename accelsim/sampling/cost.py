@@ -15,15 +15,15 @@ _TILE_NS = 2.0  # one K position of a tile
 
 def strip_cost(strips: Strips) -> float:
     """Nanoseconds to simulate a strip, about."""
-    tiles = strips.schedule.tiles / len(strips)
-    array, k = strips.hw.array, strips.gemm.k
-    return _START_NS + k * (_ROW_NS * (array.rows + array.cols * tiles) + _TILE_NS * tiles)
+    tiled = strips.tiled
+    tiles = tiled.tiles / len(strips)
+    return _START_NS + tiled.gemm.k * (_ROW_NS * (tiled.rows + tiled.cols * tiles) + _TILE_NS * tiles)
 
 
 def whole_cost(strips: Strips) -> float:
     """Nanoseconds to simulate the whole GEMM, about."""
-    gemm = strips.gemm
-    return _START_NS + gemm.k * (_ROW_NS * (gemm.m + gemm.n) + _TILE_NS * strips.schedule.tiles)
+    gemm = strips.tiled.gemm
+    return _START_NS + gemm.k * (_ROW_NS * (gemm.m + gemm.n) + _TILE_NS * strips.tiled.tiles)
 
 
 def saves_half(strips: Strips, drawn: int) -> bool:

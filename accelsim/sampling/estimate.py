@@ -18,9 +18,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.array import GemmTiming, Slots
 from accelsim.sampling.impute import Imputation
 from accelsim.sampling.student import t_quantile
-from accelsim.timing import GemmTiming, Slots
 
 CONFIDENCE = 0.95
 _ROUNDING = 1e-9  # of a count: what is off by less is right
@@ -106,6 +106,7 @@ class SampledTiming(GemmTiming):
         simulated_tiles: how many of its tiles were simulated.
         key: which GEMM of the trace it is.
         cost_ns: of simulating a strip, about.
+        exact: whether the predicted cycles are those that tiles take.
     """
 
     strata: tuple[Stratum, ...]
@@ -113,6 +114,7 @@ class SampledTiming(GemmTiming):
     simulated_tiles: int
     key: tuple[object, ...]
     cost_ns: float
+    exact: bool
 
 
 def values_of(timing: GemmTiming) -> Values:

@@ -5,24 +5,21 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.array import PE, Forecast, GemmTiming, Slots, TiledGemm, pe_of, time_tiled, timing_key
+from accelsim.array.ports import through_ports
 from accelsim.hardware.model import Hardware
-from accelsim.lowering import MaskedGemm
 from accelsim.sampling.allocate import Sizes
 from accelsim.sampling.cost import saves_half, strip_cost
 from accelsim.sampling.estimate import COUNTS, SLOTS, SampledTiming, Stratum, Values, values_of
 from accelsim.sampling.impute import Imputation
-from accelsim.sampling.known import known_counts
 from accelsim.sampling.predict import predict_cycles, refine
 from accelsim.sampling.strata import LEAST, STRATA, cut_strata, share_out
 from accelsim.sampling.strips import Strips
-from accelsim.timing import GemmTiming, Slots, pe_kind, time_gemm, timing_key
-from accelsim.timing.dense import find_streams
-from accelsim.timing.tensordash import scheduled_operand
 
 Key = tuple[object, ...]
 Drawn = dict[int, tuple[Values, NDArray[np.int64]]]
@@ -47,39 +44,41 @@ class Sampler:
         self.sizes: dict[tuple[Key, Hashable], tuple[int, ...]] = {}
         self.drawn: dict[tuple[Key, Hashable], Drawn] = {}
 
-    def time(self, hw: Hardware, gemm: MaskedGemm, key: Key) -> GemmTiming:
-        """Time a GEMM (rows in their final order), by a sample if that saves half of the work.
+    def time(self, hw: Hardware, tiled: TiledGemm, key: Key) -> GemmTiming:
+        """Time a GEMM, by a sample if that saves half of the work.
 
         Args:
             key: what tells the operation and pass from the trace's others.
         """
+        gemm = tiled.gemm
         key = (*key, gemm.group, gemm.phase)
-        narrowed = _narrowed(hw, gemm)
-        if self.share >= 1 or narrowed is None or gemm.k == 0:
-            return time_gemm(hw, gemm)
-        strips = Strips.of(hw, gemm)
+        if self.share >= 1 or gemm.k == 0:
+            return time_tiled(hw, tiled)
+        strips = Strips.of(tiled)
         if len(strips) <= 2 * STRATA * LEAST or not self.pays(strips, STRATA * LEAST):
-            return time_gemm(hw, gemm)
-        streams = find_streams(hw, gemm, strips.schedule, _window_positions(hw))
-        predicted = predict_cycles(narrowed, gemm, strips.schedule, streams)
+            return time_tiled(hw, tiled)
+        forecast = pe_of(hw).forecast(tiled)
+        if forecast is None:
+            return time_tiled(hw, tiled)
+        predicted = predict_cycles(hw.memory.buffers, tiled, forecast)
         members = cut_strata(strips.sums(predicted), strips.tiles, strips.row)
         sizes = self.sizes.get((key, timing_key(hw))) or self._first_sizes(members)
         if 2 * sum(sizes) >= len(strips) or not self.pays(strips, sum(sizes)):
-            return time_gemm(hw, gemm)
+            return time_tiled(hw, tiled)
         chosen = [
             np.sort(own[self._order(key, number, own.size)[:size]])
             for number, (own, size) in enumerate(zip(members, sizes, strict=True))
         ]
-        drawn = self._simulate(narrowed, strips, np.concatenate(chosen).tolist(), key)
-        exact = known_counts(narrowed, gemm, strips.schedule, streams)
-        return _estimate(strips, predicted, members, chosen, drawn, exact, key, self._number(key, "fill"))
+        drawn = self._simulate(hw, forecast.pe, strips, np.concatenate(chosen).tolist(), key)
+        return _estimate(strips, predicted, members, chosen, drawn, forecast, key, self._number(key, "fill"))
 
-    def _simulate(self, narrowed: Hardware, strips: Strips, wanted: list[int], key: Key) -> Drawn:
+    def _simulate(self, hw: Hardware, pe: PE[Any], strips: Strips, wanted: list[int], key: Key) -> Drawn:
         """Simulate those strips that are not simulated yet."""
-        known = self.drawn.setdefault((key, timing_key(strips.hw)), {})
+        known = self.drawn.setdefault((key, timing_key(hw)), {})
         for strip in wanted:
             if strip not in known:
-                timing = time_gemm(narrowed, strips.gemm_of(strip))
+                part = strips.tiles_of(strip)
+                timing = through_ports(hw, part, pe.time(part))
                 known[strip] = values_of(timing), timing.tile_cycles
         return known
 
@@ -102,44 +101,18 @@ class Sampler:
         return int.from_bytes(hashlib.blake2b(repr((self.seed, *what)).encode(), digest_size=16).digest(), "little")
 
 
-def _narrowed(hw: Hardware, gemm: MaskedGemm) -> Hardware | None:
-    """The machine that treats a strip as `hw` treats the whole GEMM; None where there is nothing to sample.
-
-    Systolic arrays, and dense PEs that compute all outputs, have closed forms. TensorDash chooses the operand that it
-    schedules by the whole GEMM, so the strips are told; they cannot be if both operands are of one kind.
-    """
-    kind: Literal["a", "b"] | None
-    match pe_kind(hw):
-        case "scanning":
-            return hw
-        case "tensordash":
-            kind = scheduled_operand(hw, gemm)
-            if kind is None or gemm.a_kind == gemm.b_kind:
-                return None
-            tensors = (gemm.a_kind if kind == "a" else gemm.b_kind,)
-            return hw.model_copy(update={"skipping": hw.skipping.model_copy(update={"tensors": tensors})})
-        case "dense":
-            return hw if gemm.needed is not None and hw.skipping.outputs else None
-        case _:
-            return None
-
-
-def _window_positions(hw: Hardware) -> int:
-    """K positions of the windows that are dropped whole: those of scanners and schedules, or the lanes of dense PEs."""
-    return hw.array.lanes if pe_kind(hw) == "dense" else hw.skipping.window_positions
-
-
 def _estimate(
     strips: Strips,
     predicted: NDArray[np.float64],
     members: list[NDArray[np.int64]],
     chosen: list[NDArray[np.int64]],
     drawn: Drawn,
-    exact: Mapping[str, int],
+    forecast: Forecast,
     key: Key,
     seed: int,
 ) -> SampledTiming:
     """Estimate a GEMM's timing from the strips that were chosen of each stratum's members."""
+    exact = forecast.known
     ascending = np.sort(np.concatenate(chosen))
     cycles = [drawn[strip][1] for strip in ascending.tolist()]
     predicted = refine(predicted, strips, ascending, np.array([own.sum() for own in cycles], np.float64))
@@ -154,11 +127,12 @@ def _estimate(
     filling = Imputation(strips.tiles, predicted, members, ascending, np.concatenate(cycles), totals[:, 0], seed)
     whole = filling.fill(0)
     counts = dict(zip(COUNTS, np.rint(totals.sum(axis=0)).astype(np.int64).tolist(), strict=True)) | dict(exact)
-    array = strips.hw.array
+    tiled = strips.tiled
+    lanes = tiled.rows * tiled.cols * forecast.pe.array.lanes
     return SampledTiming(
         tile_cycles=whole,
-        tiles_per_row=strips.schedule.tiles_per_row,
-        slots=_slots(counts, array.rows * array.cols * array.lanes * int(whole.sum()), rest, exact),
+        tiles_per_row=tiled.tiles_per_row,
+        slots=_slots(counts, lanes * int(whole.sum()), rest, exact),
         scan_windows=counts["scan_windows"],
         fifo_pushes=counts["fifo_pushes"],
         streamed_a=counts["streamed_a"],
@@ -169,6 +143,7 @@ def _estimate(
         simulated_tiles=int(strips.tiles[ascending].sum()),
         key=key,
         cost_ns=strip_cost(strips),
+        exact=forecast.exact,
     )
 
 

@@ -26,7 +26,6 @@ from accelsim.memory.steps import Cut, Steps
 from accelsim.sampling.estimate import CONFIDENCE, COUNTS, SampledTiming, Values, Variance
 from accelsim.sampling.impute import FILLINGS
 from accelsim.sampling.student import t_quantile
-from accelsim.timing import pe_kind
 
 QUANTITIES = ("cycles", "array_cycles", "energy_pj")
 _KURTOSIS = 3.0  # of what strips do, in excess of normal: assumed
@@ -150,7 +149,7 @@ class Samples:
             totals = {name: more.scaled(factor) for name, factor in _per_cycle(hw, table, 1.0).items()}
         found = []
         for (timing, _, _), own in zip(self._parts, slopes, strict=True):
-            unseen = _unseen(hw, timing)
+            unseen = _unseen(timing)
             factors = {"array_cycles": 1 / hw.array.count} | _per_cycle(hw, table, float(own.max()))
             for name, factor in factors.items():
                 totals[name] = totals.get(name, Variance()) + unseen.scaled(factor)
@@ -190,14 +189,14 @@ class Samples:
         return Variance(_WHOLE**2 + bias**2 + last**2 * float(np.mean(np.square(per_strip))))
 
 
-def _unseen(hw: Hardware, timing: SampledTiming) -> Variance:
+def _unseen(timing: SampledTiming) -> Variance:
     """What strips that are unlike all that were drawn may add to the cycles of all tiles.
 
     Where n strips agree, up to 3 / n of the others may not, 95 % sure (the rule of three: Hanley and Lippman-Hand,
     JAMA 249, 1983). They are taken to be off by a cycle for each tile, or by 5 % if that is more, which is how far
-    predictions that count as equal may differ. Dense PEs' cycles are exact.
+    predictions that count as equal may differ.
     """
-    if pe_kind(hw) == "dense":
+    if timing.exact:
         return Variance()
     drawn = sum(len(stratum.sizes) for stratum in timing.strata)
     half_width = 3 / drawn * max(timing.tile_cycles.size, _UNLIKE * timing.cycles)

@@ -8,13 +8,13 @@ from dataclasses import fields
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 
+from accelsim.array import Slots
 from accelsim.explain.explanation import Explanation, PassExplanation, SlowestTile
 from accelsim.explain.shapes import GemmShapes
 from accelsim.results.quantities import share, times
 from accelsim.results.row import speedup
 from accelsim.show.console import literal
 from accelsim.show.text_table import TextTable
-from accelsim.timing.outcome import Slots
 
 _AXES = {
     ("forward", False): ("output channels", "images × output pixels", "taps × input channels"),
@@ -110,11 +110,11 @@ def _products(part: PassExplanation) -> TextTable:
 
 
 def _tiles_note(explanation: Explanation, part: PassExplanation) -> str:
-    if explanation.pe_kind == "systolic":
-        return "Folds of a systolic array; the memory model sees tiles of outputs:"
     if not part.shapes:
         return "None."
     width = part.shapes[0].window_width
+    if not width:
+        return "The array works in folds, not windows; the memory model sees tiles of outputs:"
     return (
         f"A tile is up to {explanation.rows} × {explanation.cols} outputs, one a PE; it streams K in windows of {width}"
         f" position{'s' * (width > 1)}. Skipped outputs leave columns out, skipped blocks drop windows."
@@ -153,15 +153,16 @@ def _dense(explanation: Explanation, part: PassExplanation) -> Iterator[str]:
 
 def _skipping(explanation: Explanation, part: PassExplanation) -> Iterator[RenderableType]:
     tiles = part.tiles
-    if explanation.pe_kind == "systolic" or tiles is None:
-        yield f"A systolic array skips nothing: {part.memory.array_cycles:,} array cycles."
+    if tiles is None:
+        return
+    if part.slowest is None:
+        yield f"Nothing is skipped: {part.memory.array_cycles:,} array cycles."
         return
     yield (
         f"{_n(tiles.tiles)} tiles: fastest {_n(tiles.fastest)} cycles, median {tiles.median:,.1f},"
         f" mean {tiles.mean:,.1f}, slowest {_n(tiles.slowest)}; {part.memory.array_cycles:,} array cycles in all."
     )
-    if part.slowest is not None:
-        yield from _slowest(explanation, part.slowest, part.shapes)
+    yield from _slowest(explanation, part.slowest, part.shapes)
 
 
 def _slowest(explanation: Explanation, tile: SlowestTile, shapes: tuple[GemmShapes, ...]) -> Iterator[RenderableType]:
@@ -180,15 +181,7 @@ def _slowest(explanation: Explanation, tile: SlowestTile, shapes: tuple[GemmShap
 def _why(tile: SlowestTile, lanes: int) -> Iterator[str]:
     """What a tile's cycles are made of."""
     yield f"{_n(tile.windows)} windows{f', {_n(tile.dropped)} more dropped' if tile.dropped else ''}"
-    if (group := tile.sync_group) is not None:
-        yield (
-            f"slowest sync group, {group.pes}: {_n(group.scan_cycles)} scanning + {_n(group.stall_cycles)} stalled by a"
-            f" full queue + {_n(group.drain_cycles)} draining = {_n(group.cycles)} cycles"
-        )
-        yield f"the fullest PE there, ({group.fullest_pe[0]}, {group.fullest_pe[1]}), has {_n(group.pairs)} pairs"
-    if tile.scheduled is not None:
-        own = _n(tile.cycles - tile.port_cycles)
-        yield f"its schedules step over the zeros of {tile.scheduled.upper()}: {own} cycles"
+    yield from tile.account.sentences
     if tile.port_cycles:
         yield f"{_n(tile.port_cycles)} more cycles until its words have come through the buffers' ports"
     yield (

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
-from accelsim.hardware.model import MOST_BUILT_DEPTH
+from accelsim.hardware.skipping import MOST_BUILT_DEPTH
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.quantities import count, joules, share, times
 from accelsim.results.result import ENERGY_COLUMNS, SLOT_COLUMNS, Result

@@ -21,7 +21,7 @@ from accelsim.errors import AccelsimError
 from accelsim.files import WholeText
 from accelsim.fleet import PassDetail
 from accelsim.hardware.model import Hardware
-from accelsim.memory.recurrence import pass_spans
+from accelsim.memory.events import event_spans
 from accelsim.memory.spans import ideal_spans, waits_of
 from accelsim.results import PassResult
 from accelsim.results.row import known
@@ -122,7 +122,7 @@ class Timeline(WholeText):
 
     def _tracks(self, detail: PassDetail) -> Iterator[tuple[int, list[Slices]]]:
         dram, steps = self._hw.memory.dram, detail.steps
-        spans = ideal_spans(steps) if dram is None else pass_spans(dram, steps)
+        spans = ideal_spans(steps) if dram is None else event_spans(dram, steps)
         loads = Slices("load", spans.load_start, spans.load_stop, steps.load_bytes)
         yield _CHANNEL, [loads, Slices("store", spans.store_start, spans.store_stop, steps.store_bytes)]
         for array in range(self._hw.array.count):

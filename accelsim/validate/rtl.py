@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.array import time_gemm
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import MaskedGemm, Pass, lower, passes_of
-from accelsim.timing import time_gemm
 from accelsim.trace.record import OpTrace
 from accelsim.validate.rtl_bench import COUNTERS, Parameters, Tile, TileRun, run_tiles
 
@@ -93,9 +93,9 @@ def array_words(hw: Hardware) -> str:
     """Name an array by what it is synthesised for."""
     made = Parameters.of(hw, 1)
     words = [made.kind, f"{made.rows}x{made.cols}"]
-    if made.kind != "systolic":
+    if hw.array.interconnect == "broadcast":
         words.append(f"L={made.lanes}")
-    if made.kind == "scanning":
+    if hw.skipping.tensors:
         words += [f"S={made.width}", f"D={made.fifo_depth}", f"sync={made.sync}"]
     return " ".join([*words, f"{made.operand_bits} bit"])
 
@@ -106,9 +106,9 @@ def random_cases(hw: Hardware, index: int, seed: int, count: int) -> Iterator[Ca
     for number in range(count):
         rng = np.random.default_rng((seed, 1, index, number))
         skipping = hw.skipping
-        if parameters.kind != "systolic":
+        if hw.array.interconnect == "broadcast":
             chosen = [tuple(name for name in _TENSORS if rng.random() < 0.6) for _ in range(2)]
-            tensors = (chosen[0] or _TENSORS) if parameters.kind == "scanning" else ()
+            tensors = (chosen[0] or _TENSORS) if skipping.tensors else ()
             blocks = chosen[1] if rng.random() < 0.5 else ()
             skipping = skipping.model_copy(
                 update={"tensors": tensors, "blocks": blocks, "outputs": bool(rng.random() < 0.5)}

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.array import pe_of
 from accelsim.errors import AccelsimError
 from accelsim.files import temporary_folder, whole_file
 from accelsim.hardware.model import Hardware
@@ -61,8 +62,10 @@ class Parameters:
         Raises:
             AccelsimError: the machine has something that the RTL has not.
         """
+        pe = pe_of(hw).rtl()
+        if pe is None:
+            raise AccelsimError(f"{hw.name}: there is no RTL of its PEs (skipping.kind {hw.skipping.kind})")
         lacks = {
-            "skipping.scheduler": hw.skipping.scheduler is not None,
             "array.dataflow": hw.array.dataflow != "output_stationary",
             "mapping.row_order": hw.mapping.row_order != "natural",
             "memory.buffers.weight_words_per_cycle": hw.memory.buffers.weight_words_per_cycle is not None,
@@ -71,18 +74,16 @@ class Parameters:
         if any(lacks.values()):
             named = next(key for key, present in lacks.items() if present)
             raise AccelsimError(f"{hw.name}: the RTL has no counterpart of its {named}; leave that key out")
-        systolic, scans = hw.array.interconnect == "systolic", bool(hw.skipping.tensors)
-        width = 1 if systolic else hw.skipping.scan_width if scans else hw.array.lanes
         return cls(
-            kind="systolic" if systolic else "scanning" if scans else "dense",
+            kind=pe.kind,
             rows=hw.array.rows,
             cols=hw.array.cols,
             lanes=hw.array.lanes,
-            width=width,
-            fifo_depth=hw.skipping.fifo_depth if scans else width,
+            width=pe.width,
+            fifo_depth=pe.fifo_depth,
             operand_bits=hw.precision.operand_bits,
-            sync=hw.skipping.sync if scans else "array",
-            windows=max(2, 1 << (-(-k // width) - 1).bit_length()),
+            sync=pe.sync,
+            windows=max(2, 1 << (-(-k // pe.width) - 1).bit_length()),
         )
 
     @property

@@ -71,9 +71,9 @@ def runs_of(rows: int, cols: int, dataflow: Dataflow, layer: Layer, which: PassN
 
 def accelsim_cycles(rows: int, cols: int, dataflow: Dataflow, layer: Layer) -> dict[PassName, list[int]]:
     """Cycles of each GEMM of each pass, as the simulator itself counts them from the layer's masks."""
+    from accelsim.array import time_gemm
     from accelsim.hardware.model import Hardware
     from accelsim.lowering import lower
-    from accelsim.timing import time_gemm
 
     array = {"rows": rows, "cols": cols, "dataflow": dataflow, "interconnect": "systolic"}
     hw = Hardware.model_validate({"name": "systolic", "array": array})

@@ -24,13 +24,13 @@ import numpy as np
 import pandas as pd
 
 from accelsim import Hardware, OpTrace, load_hardware, open_trace
+from accelsim.array import time_tiled
 from accelsim.energy.load import load_table
 from accelsim.files import write_whole
 from accelsim.fleet import Fleet, PassOfFleet, Timer
 from accelsim.lowering import PASSES, MaskedGemm, Pass, lower
 from accelsim.results import MachineRun
 from accelsim.sampling import Sampler, Variance, allocate, combine, is_sure
-from accelsim.timing import time_gemm
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -135,7 +135,7 @@ def measure(seeds: int, what: tuple[str, str, Share]) -> list[dict[str, object]]
     """
     machine_name, name, share = what
     hw, passes = machine(machine_name), cases(name)
-    exact = [case.run(hw, time_gemm) for case in passes]
+    exact = [case.run(hw, time_tiled) for case in passes]
     sampled: list[list[MachineRun]] = []
     drawn: dict[Any, Any] = {}
     for seed in range(seeds):

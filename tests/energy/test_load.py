@@ -8,7 +8,7 @@ import pytest
 
 from accelsim.energy.load import load_table, table_names
 from accelsim.errors import HardwareError
-from accelsim.hardware.model import Precision
+from accelsim.hardware.parts import Precision
 
 HOROWITZ = Path(__file__).parents[2] / "accelsim/energy/tables/horowitz-45nm.yaml"
 

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim import Hardware, OpTrace, simulate
+from accelsim.array import TiledGemm, time_tiled
+from accelsim.array.sync_groups import slowest_group
+from accelsim.array.tile import cut_tile
 from accelsim.explain import explain, explain_pass
-from accelsim.explain.tile import cut_tile, slowest_group
 from accelsim.lowering import PASSES, lower
-from accelsim.lowering.reference import PlainGemm, plain_lower
 from accelsim.show.explanation import explanation_text
-from accelsim.timing import order_rows, pe_kind, time_gemm
-from accelsim.timing.reference import plain_time
+from tests.oracle.array import plain_time
+from tests.oracle.lowering import PlainGemm, plain_lower
 from tests.strategies import machines, operations
 
 pytestmark = pytest.mark.reference
@@ -79,26 +80,29 @@ def test_the_slowest_tile_is_the_references(hw: Hardware, op: OpTrace, which: st
         return
     assert slowest is not None
     assert slowest.cycles == max(every)
-    if pe_kind(hw) == "scanning":
-        assert slowest.sync_group is not None
-        assert slowest.cycles == slowest.sync_group.cycles + slowest.port_cycles
-        assert slowest.sync_group.scan_cycles == slowest.windows
-        assert slowest.lower_bound <= slowest.sync_group.cycles
+    if hw.skipping.kind == "scanning":
+        group = slowest.account.facts["sync_group"]
+        assert isinstance(group, dict)
+        cycles = sum(group[f"{part}_cycles"] for part in ("scan", "stall", "drain"))
+        assert slowest.cycles == cycles + slowest.port_cycles
+        assert group["scan_cycles"] == slowest.windows
+        assert slowest.lower_bound <= cycles
     else:
-        assert slowest.sync_group is None
+        assert slowest.account.facts == {}
         assert slowest.cycles == slowest.windows + slowest.port_cycles
 
 
-@given(machines().filter(lambda hw: pe_kind(hw) == "scanning"), operations(largest=5), st.sampled_from(PASSES))
+@given(machines().filter(lambda hw: hw.skipping.kind == "scanning"), operations(largest=5), st.sampled_from(PASSES))
 def test_every_tile_taken_apart_takes_its_cycles(hw: Hardware, op: OpTrace, which: str) -> None:
     """Also of the tiles that are not the slowest: what a group scans, stalls and drains is the tile's time."""
     ideal = hw.model_copy(update={"memory": BARE.memory})
     natural = ideal.model_copy(update={"mapping": BARE.mapping})
     for lowered in lower(op, which):
-        gemm = order_rows(ideal, lowered)
-        for index, cycles in enumerate(time_gemm(ideal, gemm).tile_cycles[:6]):
-            tile = cut_tile(ideal, gemm, index)
-            group = slowest_group(ideal, gemm, tile)
+        tiled = TiledGemm.of(ideal, lowered)
+        gemm = tiled.gemm
+        for index, cycles in enumerate(time_tiled(ideal, tiled).tile_cycles[:6]):
+            tile = cut_tile(tiled, index)
+            group = slowest_group(ideal.skipping, ideal.array.lanes, tile)
             assert group.cycles == cycles
             alone = PlainGemm(tile.a, tile.b.T, tile.wanted, gemm.a_kind, gemm.b_kind)
             assert plain_time(natural, alone).tile_cycles in ([cycles], [])  # none: no output of the tile is needed
@@ -126,10 +130,14 @@ def test_the_worked_example_is_told_as_in_the_documentation() -> None:
     )
     part = explain_pass(machine, layer, "forward")
     assert part.slowest is not None
-    group = part.slowest.sync_group
-    assert group is not None
-    assert (group.pes, group.fullest_pe, group.pairs) == ("row 0", (0, 0), 6)
-    assert (group.scan_cycles, group.stall_cycles, group.drain_cycles) == (2, 1, 3)
+    assert part.slowest.account.facts["sync_group"] == {
+        "pes": "row 0",
+        "fullest_pe": (0, 0),
+        "pairs": 6,
+        "scan_cycles": 2,
+        "stall_cycles": 1,
+        "drain_cycles": 3,
+    }
     assert part.slowest.lower_bound == 6
     assert part.shapes[0].dense_formula == "1 row tiles × 1 column tiles × ceil(8 / 1)"
     assert part.shapes[0].dense_cycles == 8

@@ -17,12 +17,12 @@ import pandas as pd
 import pytest
 
 from accelsim import AccelsimError, simulate
+from accelsim.array import Slots
 from accelsim.explore import Processes, load_space, sweep
 from accelsim.explore.designs import choose
 from accelsim.explore.evaluation import Evaluation
 from accelsim.explore.task import Row, Task, run_task
 from accelsim.explore.trace_file import find_here
-from accelsim.timing import Slots
 
 from .conftest import write_trace
 

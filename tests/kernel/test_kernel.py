@@ -18,7 +18,7 @@ LONG = """
 import numpy as np
 from accelsim import Hardware, OpTrace
 from accelsim.lowering import lower
-from accelsim.timing import time_gemm
+from accelsim.array import time_gemm
 skipping = {"tensors": ["weight", "activation"]}
 hw = Hardware.model_validate({"name": "m", "array": {"rows": 4, "cols": 4}, "skipping": skipping})
 rng = np.random.default_rng(0)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim.lowering import PASSES, Lowering, MaskedGemm, lower, passes_of
-from accelsim.lowering.reference import plain_lower
 from accelsim.trace.record import OpTrace
 from tests.lowering.packing import unpack
+from tests.oracle.lowering import plain_lower
 from tests.strategies import operations
 
 

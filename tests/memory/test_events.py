@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelsim.hardware.model import Dram
+from accelsim.hardware.parts import Dram
 from accelsim.memory.events import event_spans, run_events
 from accelsim.memory.recurrence import pass_cycles, pass_spans
 from accelsim.memory.spans import Spans

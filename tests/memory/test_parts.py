@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accelsim.array import TiledGemm, time_tiled
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, lower
 from accelsim.lowering.bits import Words
 from accelsim.memory.parts import Parts
-from accelsim.timing import time_gemm
-from accelsim.timing.tiles import schedule
 from accelsim.trace.record import OpTrace
 from tests.strategies import operations, small_machines
 
@@ -30,8 +29,9 @@ def stored_bytes(elements: int, nonzeros: int) -> int:
 @settings(deadline=None)
 @given(operations(largest=12), small_machines(), st.sampled_from(PASSES))
 def test_blocks_hold_their_elements(op: OpTrace, hw: Hardware, which: str) -> None:
-    for gemm in lower(op, which):
-        parts = Parts(hw, gemm)
+    for lowered in lower(op, which):
+        tiled = TiledGemm.of(hw, lowered)
+        gemm, parts = tiled.gemm, Parts(hw, tiled)
         a, (outputs, stored) = parts.operand_a(), parts.outputs()
         a_bits, needed = unpacked(gemm.a, gemm.k), np.ones((gemm.m, gemm.n), bool)
         masked = gemm.needed is not None and hw.skipping.outputs
@@ -53,14 +53,14 @@ def test_blocks_hold_their_elements(op: OpTrace, hw: Hardware, which: str) -> No
 @settings(deadline=None)
 @given(operations(largest=12), small_machines(), st.sampled_from(PASSES), st.integers(0, 5))
 def test_tiles_are_dealt_in_turn_and_end_in_one_block(op: OpTrace, hw: Hardware, which: str, first_tile: int) -> None:
-    for gemm in lower(op, which):
-        parts, timing = Parts(hw, gemm), time_gemm(hw, gemm)
-        plan = schedule(hw, gemm)
+    for lowered in lower(op, which):
+        tiled = TiledGemm.of(hw, lowered)
+        parts, timing = Parts(hw, tiled), time_tiled(hw, tiled)
         expected = np.zeros_like(parts.cycles(timing.tile_cycles, first_tile))
         tile = 0
-        for row_tile, (start, stop) in enumerate(zip(plan.starts, plan.stops, strict=True)):
+        for row_tile, (start, stop) in enumerate(zip(tiled.starts, tiled.stops, strict=True)):
             for low in range(start, stop, hw.array.cols):
-                last = plan.columns[min(low + hw.array.cols, stop) - 1]
+                last = tiled.columns[min(low + hw.array.cols, stop) - 1]
                 block = row_tile // parts.blocking.row_tiles, last // parts.blocking.columns
                 expected[(*block, (first_tile + tile) % hw.array.count)] += timing.tile_cycles[tile]
                 tile += 1

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accelsim.array import TiledGemm, time_tiled
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, lower
 from accelsim.memory.blocking import Problem, choose_blocking, lines_behind
 from accelsim.memory.parts import Parts
 from accelsim.memory.steps import macro_steps
-from accelsim.timing import order_rows, time_gemm
 from accelsim.trace.record import OpTrace
 from tests.strategies import cramped_machines, machines, operations, small_machines
 
@@ -50,7 +50,8 @@ def test_what_fits_is_moved_once() -> None:
     """All in one macro-tile's reach: weights and images are loaded once, outputs stored once, 2 bytes each."""
     op, hw = layer(batch=1), machine(weight_kib=1024, input_kib=1024, output_kib=1024)
     (gemm,) = lower(op, "forward")
-    steps = macro_steps(hw, gemm, time_gemm(hw, gemm))
+    tiled = TiledGemm.of(hw, gemm)
+    steps = macro_steps(hw, tiled, time_tiled(hw, tiled))
     halo = steps.load_bytes.sum() - 2 * (40 * 24 * 9 + 24 * 12 * 12)
     assert halo >= 0
     assert halo % (2 * 24 * 12) == 0  # whole lines that two neighbouring blocks of columns both read
@@ -63,7 +64,8 @@ def test_compressed_tensors_carry_their_non_zeros_and_a_bit_an_element() -> None
     op = OpTrace(name="fc", step=0, weight=np.eye(8, 64), input=np.ones((4, 64)))
     hw = machine(compression=["weight"])
     (gemm,) = lower(op, "forward")
-    steps = macro_steps(hw, gemm, time_gemm(hw, gemm))
+    tiled = TiledGemm.of(hw, gemm)
+    steps = macro_steps(hw, tiled, time_tiled(hw, tiled))
     assert steps.load_bytes.sum() == (8 * 64 // 8 + 8 * 2) + 4 * 64 * 2
 
 
@@ -73,9 +75,9 @@ def test_compressed_tensors_carry_their_non_zeros_and_a_bit_an_element() -> None
 def test_nothing_is_lost(op: OpTrace, hw: Hardware, which: str) -> None:
     hw = hw.model_copy(update={"memory": machine(4, 16, 16).memory})
     for lowered in lower(op, which):
-        gemm = order_rows(hw, lowered)
-        timing = time_gemm(hw, gemm)
-        steps = macro_steps(hw, gemm, timing)
+        tiled = TiledGemm.of(hw, lowered)
+        gemm, timing = tiled.gemm, time_tiled(hw, tiled)
+        steps = macro_steps(hw, tiled, timing)
         assert steps.array_cycles.sum() == timing.cycles
         assert steps.partial_sums[steps.finishes].sum() == timing.outputs
         assert steps.load_bytes.min(initial=0) >= 0
@@ -100,18 +102,19 @@ def test_macro_tiles_fit_half_of_each_buffer(which: str, kib: tuple[int, int, in
 def test_every_gemm_fits_every_machine(op: OpTrace, hw: Hardware, which: str) -> None:
     """Whatever the buffers: portions fit half of them, and cycles, outputs and bytes are all there."""
     for gemm in lower(op, which):
+        tiled = TiledGemm.of(hw, gemm)
         problem, cut, timing, parts = (
             Problem.of(hw, gemm),
             choose_blocking(hw, gemm),
-            time_gemm(hw, gemm),
-            Parts(hw, gemm),
+            time_tiled(hw, tiled),
+            Parts(hw, tiled),
         )
         needs = problem.needed_bytes(problem.lines(), cut.row_tiles, cut.columns, cut.chunk, cut.gathered)
         portions = (cut.a_portions, cut.b_portions, cut.output_portions)
         for need, portion, half in zip(needs, portions, problem.half_buffers(), strict=True):
             assert need / portion <= half
             assert portion == 1 or need / (portion - 1) > half  # no more than it takes
-        steps, (outputs, stored) = macro_steps(hw, gemm, timing), parts.outputs()
+        steps, (outputs, stored) = macro_steps(hw, tiled, timing), parts.outputs()
         assert steps.array_cycles.sum() == timing.cycles
         assert steps.store_bytes.sum() == stored[outputs > 0].sum()
         assert steps.partial_sums[steps.finishes].sum() == timing.outputs
@@ -126,7 +129,8 @@ def test_outputs_that_do_not_fit_leave_in_portions() -> None:
     """A tile of 16 x 16 sums of 4 bytes is twice half a KiB: half of them leaves at once, then the other half."""
     (gemm,) = lower(OpTrace(name="fc", step=0, weight=np.ones((16, 64)), input=np.ones((16, 64))), "forward")
     hw = Hardware.model_validate(machine(output_kib=1).model_dump() | {"array": {"rows": 16, "cols": 16}})
-    steps = macro_steps(hw, gemm, time_gemm(hw, gemm))
+    tiled = TiledGemm.of(hw, gemm)
+    steps = macro_steps(hw, tiled, time_tiled(hw, tiled))
     assert steps.array_cycles[:, 0].tolist() == [64, 0]
     assert steps.store_bytes.tolist() == [256, 256]
     assert (steps.finishes.tolist(), steps.partial_sums.tolist()) == ([True, True], [256, 0])
@@ -150,7 +154,7 @@ def test_patch_embeddings_are_loaded_patch_by_patch(patch: int) -> None:
     (gemm,) = lower(op, "weight_grad")
     for compression in ([], ["activation"]):
         hw = machine(compression=compression)
-        parts = Parts(hw, gemm)
+        parts = Parts(hw, TiledGemm.of(hw, gemm))
         b = parts.operand_b()
         assert parts.blocking.gathered
         assert parts.blocking.portions == 1
@@ -203,7 +207,8 @@ def test_steps_equal_a_plain_walk(op: OpTrace, hw: Hardware, which: str, first_t
     """Block by block, chunk by chunk: an operand's block is loaded unless it was used last and is still there."""
     share = lambda amount, part, parts: int(amount) * (part + 1) // parts - int(amount) * part // parts  # noqa: E731
     for gemm in lower(op, which):
-        timing, parts = time_gemm(hw, gemm), Parts(hw, gemm)
+        tiled = TiledGemm.of(hw, gemm)
+        timing, parts = time_tiled(hw, tiled), Parts(hw, tiled)
         a, b, (outputs, stored), cut = parts.operand_a(), parts.operand_b(), parts.outputs(), parts.blocking
         worked, ends = parts.cycles(timing.tile_cycles, first_tile), parts.stops.tolist()
         blocks = [(i, j) for i in range(outputs.shape[0]) for j in range(outputs.shape[1])]
@@ -234,6 +239,6 @@ def test_steps_equal_a_plain_walk(op: OpTrace, hw: Hardware, which: str, first_t
                     )
             for portion in range(1, cut.output_portions if outputs[i, j] else 1):
                 rows.append((0, 0, [0] * hw.array.count, share(stored[i, j], portion, cut.output_portions), True, 0))
-        steps = macro_steps(hw, gemm, timing, first_tile)
+        steps = macro_steps(hw, tiled, timing, first_tile)
         columns = (steps.load_bytes, steps.loaded_elements, steps.array_cycles, steps.store_bytes, steps.finishes)
         assert list(zip(*(part.tolist() for part in (*columns, steps.partial_sums)), strict=True)) == rows

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from accelsim import AccelsimError, Hardware, Sampling, TraceWriter, load_result, simulate
 from accelsim.explore import load_space, search, sweep
-from accelsim.hardware.model import MOST_BUILT_DEPTH
+from accelsim.hardware.skipping import MOST_BUILT_DEPTH
 from accelsim.results.comparison import compare
 from accelsim.show.action_counts import ActionCounts
 from accelsim.show.comparison import comparison_tables

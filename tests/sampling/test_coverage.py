@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from accelsim import Hardware, OpTrace, load_hardware, open_trace
+from accelsim.array import time_tiled
 from accelsim.energy.load import load_table
 from accelsim.fleet import Fleet, PassOfFleet, Timer
 from accelsim.lowering import MaskedGemm, Pass, lower
 from accelsim.results import MachineRun
 from accelsim.sampling import Sampler, Variance, allocate, is_sure
-from accelsim.timing import time_gemm
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 40
@@ -62,7 +62,7 @@ def sampler_of(seed: int, share: float, drawn: dict[Any, Any]) -> Sampler:
 
 
 def check(hw: Hardware, gemms: list[MaskedGemm]) -> None:
-    truth, drawn = run(hw, gemms, time_gemm), dict[Any, Any]()
+    truth, drawn = run(hw, gemms, time_tiled), dict[Any, Any]()
     runs = [run(hw, gemms, partial(sampler_of(seed, 0.05, drawn).time, key=())) for seed in range(SEEDS)]
     assert runs[0].spread.simulated < runs[0].spread.tiles / 2
     for name, true, found in (
@@ -99,7 +99,7 @@ def test_intervals_hold_the_truth_on_a_shipped_trace(which: Pass) -> None:
 
 def test_auto_holds_the_truth_at_the_error_that_it_reaches() -> None:
     hw, gemms = load_hardware(ROOT / "hw_configs" / "edge8x8.yaml"), list(lower(layer("bands"), "input_grad"))
-    truth, drawn, covered = run(hw, gemms, time_gemm).cycles, dict[Any, Any](), 0
+    truth, drawn, covered = run(hw, gemms, time_tiled).cycles, dict[Any, Any](), 0
     for seed in range(SEEDS):
         sampler = sampler_of(seed, 0.0, drawn)
         one = run(hw, gemms, partial(sampler.time, key=()))

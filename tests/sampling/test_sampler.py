@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from accelsim import Hardware, OpTrace
+from accelsim.array import GemmTiming, TiledGemm, time_tiled
+from accelsim.array.scanning import ScanningPE
 from accelsim.energy.load import load_table
 from accelsim.fleet import Fleet, PassOfFleet, Timer
 from accelsim.lowering import MaskedGemm, Pass, lower
 from accelsim.results import MachineRun
 from accelsim.sampling import Sampler
 from accelsim.sampling.estimate import SampledTiming
-from accelsim.timing import time_gemm
 
 SEEDS = 60
 COVERED = 50  # of 60: fewer have a chance of 0.2 % if 95 % are promised and kept
@@ -55,6 +56,11 @@ def layer() -> OpTrace:
     )
 
 
+def tiled_layer(hw: Hardware) -> TiledGemm:
+    (gemm,) = lower(layer(), "forward")
+    return TiledGemm.of(hw, gemm)
+
+
 def run(hw: Hardware, gemms: list[MaskedGemm], timer: Timer) -> MachineRun:
     running = PassOfFleet(Fleet([hw]), timer)
     for gemm in gemms:
@@ -76,7 +82,7 @@ MACHINES = {
 @pytest.mark.parametrize(("bound", "which"), [("array", "input_grad"), ("both", "forward"), ("memory", "forward")])
 def test_intervals_hold_the_truth(bound: str, which: Pass) -> None:
     hw, gemms = MACHINES[bound], list(lower(layer(), which))
-    truth = run(hw, gemms, time_gemm)
+    truth = run(hw, gemms, time_tiled)
     runs = [run(hw, gemms, partial(Sampler(0.05, seed, always).time, key=())) for seed in range(SEEDS)]
     for name, true in (
         ("array_cycles", truth.array_cycles),
@@ -102,9 +108,9 @@ def test_slots_add_up_to_all_cycles() -> None:
 
 
 def test_the_seed_and_the_key_decide_what_is_drawn() -> None:
-    hw, (gemm,) = MACHINES["array"], list(lower(layer(), "forward"))
+    hw, tiled = MACHINES["array"], tiled_layer(MACHINES["array"])
     draws = [
-        Sampler(0.05, seed, always).time(hw, gemm, key) for seed, key in ((0, (1,)), (0, (1,)), (1, (1,)), (0, (2,)))
+        Sampler(0.05, seed, always).time(hw, tiled, key) for seed, key in ((0, (1,)), (0, (1,)), (1, (1,)), (0, (2,)))
     ]
     cycles = [draw.tile_cycles.tolist() for draw in draws]
     assert cycles[0] == cycles[1]
@@ -113,28 +119,28 @@ def test_the_seed_and_the_key_decide_what_is_drawn() -> None:
 
 
 def test_a_larger_sample_holds_the_smaller_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    hw, (gemm,) = MACHINES["array"], list(lower(layer(), "forward"))
+    hw, tiled = MACHINES["array"], tiled_layer(MACHINES["array"])
     sampler = Sampler(0.0, 0, always)
-    first = sampler.time(hw, gemm, (7,))
+    first = sampler.time(hw, tiled, (7,))
     assert isinstance(first, SampledTiming)
-    calls = []
+    calls, own = [], ScanningPE.time
 
-    def counting(*arguments: object) -> object:
-        calls.append(arguments)
-        return time_gemm(*arguments)  # type: ignore[arg-type]
+    def counting(pe: ScanningPE, tiled: TiledGemm) -> GemmTiming:
+        calls.append(tiled)
+        return own(pe, tiled)
 
-    monkeypatch.setattr("accelsim.sampling.sampler.time_gemm", counting)
+    monkeypatch.setattr(ScanningPE, "time", counting)
     sampler.enlarge(hw, {first.key: (6,) * 8})
-    second = sampler.time(hw, gemm, (7,))
+    second = sampler.time(hw, tiled, (7,))
     assert isinstance(second, SampledTiming)
     assert [len(stratum.sizes) for stratum in second.strata] == [6] * 8
     assert len(calls) == 8 * (6 - 4)
 
 
 def test_a_full_share_and_a_small_gemm_are_simulated_whole() -> None:
-    hw, (gemm,) = MACHINES["array"], list(lower(layer(), "forward"))
-    assert not isinstance(Sampler(1.0, 0, always).time(hw, gemm, ()), SampledTiming)
-    assert not isinstance(Sampler(0.01, 0).time(hw, gemm, ()), SampledTiming)  # starting would cost more
+    hw, tiled = MACHINES["array"], tiled_layer(MACHINES["array"])
+    assert not isinstance(Sampler(1.0, 0, always).time(hw, tiled, ()), SampledTiming)
+    assert not isinstance(Sampler(0.01, 0).time(hw, tiled, ()), SampledTiming)  # starting would cost more
 
 
 @pytest.mark.parametrize(
@@ -148,7 +154,7 @@ def test_a_full_share_and_a_small_gemm_are_simulated_whole() -> None:
 def test_other_machines(skipping: dict[str, object]) -> None:
     """Nothing is sampled where a closed form is exact; TensorDash keeps the operand that it schedules."""
     hw = Hardware.model_validate({"name": "other", "array": {"rows": 4, "cols": 4, "lanes": 16}, "skipping": skipping})
-    (gemm,) = lower(layer(), "forward")
-    timing = Sampler(0.05, 0, always).time(hw, gemm, ())
+    tiled = tiled_layer(hw)
+    timing = Sampler(0.05, 0, always).time(hw, tiled, ())
     assert isinstance(timing, SampledTiming) == bool(skipping)
-    assert timing.cycles == pytest.approx(time_gemm(hw, gemm).cycles, rel=0.1)
+    assert timing.cycles == pytest.approx(time_tiled(hw, tiled).cycles, rel=0.1)

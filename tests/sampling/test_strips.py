@@ -8,11 +8,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from accelsim import Hardware, OpTrace
+from accelsim.array import TiledGemm, pe_of, time_tiled
+from accelsim.array.ports import through_ports
 from accelsim.lowering import PASSES, Pass, lower
 from accelsim.sampling.estimate import values_of
-from accelsim.sampling.sampler import _narrowed
 from accelsim.sampling.strips import Strips
-from accelsim.timing import time_gemm
 from tests.strategies import machines, operations
 
 
@@ -21,11 +21,13 @@ from tests.strategies import machines, operations
 @given(machines(), operations(largest=7), st.sampled_from(PASSES), st.integers(1, 4))
 def test_strips_add_up_to_the_gemm(hw: Hardware, op: OpTrace, which: Pass, longest: int) -> None:
     for gemm in lower(op, which):
-        narrowed = _narrowed(hw, gemm)
-        assume(narrowed is not None and gemm.k)
-        assert narrowed is not None
-        whole, strips = time_gemm(hw, gemm), Strips.of(hw, gemm, longest)
-        parts = [time_gemm(narrowed, strips.gemm_of(strip)) for strip in range(len(strips))]
+        tiled = TiledGemm.of(hw, gemm)
+        forecast = pe_of(hw).forecast(tiled)
+        assume(forecast is not None and gemm.k)
+        assert forecast is not None
+        whole, strips = time_tiled(hw, tiled), Strips.of(tiled, longest)
+        each = map(strips.tiles_of, range(len(strips)))
+        parts = [through_ports(hw, strip, forecast.pe.time(strip)) for strip in each]
         assert strips.tiles.sum() == whole.tile_cycles.size
         assert strips.tiles.max(initial=1) <= longest
         cycles = [part.tile_cycles for part in parts]

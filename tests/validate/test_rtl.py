@@ -13,12 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from accelsim import OpTrace
+from accelsim.array import time_gemm
 from accelsim.cli.main import app
 from accelsim.errors import AccelsimError
 from accelsim.hardware.load import load_hardware
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import lower
-from accelsim.timing import time_gemm
 from accelsim.trace import TraceWriter
 from accelsim.validate import rtl_bench
 from accelsim.validate.rtl import (

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from accelsim import OpTrace
+from accelsim.array import time_gemm
 from accelsim.errors import AccelsimError
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import lower
 from accelsim.synth import Layer
 from accelsim.synth.networks import resnet18_cifar
-from accelsim.timing import time_gemm
 from accelsim.validate.networks import PASS_NAMES, Gemm
 from accelsim.validate.scalesim import (
     DATAFLOWS,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from accelsim.array import Slots
 from accelsim.show.figures.bars import bars, stacked
 from accelsim.show.figures.kind import FigureKind
 from accelsim.show.figures.source import Source
 from accelsim.show.figures.style import FILLS, short_counts
-from accelsim.timing.outcome import Slots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

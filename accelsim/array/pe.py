@@ -1,0 +1,151 @@
+"""What a kind of PE must answer: the rest of the simulator asks this class and never which kind it is.
+
+A kind is one file with two classes: a configuration (what `skipping` of a hardware file may say) and a subclass of
+`PE`. It is known by one line in `accelsim/hardware/pe_kinds.py`, or by an entry point of the group `accelsim.pe` in
+another package (CONTRIBUTING.md shows one).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.array.outcome import GemmTiming
+from accelsim.array.ports import through_ports
+from accelsim.array.tiled import TiledGemm
+from accelsim.array.windows import Streams, find_streams
+from accelsim.hardware.model import Hardware
+from accelsim.hardware.parts import Array
+from accelsim.hardware.pe_kinds import load_kind
+from accelsim.hardware.skipping import Skipping
+from accelsim.lowering.gemm import MaskedGemm
+
+Configuration = TypeVar("Configuration", bound=Skipping)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is known of a GEMM before it is simulated: what a sample of its tiles is drawn and completed by.
+
+    Attributes:
+        pe: treats some tiles as the asked PE treats them among all others.
+        expected_cycles: float64 [tiles], what each tile is expected to take.
+        positions: int64 [tiles], K positions that each tile streams.
+        exact: whether that is what it takes.
+        known: totals over all tiles, by the names of `GemmTiming` and `Slots`.
+    """
+
+    pe: PE[Any]
+    expected_cycles: NDArray[np.float64]
+    positions: NDArray[np.int64]
+    exact: bool
+    known: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class TileAccount:
+    """What one tile's cycles are made of, as its PEs know it.
+
+    Attributes:
+        facts: plain values, by name.
+        sentences: the same for people.
+    """
+
+    facts: Mapping[str, object] = field(default_factory=dict)
+    sentences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RtlArray:
+    """The array in SystemVerilog that counts what a PE kind counts (docs/rtl.md).
+
+    Attributes:
+        kind: "dense", "scanning" or "systolic", see rtl/.
+        width: K positions of a window.
+        fifo_depth: pairs of a queue.
+        sync: PEs that share a scan pointer.
+    """
+
+    kind: str
+    width: int
+    fifo_depth: int
+    sync: str = "array"
+
+
+class PE(ABC, Generic[Configuration]):
+    """The PEs of one machine's array.
+
+    Attributes:
+        configuration: the class of `skipping`.
+    """
+
+    configuration: ClassVar[type[Skipping]]
+
+    def __init__(self, array: Array, skipping: Configuration) -> None:
+        self.array, self.skipping = array, skipping
+
+    @abstractmethod
+    def time(self, tiled: TiledGemm) -> GemmTiming:
+        """Run a GEMM, memory and the buffers' ports aside."""
+
+    @property
+    def key(self) -> Hashable:
+        """What the cycles of such PEs depend on: machines that share it share the timing of every GEMM."""
+        array, own = self.array, self.skipping.model_dump(exclude=set(self.skipping.energy_only))
+        heeded = tuple((name, frozenset(v) if isinstance(v, tuple) else v) for name, v in sorted(own.items()))
+        return self.skipping.kind, array.rows, array.cols, array.lanes, array.dataflow, heeded
+
+    @property
+    def window_positions(self) -> int:
+        """K positions of a window, of which one enters in a cycle or is dropped by `skipping.blocks`; 0: no windows."""
+        return self.array.lanes
+
+    def streams(self, tiled: TiledGemm) -> Streams:
+        """Return what each tile streams."""
+        return find_streams(self.skipping, tiled, self.window_positions)
+
+    def forecast(self, tiled: TiledGemm) -> Forecast | None:
+        """Return what is known beforehand; None if a GEMM is timed whole at once, so that no sample would pay."""
+        return None
+
+    def dense_formula(self, m: int, n: int, k: int) -> tuple[str, int]:
+        """Return the cycles of a GEMM on such an array without skipping: as arithmetic, and its value."""
+        row_tiles, column_tiles, lanes = -(-m // self.array.rows), -(-n // self.array.cols), self.array.lanes
+        text = f"{row_tiles:,} row tiles × {column_tiles:,} column tiles × ceil({k:,} / {lanes})"
+        return text, row_tiles * column_tiles * -(-k // lanes)
+
+    def explain_tile(self, tiled: TiledGemm, index: int) -> TileAccount:
+        """Return what one tile's cycles are made of, for `accelsim explain`."""
+        return TileAccount()
+
+    def rtl(self) -> RtlArray | None:
+        """Return the RTL that counts the same; None if there is none."""
+        return None
+
+
+def pe_of(hw: Hardware) -> PE[Any]:
+    """Return the PEs of a machine."""
+    made: PE[Any] = load_kind(hw.skipping.kind)(hw.array, hw.skipping)
+    return made
+
+
+def timing_key(hw: Hardware) -> Hashable:
+    """Return a key that two machines share only if `TiledGemm.of` and `time_tiled` give the same for both."""
+    buffers = hw.memory.buffers
+    ports = (buffers.weight_words_per_cycle, buffers.input_words_per_cycle)
+    return pe_of(hw).key, ports, hw.mapping.row_order
+
+
+def time_gemm(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
+    """Tile one GEMM and run it on the machine's array, memory aside."""
+    return time_tiled(hw, TiledGemm.of(hw, gemm))
+
+
+def time_tiled(hw: Hardware, tiled: TiledGemm) -> GemmTiming:
+    """Run one GEMM, tiled for the machine, on its array, memory aside."""
+    return through_ports(hw, tiled, pe_of(hw).time(tiled))

@@ -1,0 +1,213 @@
+"""The scanning PE: queues of non-zero pairs that PEs of a group fill from a shared scan pointer, a window at a time.
+
+What a PE gets is tracked per window by the compiled kernel (docs/performance.md). What it lost to blocked or draining
+cycles follows, since its lanes consume, starve or wait (`sync`) until its group ends.
+
+Equal tiles take equal time: where an operand is dense its rows are alike, so few tiles differ, and each is run once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from accelsim import kernel
+from accelsim.array.equal_tiles import distinct_tiles
+from accelsim.array.expected import all_are_consumed, consumed_pairs, known_pairs, most_pairs
+from accelsim.array.outcome import GemmTiming, Slots
+from accelsim.array.pe import PE, Forecast, RtlArray, TileAccount
+from accelsim.array.sync_groups import slowest_group
+from accelsim.array.tile import cut_tile
+from accelsim.array.tiled import Integers, TiledGemm
+from accelsim.array.windows import streamed_elements
+from accelsim.hardware.parts import MOST_EXTENT, Array, Depth, Extent
+from accelsim.hardware.skipping import MOST_BUILT_DEPTH, Skipping
+from accelsim.lowering.bits import Words
+
+SYNC = ("pe", "row", "column", "array")  # in the order of the kernel's numbers
+
+
+class ScanningSkipping(Skipping):
+    """PEs that look at a window of masks in a cycle and queue its pairs of non-zeros."""
+
+    kind: Literal["scanning"] = Field("scanning", exclude=True)
+    scan_width: Extent = Field(16, description="S, K positions that a PE's scanner looks at in a cycle")
+    fifo_depth: Depth = Field(
+        16,
+        validate_default=True,
+        description="D, pairs that a PE's queue holds; at least scan_width, and by default 16 or scan_width; above"
+        f" {MOST_BUILT_DEPTH} the machine is idealised: it has cycles, but no energy",
+    )
+    sync: Literal["pe", "row", "column", "array"] = Field("row", description="PEs that share one scan pointer")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _deepens_with_the_window(cls, given: Any) -> Any:
+        """A wide window without a word about the queue gets the smallest queue that takes it."""
+        if isinstance(given, dict) and "fifo_depth" not in given:
+            width = given.get("scan_width", 16)
+            if isinstance(width, int) and 16 < width <= MOST_EXTENT:
+                return given | {"fifo_depth": width}
+        return given
+
+    @field_validator("fifo_depth")
+    @classmethod
+    def _takes_a_window(cls, depth: int, info: ValidationInfo) -> int:
+        width = info.data.get("scan_width", depth)
+        if depth < width:
+            raise ValueError(f"a full window of scan_width {width} pairs would never fit, make it at least {width}")
+        return depth
+
+    @property
+    def idealised(self) -> bool:
+        """Whether queues are too deep to be built: they are there to never fill, and would leak nearly all energy."""
+        return self.fifo_depth > MOST_BUILT_DEPTH
+
+    @property
+    def scanned_positions(self) -> int:
+        return self.scan_width
+
+    @property
+    def queued_pairs(self) -> int:
+        return self.fifo_depth
+
+    def check_array(self, array: Array) -> None:
+        super().check_array(array)
+        if not self.tensors:
+            raise ValueError("scanning PEs need at least one tensor whose zeros they skip, list it in skipping.tensors")
+
+
+class _Scanned(NamedTuple):
+    """What the PEs of each tile did, int64 [tiles] each; in the order of the kernel's `ScanTotals`.
+
+    Attributes:
+        cycles, positions: cycles, and K positions streamed.
+        outputs: PEs with an output.
+        pairs: pairs consumed; 0 where they are known beforehand.
+        starved: lane-cycles in which the scanner advanced and gave too little.
+        busy: cycles until a PE's group ended, summed over PEs with an output.
+        windows: windows looked at, summed over PEs.
+    """
+
+    cycles: Integers
+    positions: Integers
+    outputs: Integers
+    pairs: Integers
+    starved: Integers
+    busy: Integers
+    windows: Integers
+
+
+class ScanningPE(PE[ScanningSkipping]):
+    """Scanning PEs (timing contract: windows, queues, sync groups, dropped windows, output masks)."""
+
+    configuration = ScanningSkipping
+
+    @property
+    def window_positions(self) -> int:
+        return self.skipping.scan_width
+
+    def time(self, tiled: TiledGemm) -> GemmTiming:
+        gemm = tiled.gemm
+        if tiled.needed is not None:
+            scanned = self._scan(tiled)
+            seen = all(kind in self.skipping.tensors for kind in (gemm.a_kind, gemm.b_kind))
+            pairs = int(scanned.pairs.sum())
+            return self._timing(tiled, scanned, pairs, pairs if seen else tiled.effectual_macs)
+        rows, row_of = distinct_tiles(self._as_seen(gemm.a_kind, gemm.a), tiled.rows)
+        columns, column_of = distinct_tiles(self._as_seen(gemm.b_kind, gemm.b), tiled.cols, gemm.b_of)
+        if rows is None and columns is None:
+            scanned = self._scan(tiled)
+        else:
+            a, b_of = gemm.a if rows is None else gemm.a[rows], gemm.b_of
+            if columns is not None:
+                b_of = columns.astype(np.int32) if b_of is None else b_of[columns]
+            n = gemm.n if b_of is None else len(b_of)
+            some = TiledGemm.whole(replace(gemm, m=len(a), n=n, a=a, b_of=b_of, needed=None), tiled.rows, tiled.cols)
+            each = (row_of[:, None] * (column_of.max(initial=-1) + 1) + column_of).ravel()
+            scanned = _Scanned(*(of_tile[each] for of_tile in self._scan(some)))
+        known = consumed_pairs(self.skipping, gemm)
+        return self._timing(tiled, scanned, int(scanned.pairs.sum()) if known is None else known, gemm.effectual_macs)
+
+    def forecast(self, tiled: TiledGemm) -> Forecast:
+        """A scanner takes a cycle a window, a lane one a pair; the PE that is expected to have most pairs decides."""
+        streams = self.streams(tiled)
+        expected = np.maximum(streams.windows, most_pairs(self.skipping.tensors, tiled) / self.array.lanes)
+        known = known_pairs(self.skipping, tiled) | streamed_elements(tiled, streams.positions)
+        known["scan_windows"] = int((tiled.heights * tiled.widths * streams.windows).sum())
+        if "ineffectual" in known:
+            known["fifo_pushes"] = known["effectual"] + known["ineffectual"]
+        return Forecast(self, expected, streams.positions, exact=False, known=known)
+
+    def explain_tile(self, tiled: TiledGemm, index: int) -> TileAccount:
+        group = slowest_group(self.skipping, self.array.lanes, cut_tile(tiled, index))
+        row, column = group.fullest_pe
+        sentences = (
+            f"slowest sync group, {group.pes}: {group.scan_cycles:,} scanning + {group.stall_cycles:,} stalled by a"
+            f" full queue + {group.drain_cycles:,} draining = {group.cycles:,} cycles",
+            f"the fullest PE there, ({row}, {column}), has {group.pairs:,} pairs",
+        )
+        return TileAccount({"sync_group": asdict(group)}, sentences)
+
+    def rtl(self) -> RtlArray:
+        return RtlArray("scanning", self.skipping.scan_width, self.skipping.fifo_depth, self.skipping.sync)
+
+    def _as_seen(self, kind: str, rows: Words) -> Words:
+        """What of an operand can make a difference: nothing, if its zeros are neither skipped nor dropped."""
+        return rows if kind in self.skipping.tensors or kind in self.skipping.blocks else rows[:, :0]
+
+    def _scan(self, tiled: TiledGemm) -> _Scanned:
+        skipping, gemm = self.skipping, tiled.gemm
+        totals = np.zeros((len(_Scanned._fields), tiled.tiles), np.int64)
+        if not totals.size:
+            return _Scanned(*totals)
+        kernel.compiled.scan(
+            gemm.m,
+            gemm.n,
+            gemm.k,
+            np.ascontiguousarray(gemm.a),
+            np.ascontiguousarray(gemm.b),
+            gemm.b_of,
+            tiled.needed,
+            tiled.columns,
+            tiled.starts,
+            tiled.stops,
+            tiled.rows,
+            tiled.cols,
+            self.array.lanes,
+            skipping.scan_width,
+            min(skipping.fifo_depth, max(gemm.k, skipping.scan_width)),  # a queue never holds more than K pairs
+            SYNC.index(skipping.sync),
+            gemm.a_kind in skipping.tensors,
+            gemm.b_kind in skipping.tensors,
+            gemm.a_kind in skipping.blocks,
+            gemm.b_kind in skipping.blocks,
+            tiled.needed is None and not all_are_consumed(skipping, gemm),
+            totals,
+        )
+        return _Scanned(*totals)
+
+    def _timing(self, tiled: TiledGemm, scanned: _Scanned, pairs: int, effectual: int) -> GemmTiming:
+        lanes, pes = self.array.lanes, tiled.rows * tiled.cols
+        busy, starved = int(scanned.busy.sum()), int(scanned.starved.sum())
+        worked = int((scanned.outputs * scanned.cycles).sum())
+        return GemmTiming(
+            tile_cycles=scanned.cycles,
+            tiles_per_row=tiled.tiles_per_row,
+            slots=Slots(
+                effectual=effectual,
+                ineffectual=pairs - effectual,
+                edge=lanes * (pes * int(scanned.cycles.sum()) - worked),
+                barrier=lanes * (worked - busy),
+                sync=lanes * busy - pairs - starved,
+                starved=starved,
+            ),
+            scan_windows=int(scanned.windows.sum()),
+            fifo_pushes=pairs,
+            **streamed_elements(tiled, scanned.positions),
+            outputs=int(scanned.outputs.sum()),
+            tile_positions=scanned.positions,
+        )

@@ -1,0 +1,119 @@
+"""The systolic array: operands enter skewed, a PE after its neighbour, and every fold pays for filling and draining.
+
+Which extents lie along the array's rows and columns and which one streams is the dataflow; a fold is one filling of
+the array, and takes its whole time even where the array is only partly used. The counts are those of SCALE-Sim
+(Samajdar et al. 2020) as its code has them, each fold counted whole; SCALE-Sim prints one cycle less in all.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from accelsim.array.outcome import GemmTiming, Slots
+from accelsim.array.pe import PE, RtlArray
+from accelsim.array.tiled import TiledGemm
+from accelsim.hardware.parts import Array
+from accelsim.hardware.skipping import Skipping
+
+
+class SystolicSkipping(Skipping):
+    """PEs of a systolic array, which skip nothing."""
+
+    kind: Literal["systolic"] = Field("systolic", exclude=True)
+
+    def check_array(self, array: Array) -> None:
+        if array.interconnect != "systolic":
+            raise ValueError("systolic PEs need array.interconnect systolic")
+        if self.skips:
+            raise ValueError("a systolic array skips nothing, leave tensors and blocks empty and outputs false")
+
+    def dense(self) -> SystolicSkipping:
+        return SystolicSkipping.model_validate({})
+
+
+class Folding(NamedTuple):
+    """How a GEMM lies on a systolic array.
+
+    Attributes:
+        along_rows, along_cols: extents laid out over the array's rows and columns.
+        row_folds, col_folds: fillings of the array along each.
+        steps: T, cycles in which a PE multiplies during one fold.
+        overhead: o, cycles of fill and drain of one fold.
+    """
+
+    along_rows: int
+    along_cols: int
+    row_folds: int
+    col_folds: int
+    steps: int
+    overhead: int
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of all folds, one after another."""
+        return self.row_folds * self.col_folds * (self.steps + self.overhead)
+
+
+class SystolicPE(PE[SystolicSkipping]):
+    """A systolic array: row folds · column folds · (T + o) cycles."""
+
+    configuration = SystolicSkipping
+
+    @property
+    def window_positions(self) -> int:
+        return 0
+
+    def fold(self, m: int, n: int, k: int) -> Folding:
+        """Lay O[M, N] = A[M, K] · B[K, N] on the array by its dataflow."""
+        rows, cols = self.array.rows, self.array.cols
+        through = rows + cols - 2  # from the first PE's first operand to the last PE's
+        load = rows  # cycles that shift the stationary operand in, a row of PEs each
+        along_rows, along_cols, steps, overhead = {
+            "output_stationary": (m, n, k, through),
+            "weight_stationary": (k, m, n, load + through),
+            "input_stationary": (k, n, m, load + through),
+        }[self.array.dataflow]
+        return Folding(along_rows, along_cols, -(-along_rows // rows), -(-along_cols // cols), steps, overhead)
+
+    def time(self, tiled: TiledGemm) -> GemmTiming:
+        """Time a GEMM.
+
+        With stationary outputs a fold is a tile of outputs. With a stationary operand it is a part of K for a whole row
+        or column of outputs, which ends none of them; the memory model, which counts tiles of outputs, then sees the
+        GEMM's cycles spread evenly over them, so that the sums are exact.
+        """
+        gemm = tiled.gemm
+        folding = self.fold(gemm.m, gemm.n, gemm.k)
+        fold_cycles = folding.steps + folding.overhead
+        used = folding.along_rows * folding.along_cols
+        streamed_a, streamed_b = {
+            "output_stationary": (folding.col_folds, folding.row_folds),
+            "weight_stationary": (1, folding.col_folds),
+            "input_stationary": (folding.col_folds, 1),
+        }[self.array.dataflow]
+        return GemmTiming(
+            tile_cycles=np.diff(np.arange(tiled.tiles + 1) * folding.cycles // tiled.tiles),
+            tiles_per_row=tiled.tiles_per_row,
+            slots=Slots(
+                effectual=gemm.effectual_macs,
+                ineffectual=gemm.macs - gemm.effectual_macs,
+                edge=(folding.row_folds * folding.col_folds * tiled.rows * tiled.cols - used) * fold_cycles,
+                skew=used * folding.overhead,
+            ),
+            scan_windows=0,
+            fifo_pushes=0,
+            streamed_a=streamed_a * gemm.m * gemm.k,
+            streamed_b=streamed_b * gemm.n * gemm.k,
+            outputs=gemm.m * gemm.n,
+        )
+
+    def dense_formula(self, m: int, n: int, k: int) -> tuple[str, int]:
+        folding = self.fold(m, n, k)
+        text = f"{folding.row_folds:,} × {folding.col_folds:,} folds × ({folding.steps:,} + {folding.overhead:,})"
+        return text, folding.cycles
+
+    def rtl(self) -> RtlArray:
+        return RtlArray("systolic", 1, 1)

@@ -1,0 +1,160 @@
+"""TensorDash (Mahmoud et al., MICRO 2020): 16 lanes whose operands move up in time and across lanes, past zeros.
+
+One of the two operands is scheduled, a schedule per array row (A) or column (B). A schedule sees the next windows of
+16 positions; in a cycle each lane takes the first of its eight candidates that is non-zero and still there, and the
+windows left empty move out. Every non-zero of the scheduled operand is consumed once, beside whatever its partner is.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, StrictInt
+
+from accelsim import kernel
+from accelsim.array.dense import DensePE, DenseSkipping
+from accelsim.array.expected import known_pairs, most_pairs
+from accelsim.array.outcome import GemmTiming, Slots
+from accelsim.array.pe import PE, Forecast, TileAccount
+from accelsim.array.tiled import TiledGemm
+from accelsim.array.windows import find_present, streamed_elements
+from accelsim.hardware.parts import Array, Depth
+from accelsim.hardware.skipping import MOST_BUILT_DEPTH, Skipping
+from accelsim.lowering.bits import Words
+from accelsim.lowering.gemm import MaskedGemm
+
+LANES = 16  # its moves and lane levels are defined for 16
+
+
+class TensorDashSkipping(Skipping):
+    """PEs of 16 lanes whose operands move past zeros; the sparser operand of `tensors` is scheduled."""
+
+    kind: Literal["tensordash"] = Field("tensordash", exclude=True)
+    scheduler: Literal["tensordash"] = Field("tensordash", description="the former spelling of `kind: tensordash`")
+    stage_depth: Annotated[StrictInt, Field(ge=1, le=3)] = Field(
+        3, description="windows of 16 K positions that a schedule sees; the most it advances in a cycle"
+    )
+    advance: Literal["together", "alone"] = Field(
+        "together", description="whether all schedules of a tile move on by the same windows or each alone"
+    )
+    fifo_depth: Depth = Field(16, description="pairs of a PE's registers whose leakage is charged")
+
+    energy_only = Skipping.energy_only | {"fifo_depth"}
+
+    @property
+    def idealised(self) -> bool:
+        return self.fifo_depth > MOST_BUILT_DEPTH
+
+    @property
+    def scanned_positions(self) -> int:
+        return LANES
+
+    @property
+    def queued_pairs(self) -> int:
+        return self.stage_depth * LANES
+
+    @property
+    def leaking_pairs(self) -> int:
+        return self.fifo_depth
+
+    def check_array(self, array: Array) -> None:
+        super().check_array(array)
+        if not self.tensors:
+            raise ValueError("tensordash needs at least one tensor to schedule, list it in skipping.tensors")
+        if array.lanes != LANES:
+            raise ValueError(f"scheduler tensordash needs array.lanes {LANES}, not {array.lanes}")
+
+
+class TensorDashPE(PE[TensorDashSkipping]):
+    """TensorDash PEs (timing contract: staged windows, moves, dropped windows, output masks)."""
+
+    configuration = TensorDashSkipping
+
+    def scheduled_operand(self, gemm: MaskedGemm) -> Literal["a", "b"] | None:
+        """Name the operand that a GEMM's schedules follow, "a" or "b"; None if `skipping.tensors` lists neither.
+
+        Of two listed operands it is the one with the larger share of zeros (padding included), A if they are equal. All
+        of the GEMM counts, also what output masks and dropped windows leave out.
+        """
+        listed_a, listed_b = gemm.a_kind in self.skipping.tensors, gemm.b_kind in self.skipping.tensors
+        if not (listed_a and listed_b):
+            return "a" if listed_a else "b" if listed_b else None
+        return "a" if _nonzeros(gemm.a) * gemm.n <= _nonzeros(gemm.columns) * gemm.m else "b"
+
+    def time(self, tiled: TiledGemm) -> GemmTiming:
+        operand = self.scheduled_operand(tiled.gemm)
+        if operand is None:
+            return self._unscheduled().time(tiled)
+        gemm, skipping = tiled.gemm, self.skipping
+        tile_cycles, tile_positions = np.zeros((2, tiled.tiles), np.int64)
+        rows = np.ascontiguousarray(gemm.a if operand == "a" else gemm.columns)
+        pairs, sync, starved, barrier, working_slots, outputs, scanned = kernel.compiled.tensordash(
+            gemm.m,
+            gemm.n,
+            gemm.k,
+            rows.view(np.uint16),  # words are little-endian: each holds four windows of 16 positions
+            operand == "b",
+            tiled.needed,
+            tiled.columns,
+            tiled.starts,
+            tiled.stops,
+            tiled.rows,
+            tiled.cols,
+            skipping.stage_depth,
+            skipping.advance == "together",
+            *find_present(skipping, tiled, LANES),
+            tile_cycles,
+            tile_positions,
+        )
+        streamed = streamed_elements(tiled, tile_positions)
+        return GemmTiming(
+            tile_cycles=tile_cycles,
+            tiles_per_row=tiled.tiles_per_row,
+            slots=Slots(
+                effectual=tiled.effectual_macs,
+                ineffectual=pairs - tiled.effectual_macs,
+                edge=tiled.rows * tiled.cols * LANES * int(tile_cycles.sum()) - working_slots,
+                barrier=barrier,
+                sync=sync,
+                starved=starved,
+            ),
+            # A schedule serves a whole row or column of PEs: each of its windows is looked at once.
+            scan_windows=scanned,
+            # Staging registers are shared likewise: what is sent to the array is written there once, two make a pair.
+            fifo_pushes=sum(streamed.values()) // 2,
+            **streamed,
+            outputs=outputs,
+            tile_positions=tile_positions,
+        )
+
+    def forecast(self, tiled: TiledGemm) -> Forecast | None:
+        """At most `stage_depth` windows leave in a cycle; the PE that is expected to have most pairs decides.
+
+        The operand that is scheduled is chosen by the whole GEMM, so some of its tiles have to be told; they cannot be
+        if both operands are of one kind.
+        """
+        operand, gemm = self.scheduled_operand(tiled.gemm), tiled.gemm
+        if operand is None or gemm.a_kind == gemm.b_kind:
+            return None
+        tensors = (gemm.a_kind if operand == "a" else gemm.b_kind,)
+        narrowed = TensorDashSkipping.model_validate(self.skipping.model_dump() | {"tensors": tensors})
+        streams = self.streams(tiled)
+        expected = np.maximum(streams.windows / self.skipping.stage_depth, most_pairs(tensors, tiled) / LANES)
+        known = known_pairs(narrowed, tiled) | streamed_elements(tiled, streams.positions)
+        known["fifo_pushes"] = (known["streamed_a"] + known["streamed_b"]) // 2
+        return Forecast(TensorDashPE(self.array, narrowed), expected, streams.positions, exact=False, known=known)
+
+    def explain_tile(self, tiled: TiledGemm, index: int) -> TileAccount:
+        operand, cycles = self.scheduled_operand(tiled.gemm), int(self.time(tiled).tile_cycles[index])
+        sentence = f"its schedules step over the zeros of {(operand or '').upper()}: {cycles:,} cycles"
+        return TileAccount({"scheduled": operand}, (sentence,) if operand else ())
+
+    def _unscheduled(self) -> DensePE:
+        """The same PEs on a GEMM whose zeros they do not see."""
+        unscheduled = {"blocks": self.skipping.blocks, "outputs": self.skipping.outputs}
+        return DensePE(self.array, DenseSkipping.model_validate(unscheduled))
+
+
+def _nonzeros(words: Words) -> int:
+    return int(np.bitwise_count(words).sum(dtype=np.int64))

@@ -1,0 +1,135 @@
+"""A GEMM as an array takes it: its rows in order, the columns that each row tile schedules, and the tiles they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim import kernel
+from accelsim.hardware.model import Hardware
+from accelsim.lowering.bits import Words, take_columns
+from accelsim.lowering.gemm import MaskedGemm
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TiledGemm:
+    """A GEMM cut into tiles of R rows by C scheduled columns; row tiles are outermost.
+
+    Attributes:
+        gemm: with the rows of A in the order of `mapping.row_order`.
+        rows, cols: R and C of the array.
+        needed: words [M, ceil(N / 64)], outputs that must be computed; None if all are.
+        columns: int64, the scheduled columns of all row tiles, one list after another (one list if they all agree).
+        starts, stops: int64 [row tiles], each row tile's part of `columns`.
+    """
+
+    gemm: MaskedGemm
+    rows: int
+    cols: int
+    needed: Words | None
+    columns: Integers
+    starts: Integers
+    stops: Integers
+
+    @classmethod
+    def of(cls, hw: Hardware, gemm: MaskedGemm) -> TiledGemm:
+        """Tile a GEMM for a machine.
+
+        Every column is scheduled, or with `skipping.outputs` those with an output that a row tile must compute. With
+        `mapping.row_order: density` rows of A are sorted from most to fewest non-zeros; ties keep their order.
+        """
+        if hw.mapping.row_order == "density":
+            gemm = _by_density(gemm)
+        rows, cols = hw.array.rows, hw.array.cols
+        if gemm.needed is None or not hw.skipping.outputs:
+            return cls.whole(gemm, rows, cols)
+        row_tiles, words = -(-gemm.m // rows), gemm.needed.shape[1]
+        wanted, counts = np.empty((row_tiles, words), np.uint64), np.empty(row_tiles, np.int64)
+        kernel.compiled.want_columns(gemm.needed, gemm.m, words, rows, wanted, counts)
+        stops = np.cumsum(counts)
+        columns = np.empty(int(stops[-1]) if row_tiles else 0, np.int64)
+        kernel.compiled.list_columns(wanted, row_tiles, words, columns)
+        return cls(gemm, rows, cols, gemm.needed, columns, np.append(np.int64(0), stops[:-1]), stops)
+
+    @classmethod
+    def whole(cls, gemm: MaskedGemm, rows: int, cols: int) -> TiledGemm:
+        """Tile a GEMM all of whose outputs are computed, its rows as they are."""
+        row_tiles = -(-gemm.m // rows)
+        starts, stops = np.zeros(row_tiles, np.int64), np.full(row_tiles, gemm.n)
+        return cls(gemm, rows, cols, None, np.arange(gemm.n), starts, stops)
+
+    @cached_property
+    def tiles_per_row(self) -> Integers:
+        """Column tiles of each row tile: int64 [row tiles]."""
+        return np.asarray(-(-(self.stops - self.starts) // self.cols))
+
+    @cached_property
+    def tiles(self) -> int:
+        """All tiles of the GEMM."""
+        return int(self.tiles_per_row.sum())
+
+    @cached_property
+    def first_tiles(self) -> Integers:
+        """Each row tile's first tile: int64 [row tiles]."""
+        return np.asarray(np.cumsum(self.tiles_per_row) - self.tiles_per_row)
+
+    @cached_property
+    def row_tiles(self) -> Integers:
+        """The row tile that each tile is in: int64 [tiles]."""
+        return np.repeat(np.arange(self.tiles_per_row.size), self.tiles_per_row)
+
+    @cached_property
+    def heights(self) -> Integers:
+        """Rows that each tile uses: int64 [tiles]."""
+        return np.asarray(np.minimum(self.rows, self.gemm.m - self.row_tiles * self.rows))
+
+    @cached_property
+    def widths(self) -> Integers:
+        """Columns that each tile uses: int64 [tiles]."""
+        return np.asarray(np.minimum(self.cols, (self.stops - self.starts)[self.row_tiles] - self._first_columns))
+
+    @property
+    def last_columns(self) -> Integers:
+        """Last column that each tile uses: int64 [tiles]."""
+        return np.asarray(self.columns[self.starts[self.row_tiles] + self._first_columns + self.widths - 1])
+
+    @cached_property
+    def effectual_macs(self) -> int:
+        """Pairs of two non-zeros at the outputs that are computed."""
+        if self.needed is None:
+            return self.gemm.effectual_macs
+        a, b = np.ascontiguousarray(self.gemm.a), np.ascontiguousarray(self.gemm.columns)
+        return kernel.compiled.effectual_where_needed(a, len(a), b, len(b), a.shape[1], self.needed)
+
+    def strip(self, row_tile: int, first: int, tiles: int) -> TiledGemm:
+        """Return some tiles of a row tile, side by side, as a GEMM of their own.
+
+        Args:
+            first: the first one's place in the row tile.
+        """
+        gemm = self.gemm
+        low = int(self.starts[row_tile]) + first * self.cols
+        columns = self.columns[low : min(low + tiles * self.cols, int(self.stops[row_tile]))]
+        own = slice(row_tile * self.rows, min((row_tile + 1) * self.rows, gemm.m))
+        needed = None if self.needed is None else take_columns(self.needed[own], columns)
+        b = gemm.b[columns if gemm.b_of is None else gemm.b_of[columns]]
+        height, width = own.stop - own.start, columns.size
+        part = replace(gemm, m=height, n=width, a=gemm.a[own], b=b, b_of=None, needed=needed)
+        starts, stops = np.zeros(1, np.int64), np.full(1, width)
+        return TiledGemm(part, self.rows, self.cols, needed, np.arange(width), starts, stops)
+
+    @cached_property
+    def _first_columns(self) -> Integers:
+        """Each tile's first column, counted among those that its row tile schedules: int64 [tiles]."""
+        return np.asarray((np.arange(self.tiles) - self.first_tiles[self.row_tiles]) * self.cols)
+
+
+def _by_density(gemm: MaskedGemm) -> MaskedGemm:
+    """Sort A's rows, so that rows of like density share a tile and fewer PEs wait for a dense one at its end."""
+    order = np.argsort(-np.bitwise_count(gemm.a).sum(axis=1, dtype=np.int64), kind="stable")
+    return replace(gemm, a=gemm.a[order], needed=None if gemm.needed is None else gemm.needed[order])

@@ -1,0 +1,158 @@
+"""The parts of a machine but its PEs: array, number formats, DRAM, buffers, mapping; the YAML keys are field names."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+)
+
+TensorKind = Literal["weight", "activation", "gradient"]
+# The upper bounds are far above any machine; they turn a slip of the keyboard into a sentence instead of a long wait.
+MOST_EXTENT = 4096
+Extent = Annotated[StrictInt, Field(ge=1, le=MOST_EXTENT)]
+Depth = Annotated[StrictInt, Field(ge=1, le=1 << 20)]
+Rate = Annotated[StrictFloat, Field(gt=0, le=1e9)]
+Text = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+_TILE_POSITIONS = 64  # of K, the fewest that the memory model cuts a tile into
+
+
+def _each_once(tensors: tuple[TensorKind, ...]) -> tuple[TensorKind, ...]:
+    if len(set(tensors)) != len(tensors):
+        raise ValueError(f"a tensor is listed twice: {', '.join(tensors)}")
+    return tensors
+
+
+Tensors = Annotated[tuple[TensorKind, ...], AfterValidator(_each_once)]
+
+
+class Part(BaseModel):
+    """A mapping of a hardware file: every key checked, unknown ones refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Array(Part):
+    """The PE array: R x C processing elements with L multiply-accumulate lanes each."""
+
+    rows: Extent = Field(description="R, rows of PEs; a tile takes R rows of operand A")
+    cols: Extent = Field(description="C, columns of PEs; a tile takes C columns of operand B")
+    lanes: Extent = Field(1, description="L, multiply-accumulate lanes of a PE, reducing along K")
+    dataflow: Literal["output_stationary", "weight_stationary", "input_stationary"] = Field(
+        "output_stationary",
+        description="what stays in the PEs: partial sums, operand A (weight_stationary) or B (input_stationary)",
+    )
+    interconnect: Literal["broadcast", "systolic"] = Field(
+        "broadcast",
+        validate_default=True,
+        description="broadcast: operands reach a whole row or column of PEs in the same cycle; systolic: they move on"
+        " from PE to PE, a cycle each",
+    )
+
+    count: Extent = Field(
+        1, description="arrays like this one; a pass's tiles are dealt to them in turn, they share DRAM and store"
+    )
+
+    @field_validator("interconnect")
+    @classmethod
+    def _carries_the_dataflow(cls, interconnect: str, info: ValidationInfo) -> str:
+        dataflow, lanes = info.data.get("dataflow", "output_stationary"), info.data.get("lanes", 1)
+        if interconnect == "broadcast" and dataflow != "output_stationary":
+            raise ValueError(f"the dataflow {dataflow} needs a systolic one")
+        if interconnect == "systolic" and lanes != 1:
+            raise ValueError(f"PEs of a systolic array have one lane, not {lanes}: make lanes 1")
+        return interconnect
+
+
+class Precision(Part):
+    """Widths of the numbers, and the format that the energy table charges for a multiply-accumulate."""
+
+    operand_bits: Literal[4, 8, 16, 32] = Field(16, description="bits of an operand, in DRAM and in the buffers")
+    accumulator_bits: Literal[16, 32] = Field(32, description="bits of a partial sum in a PE and in the output buffer")
+    format: Literal["int4", "int8", "fp8", "fp16", "bf16", "fp32"] | None = Field(
+        None, description="number format; by default fp32, fp16, fp8 or int4, whichever has operand_bits"
+    )
+
+    @field_validator("format")
+    @classmethod
+    def _has_the_width(cls, number_format: str | None, info: ValidationInfo) -> str | None:
+        bits = info.data.get("operand_bits")
+        if number_format and bits and not number_format.endswith(str(bits)):
+            raise ValueError(f"that format does not have the {bits} bits of operand_bits")
+        return number_format
+
+    @property
+    def number_format(self) -> str:
+        """The format in force."""
+        return self.format or {4: "int4", 8: "fp8", 16: "fp16", 32: "fp32"}[self.operand_bits]
+
+
+class Dram(Part):
+    """The off-chip memory channel, shared by loads and stores."""
+
+    bytes_per_cycle: Rate = Field(description="bandwidth, bytes per clock cycle of the array")
+    latency_cycles: Annotated[StrictInt, Field(ge=0, le=10**9)] = Field(
+        100, description="cycles from the end of a transfer's slot on the channel until its data can be used"
+    )
+
+
+class Buffers(Part):
+    """On-chip buffers; half of each is filled or drained while the array works on the other half."""
+
+    weight_kib: Depth = Field(
+        128,
+        description="holds operand A of the pass (the weights, but for weight_grad); by default at least 2 x 64 words"
+        " for each row of the array",
+    )
+    input_kib: Depth = Field(
+        128,
+        description="holds operand B of the pass; by default at least 2 x 64 words for each column of the array",
+    )
+    output_kib: Depth = Field(
+        64,
+        description="holds partial sums and outputs, accumulator_bits each; by default at least two for each PE",
+    )
+    weight_words_per_cycle: Depth | None = Field(
+        None, description="words of operand A that reach an array in a cycle; null: as many as it asks for"
+    )
+    input_words_per_cycle: Depth | None = Field(
+        None, description="words of operand B that reach an array in a cycle; null: as many as it asks for"
+    )
+
+    def grown_to(self, array: Array, precision: Precision) -> Buffers:
+        """Return these buffers, those whose size was not given large enough for two tiles of the array."""
+        words, sums = 2 * _TILE_POSITIONS * precision.operand_bits, 2 * precision.accumulator_bits
+        bits = {
+            "weight_kib": array.rows * words,
+            "input_kib": array.cols * words,
+            "output_kib": array.rows * array.cols * sums,
+        }
+        needed = {name: -(-count // (8 * 1024)) for name, count in bits.items() if name not in self.model_fields_set}
+        return self.model_copy(update={name: kib for name, kib in needed.items() if kib > getattr(self, name)})
+
+
+class Memory(Part):
+    """DRAM, on-chip buffers, and which tensors are stored compressed (a bit an element and the non-zero words)."""
+
+    dram: Dram | None = Field(None, description="null: ideal memory, cycles equal array_cycles")
+    buffers: Buffers = Field(
+        default_factory=lambda: Buffers.model_validate({}), description="on-chip buffers, whole capacity"
+    )
+    compression: Tensors = Field((), description="tensors stored compressed in DRAM")
+
+
+class Mapping(Part):
+    """How a GEMM is laid on the array."""
+
+    row_order: Literal["natural", "density"] = Field(
+        "natural", description="density: rows of operand A with like numbers of non-zeros share a tile"
+    )
