@@ -17,7 +17,7 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering import MaskedGemm
 from accelsim.memory import Movement, Mover
 from accelsim.memory.steps import Steps
-from accelsim.results import MachineRun
+from accelsim.results import PassAccount
 from accelsim.sampling.spread import Ends, Samples
 
 Timer = Callable[[Hardware, TiledGemm], GemmTiming]
@@ -33,7 +33,7 @@ class Fleet:
         pairs: each machine and its baseline.
         distinct: machines and baselines that differ in more than energy.
         numbers: each pair's place in `distinct`.
-        alike: places in `distinct` that share the timing of a GEMM.
+        by_timing: places in `distinct` that share the timing of every GEMM.
     """
 
     def __init__(self, hardware: Sequence[Hardware]) -> None:
@@ -44,10 +44,10 @@ class Fleet:
         self.numbers = [(known[_movement_key(hw)], known[_movement_key(dense)]) for hw, dense in self.pairs]
         found = dict(zip(chain.from_iterable(self.numbers), chain.from_iterable(self.pairs), strict=True))
         self.distinct = [found[number] for number in range(len(known))]
-        by_timing: dict[Hashable, list[int]] = {}
+        groups: dict[Hashable, list[int]] = {}
         for number, hw in enumerate(self.distinct):
-            by_timing.setdefault(timing_key(hw), []).append(number)
-        self.alike = list(by_timing.values())
+            groups.setdefault(timing_key(hw), []).append(number)
+        self.by_timing = list(groups.values())
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ class PassOfFleet:
 
     def add(self, gemm: MaskedGemm) -> None:
         """Run one GEMM."""
-        for numbers in self._fleet.alike:
+        for numbers in self._fleet.by_timing:
             hw = self._fleet.distinct[numbers[0]]
             tiled = TiledGemm.of(hw, gemm)
             timing = self._timer(hw, tiled)
             for number in numbers:
                 self._works[number].add(tiled, timing)
 
-    def account(self, machine: int, table: EnergyTable) -> tuple[MachineRun, MachineRun]:
+    def account(self, machine: int, table: EnergyTable) -> tuple[PassAccount, PassAccount]:
         """Return what a machine and its baseline did, when all GEMMs are in; machines are counted from 0."""
         (hw, dense), (number, dense_number) = self._fleet.pairs[machine], self._fleet.numbers[machine]
         return self._works[number].account(table, hw), self._works[dense_number].account(table, dense)
@@ -161,9 +161,9 @@ class _Work:
             dram_write_bytes=movement.dram_write_bytes,
         )
 
-    def account(self, table: EnergyTable, hw: Hardware) -> MachineRun:
+    def account(self, table: EnergyTable, hw: Hardware) -> PassAccount:
         movement = self.movement
-        return MachineRun(
+        return PassAccount(
             cycles=movement.cycles,
             array_cycles=self.mover.array_cycles,
             slots=self.all_slots,

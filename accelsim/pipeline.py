@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count, repeat
 from pathlib import Path
@@ -35,6 +35,22 @@ T = TypeVar("T")
 Trace = str | os.PathLike[str] | TraceReader | Iterable[OpTrace]
 Sample = float | Literal["auto"] | Sampling | None
 OnPass = Callable[[int, PassResult, PassDetail], None]
+
+
+@dataclass(frozen=True)
+class ReplayedPass:
+    """One pass of one operation on all machines, in their order.
+
+    Attributes:
+        details: none unless somebody asked.
+    """
+
+    results: tuple[PassResult, ...]
+    details: tuple[PassDetail, ...] = ()
+
+
+Replayed = dict[int, tuple[ReplayedPass, ...]]
+"""Passes by their operation's number in the trace."""
 
 
 def simulate(
@@ -122,34 +138,35 @@ def simulate_many(
     sampler = None if sampling is None else sampling.sampler()
     workers = workers or os.cpu_count() or 1
 
-    results: dict[int, list[list[PassResult]]] = {}
-    details: dict[int, list[list[PassDetail]]] = {}  # of operations that `on_pass` has not heard of yet
+    replayed: Replayed = {}
 
-    def run(numbered: tuple[int, int, OpTrace]) -> tuple[int, list[list[PassResult]]]:
+    def replay(numbered: tuple[int, int, OpTrace]) -> tuple[int, tuple[ReplayedPass, ...]]:
         number, file, op = numbered
         if not isinstance(op, OpTrace):
             raise TraceError(not_this(f"operation {number} of the trace", op, "an OpTrace"))
         ran = [which for which in passes_of(op) if which in wanted]
         timers = [time_tiled if sampler is None else partial(sampler.time, key=(number, which)) for which in ran]
-        lowering = Lowering(op)
-        ran_passes = [_run_pass(fleet, tables, lowering, *one, vector_work) for one in zip(ran, timers, strict=True)]
-        if on_pass is not None and number not in results:
-            details[number] = [[running.detail(i) for i in range(len(tables))] for _, running in ran_passes]
-        return number, [[replace(result, trace=file) for result in pass_results] for pass_results, _ in ran_passes]
+        lowering, detailed = Lowering(op), on_pass is not None and number not in replayed
+        return number, tuple(
+            _replay_pass(fleet, tables, lowering, file, which, timer, vector_work, detailed)
+            for which, timer in zip(ran, timers, strict=True)
+        )
 
-    for number, op_results in _in_order(run, _numbered(reader), workers):
-        results[number] = op_results
+    for number, passes_done in _in_order(replay, _numbered(reader), workers):
+        replayed[number] = tuple(replace(done, details=()) for done in passes_done)
         on_operation()
-        for pass_results, pass_details in zip(op_results, details.pop(number, ()), strict=False):
-            for machine, (result, detail) in enumerate(zip(pass_results, pass_details, strict=True)):
+        for done in passes_done:
+            for machine, detail in enumerate(done.details):
                 if on_pass is not None:
-                    on_pass(machine, result, detail)
+                    on_pass(machine, done.results[machine], detail)
     if sampling is not None and sampler is not None and sampling.share == "auto":
-        while again := _grow(sampler, sampling.error, hardware, results):
+        while again := _grow(sampler, sampling.error, hardware, replayed):
             if iter(reader) is reader:
                 raise AccelsimError("sample is auto, but these operations can be read only once; a list can be again")
-            results |= _in_order(run, (one for one in _numbered(reader) if one[0] in again), workers)
-    rows = _by_machine(hardware, results)
+            replayed |= _in_order(replay, (one for one in _numbered(reader) if one[0] in again), workers)
+    rows = [
+        [done.results[machine] for _, ops in sorted(replayed.items()) for done in ops] for machine in range(len(tables))
+    ]
     if not rows[0]:
         raise AccelsimError(f"the trace holds no operation of {', '.join(wanted) or 'no pass'}; nothing to simulate")
     provenance = _provenance(reader, wanted == PASSES)
@@ -170,14 +187,21 @@ def simulate_pass(
     hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass, *, with_vector_work: bool = False
 ) -> PassResult:
     """Run one pass of one operation on a machine and on its dense baseline."""
-    (result,), _ = _run_pass(Fleet([hw]), [table], Lowering(op), which, time_tiled, with_vector_work)
-    return result
+    done = _replay_pass(Fleet([hw]), [table], Lowering(op), 0, which, time_tiled, with_vector_work, detailed=False)
+    return done.results[0]
 
 
-def _run_pass(
-    fleet: Fleet, tables: Sequence[EnergyTable], lowering: Lowering, which: Pass, timer: Timer, with_vector_work: bool
-) -> tuple[list[PassResult], PassOfFleet]:
-    """Run one pass of one operation; a result a machine, and the fleet when it was done."""
+def _replay_pass(
+    fleet: Fleet,
+    tables: Sequence[EnergyTable],
+    lowering: Lowering,
+    file: int,
+    which: Pass,
+    timer: Timer,
+    with_vector_work: bool,
+    detailed: bool,
+) -> ReplayedPass:
+    """Run one pass of one operation on all machines."""
     op, running = lowering.op, PassOfFleet(fleet, timer)
     largest: MaskedGemm | None = None
     macs = effectual_macs = 0
@@ -188,13 +212,14 @@ def _run_pass(
         largest = gemm if largest is None or gemm.macs > largest.macs else largest
     results = []
     for machine, ((hw, _), table) in enumerate(zip(fleet.pairs, tables, strict=True)):
-        run, dense = running.account(machine, table)
+        own, dense = running.account(machine, table)
         vector_cycles, vector_energy_pj = _vector(hw, table, op, which) if with_vector_work else (0, 0.0)
         results.append(
             PassResult(
                 step=op.step,
                 layer=op.name,
                 call=op.call,
+                trace=file,
                 which=which,
                 kind=op.kind,
                 branch="recomputed" if op.recomputed else "online" if len(passes_of(op)) > 1 else "forward_only",
@@ -205,13 +230,14 @@ def _run_pass(
                 k=largest.k if largest else 0,
                 macs=macs,
                 effectual_macs=effectual_macs,
-                run=run,
+                machine=own,
                 dense=dense,
                 vector_cycles=vector_cycles,
                 vector_energy_pj=vector_energy_pj,
             )
         )
-    return results, running
+    details = tuple(running.detail(machine) for machine in range(len(tables))) if detailed else ()
+    return ReplayedPass(tuple(results), details)
 
 
 def _vector(hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass) -> tuple[int, float]:
@@ -232,14 +258,12 @@ def _vector(hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass) -> tuple
     return sum(part.cycles for part in work), sum(vector_energy(table, hw, part).total_pj for part in work)
 
 
-def _grow(
-    sampler: Sampler, error: float, hardware: Sequence[Hardware], results: dict[int, list[list[PassResult]]]
-) -> set[int]:
+def _grow(sampler: Sampler, error: float, hardware: Sequence[Hardware], replayed: Replayed) -> set[int]:
     """Draw more where a machine's total of cycles is not sure yet; returns the operations to simulate again."""
     again: set[int] = set()
     for machine, hw in enumerate(hardware):
-        runs = [passes[machine].run for op in results.values() for passes in op]
-        spreads, cycles = [run.spread for run in runs], sum(run.cycles for run in runs)
+        accounts = [done.results[machine].machine for passes in replayed.values() for done in passes]
+        spreads, cycles = [own.spread for own in accounts], sum(own.cycles for own in accounts)
         if not is_sure(spreads, cycles, error):
             sizes = allocate(spreads, cycles, error)
             sampler.enlarge(hw, sizes)
@@ -250,16 +274,6 @@ def _grow(
 def _numbered(trace: Iterable[OpTrace]) -> Iterator[tuple[int, int, OpTrace]]:
     """Yield each operation's number and the position of its trace file."""
     return zip(count(), trace.files if isinstance(trace, TraceChain) else repeat(0), trace, strict=False)
-
-
-def _by_machine(hardware: Sequence[Hardware], results: dict[int, list[list[PassResult]]]) -> list[list[PassResult]]:
-    """Sort results by machine."""
-    rows: list[list[PassResult]] = [[] for _ in hardware]
-    for _, op_results in sorted(results.items()):
-        for pass_results in op_results:
-            for own, result in zip(rows, pass_results, strict=True):
-                own.append(result)
-    return rows
 
 
 def _in_order(run: Callable[[S], T], operations: Iterable[S], workers: int) -> Iterator[T]:

@@ -195,7 +195,7 @@ def explain_pass(hw: Hardware, op: OpTrace, which: Pass) -> PassExplanation:
         dense_cycles=result.dense.cycles,
         tiles=_tile_cycles(every) if every.size else None,
         slowest=_slowest_tile(pe, *slowest, most) if slowest and pe.window_positions else None,
-        slots=result.run.slots,
+        slots=result.machine.slots,
         natural_barrier=_natural_barrier(hw, op, which),
         memory=memory_account(hw, mover),
     )
@@ -205,7 +205,7 @@ def _natural_barrier(hw: Hardware, op: OpTrace, which: Pass) -> int | None:
     if hw.mapping.row_order == "natural":
         return None
     natural = hw.model_copy(update={"mapping": hw.mapping.model_copy(update={"row_order": "natural"})})
-    return simulate_pass(natural, load_table(hw.energy), op, which).run.slots.barrier
+    return simulate_pass(natural, load_table(hw.energy), op, which).machine.slots.barrier
 
 
 def _tile_cycles(every: NDArray[np.int64]) -> TileCycles:

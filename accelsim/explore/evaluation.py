@@ -85,10 +85,10 @@ class Evaluation:
 
     @staticmethod
     def _cut(trace: TraceFile, points: dict[str, Design], together: int) -> Iterator[Task]:
-        alike: dict[object, list[Point]] = {}
+        by_timing: dict[object, list[Point]] = {}
         for key, design in points.items():
-            alike.setdefault(timing_key(design.hardware), []).append(Point(key, design.hardware))
-        ordered = [point for group in alike.values() for point in group]
+            by_timing.setdefault(timing_key(design.hardware), []).append(Point(key, design.hardware))
+        ordered = [point for group in by_timing.values() for point in group]
         for start in range(0, len(ordered), together):
             yield Task(trace, tuple(ordered[start : start + together]), accelsim_version())
 

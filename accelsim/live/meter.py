@@ -153,9 +153,9 @@ class Meter(Tracer):
         for answer in answers:
             self._answers.append(answer)
             sums = {
-                "cycles": sum(row.run.cycles for row in answer.rows),
+                "cycles": sum(row.machine.cycles for row in answer.rows),
                 "dense_cycles": sum(row.dense.cycles for row in answer.rows),
-                "energy_pj": sum(row.run.energy.total_pj for row in answer.rows),
+                "energy_pj": sum(row.machine.energy.total_pj for row in answer.rows),
                 "dense_energy_pj": sum(row.dense.energy.total_pj for row in answer.rows),
             }
             self._sums = {name: value + sums[name] for name, value in self._sums.items()}

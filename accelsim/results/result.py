@@ -90,7 +90,7 @@ class Result:
     ) -> Result:
         """Build the table; rows keep their order."""
         rows = list(rows)
-        layers, spreads = pd.DataFrame([row.columns() for row in rows]), tuple(row.run.spread for row in rows)
+        layers, spreads = pd.DataFrame([row.columns() for row in rows]), tuple(row.machine.spread for row in rows)
         if sampling is not None:
             layers = with_intervals(layers, spreads)
         return cls(layers, hardware, trace, vector_work, run, mask_updates, sampling, spreads)

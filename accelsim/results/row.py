@@ -12,7 +12,7 @@ from accelsim.sampling.spread import Spread
 
 
 @dataclass(frozen=True)
-class MachineRun:
+class PassAccount:
     """What one machine did in one pass.
 
     Attributes:
@@ -44,7 +44,7 @@ class PassResult:
         m, n, k: extents of one group's GEMM, of its largest phase.
         macs: M · N · K summed over groups and phases.
         effectual_macs: those with both operands non-zero.
-        run, dense: the machine, and the same machine without skipping and compression.
+        machine, dense: what the machine did, and the same machine without skipping and compression.
         vector_cycles, vector_energy_pj: work between the convolutions, if it was asked for.
     """
 
@@ -61,8 +61,8 @@ class PassResult:
     k: int
     macs: int
     effectual_macs: int
-    run: MachineRun
-    dense: MachineRun
+    machine: PassAccount
+    dense: PassAccount
     vector_cycles: int = 0
     vector_energy_pj: float = 0.0
     trace: int = 0
@@ -72,13 +72,13 @@ class PassResult:
         plain = ("step", "layer", "call", "trace", "kind", "branch", "groups", "images", "m", "n", "k")
         row: dict[str, object] = {name: getattr(self, name) for name in (*plain, "macs", "effectual_macs")}
         row["pass"] = self.which
-        row["cycles"], row["array_cycles"] = self.run.cycles, self.run.array_cycles
+        row["cycles"], row["array_cycles"] = self.machine.cycles, self.machine.array_cycles
         row["dense_cycles"], row["dense_array_cycles"] = self.dense.cycles, self.dense.array_cycles
-        row["speedup"] = speedup(self.dense.cycles, self.run.cycles)
-        row |= {f"slots_{part.name}": getattr(self.run.slots, part.name) for part in fields(Slots)}
-        row["dram_bytes"], row["dense_dram_bytes"] = self.run.dram_bytes, self.dense.dram_bytes
-        row["energy_pj"], row["dense_energy_pj"] = self.run.energy.total_pj, self.dense.energy.total_pj
-        row |= {f"energy_{part.name}": getattr(self.run.energy, part.name) for part in fields(EnergyBreakdown)}
+        row["speedup"] = speedup(self.dense.cycles, self.machine.cycles)
+        row |= {f"slots_{part.name}": getattr(self.machine.slots, part.name) for part in fields(Slots)}
+        row["dram_bytes"], row["dense_dram_bytes"] = self.machine.dram_bytes, self.dense.dram_bytes
+        row["energy_pj"], row["dense_energy_pj"] = self.machine.energy.total_pj, self.dense.energy.total_pj
+        row |= {f"energy_{part.name}": getattr(self.machine.energy, part.name) for part in fields(EnergyBreakdown)}
         row["vector_cycles"], row["vector_energy_pj"] = self.vector_cycles, self.vector_energy_pj
         first = ("step", "layer", "call", "pass", "trace")
         return {name: row[name] for name in first} | {name: row[name] for name in row if name not in first}

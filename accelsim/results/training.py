@@ -29,7 +29,7 @@ _FEWEST_TO_HALVE = 4
 
 
 @dataclass(frozen=True)
-class Stratum:
+class StepGroup:
     """The run's steps of one kind, and the recorded ones that stand for them.
 
     Attributes:
@@ -62,22 +62,22 @@ def stands_for(recorded: Sequence[int], steps: np.ndarray) -> np.ndarray:
     return np.bincount(left, 1 - (position - left), last + 1) + np.bincount(right, position - left, last + 1)
 
 
-def find_strata(run: TrainingRun, recorded: Sequence[int]) -> tuple[dict[str, Stratum], list[str]]:
+def group_steps(run: TrainingRun, recorded: Sequence[int]) -> tuple[dict[str, StepGroup], list[str]]:
     """Divide a run's steps into kinds, each with its recorded steps, and say what is missing.
 
     Of a kind that was not recorded the other kind's recorded steps stand for it.
     """
     growth = np.array([step for step in run.growth_steps if run.first_step <= step < run.end_step], dtype=np.int64)
     ordinary = np.setdiff1d(np.arange(run.first_step, run.end_step), growth)
-    strata, notes = {}, []
+    groups, notes = {}, []
     for kind, steps, grows in (("ordinary", ordinary, False), ("growth", growth, True)):
         of_kind = tuple(step for step in recorded if (step in run.growth_steps) == grows)
         if len(steps) and not of_kind:
             cost = "too little" if grows else "too much"
             notes.append(f"None of the {len(steps)} {kind} steps was recorded: the others stand for them, {cost}.")
         if len(steps):
-            strata[kind] = Stratum(steps, of_kind or tuple(recorded))
-    return strata, notes
+            groups[kind] = StepGroup(steps, of_kind or tuple(recorded))
+    return groups, notes
 
 
 def sum_training(
@@ -105,16 +105,16 @@ def sum_training(
             run = None
     if run is None or not recorded:
         return {"total": None, "notes": notes}, pd.Series(dtype=np.float64)
-    strata, missing = find_strata(run, recorded)
-    weights = _together([stratum.weights() for stratum in strata.values()])
+    groups, missing = group_steps(run, recorded)
+    weights = _together([group.weights() for group in groups.values()])
     total = _sums(layers, weights, mask_updates, clock_mhz)
-    halves = _halves(layers, strata, mask_updates, clock_mhz)
+    halves = _halves(layers, groups, mask_updates, clock_mhz)
     if halves is None:
         missing.append(f"Fewer than {_FEWEST_TO_HALVE} recorded ordinary steps: no estimate of the sampling error.")
     found = {
         "first_step": run.first_step,
         "steps": run.end_step - run.first_step,
-        "growth_steps": len(strata["growth"].steps) if "growth" in strata else 0,
+        "growth_steps": len(groups["growth"].steps) if "growth" in groups else 0,
         "recorded": dict(Counter("growth" if step in run.growth_steps else "ordinary" for step in recorded)),
         "rule": RULE,
         "total": total,
@@ -125,7 +125,7 @@ def sum_training(
             str(name): _sums(_of(layers, "branch", name), weights, None, clock_mhz)
             for name in layers["branch"].unique()
         },
-        "by_kind": {kind: _sums(layers, stratum.weights(), None, clock_mhz) for kind, stratum in strata.items()},
+        "by_kind": {kind: _sums(layers, group.weights(), None, clock_mhz) for kind, group in groups.items()},
         "mask_updates": {"count": len(mask_updates)}
         | {name: known(sum(mask_updates[name].tolist())) for name in mask_updates.columns if name != "step"},
         "halves": halves,
@@ -184,13 +184,13 @@ def _sums(
 
 
 def _halves(
-    layers: pd.DataFrame, strata: dict[str, Stratum], mask_updates: pd.DataFrame, clock_mhz: float
+    layers: pd.DataFrame, groups: dict[str, StepGroup], mask_updates: pd.DataFrame, clock_mhz: float
 ) -> dict[str, Any] | None:
     """What either half of the recorded steps, every other one, makes of the run: a measure of the sampling error."""
-    if "ordinary" not in strata or len(strata["ordinary"].recorded) < _FEWEST_TO_HALVE:
+    if "ordinary" not in groups or len(groups["ordinary"].recorded) < _FEWEST_TO_HALVE:
         return None
     sums = []
     for start in (0, 1):
-        weights = _together([stratum.weights(slice(start, None, 2)) for stratum in strata.values()])
+        weights = _together([group.weights(slice(start, None, 2)) for group in groups.values()])
         sums.append(_sums(layers, weights, mask_updates, clock_mhz))
     return {name: [half[name] for half in sums] for name in ("cycles", "energy_pj", "speedup")}

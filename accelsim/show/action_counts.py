@@ -56,8 +56,8 @@ class ActionCounts(WholeText):
             "layer": result.layer,
             "call": result.call,
             "pass": result.which,
-            "cycles": result.run.cycles,
-            "energy_pj": result.run.energy.total_pj,
+            "cycles": result.machine.cycles,
+            "energy_pj": result.machine.energy.total_pj,
         }
         with self._refusing():
             self._dump([head | {"local": self._local(counts)}])

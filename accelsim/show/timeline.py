@@ -104,20 +104,20 @@ class Timeline(WholeText):
             facts = {
                 "macs": result.macs,
                 "effectual_macs": result.effectual_macs,
-                "cycles": result.run.cycles,
-                "array_cycles": result.run.array_cycles,
+                "cycles": result.machine.cycles,
+                "array_cycles": result.machine.array_cycles,
                 "dense_cycles": result.dense.cycles,
-                "dram_bytes": result.run.dram_bytes,
-                "energy_pj": known(result.run.energy.total_pj),
+                "dram_bytes": result.machine.dram_bytes,
+                "energy_pj": known(result.machine.energy.total_pj),
                 "branch": result.branch,
             }
-            if result.run.cycles == 0:
+            if result.machine.cycles == 0:
                 self._event("i", _WHAT_RUNS, self._now, result.which, {"s": "t", "args": facts})
                 return
             self._event("B", _WHAT_RUNS, self._now, result.which, {"args": facts})
             for thread, slices in self._tracks(detail):
                 self._write_slices(thread, slices)
-            self._now += result.run.cycles
+            self._now += result.machine.cycles
             self._event("E", _WHAT_RUNS, self._now, result.which)
 
     def _tracks(self, detail: PassDetail) -> Iterator[tuple[int, list[Slices]]]:

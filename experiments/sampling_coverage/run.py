@@ -29,7 +29,7 @@ from accelsim.energy.load import load_table
 from accelsim.files import write_whole
 from accelsim.fleet import Fleet, PassOfFleet, Timer
 from accelsim.lowering import PASSES, MaskedGemm, Pass, lower
-from accelsim.results import MachineRun
+from accelsim.results import PassAccount
 from accelsim.sampling import Sampler, Variance, allocate, combine, is_sure
 
 HERE = Path(__file__).parent
@@ -41,7 +41,7 @@ TRACES = {  # trace: layers of its last recorded step but one
 }
 MASKS = ("bands", "checkerboard", "corner", "channels", "images", "depthwise")
 MACHINES = ("edge8x8", "pe16x16", "pe16x16, 12 B a cycle", "tensorcore8", "tensordash16x16")
-QUANTITIES: dict[str, Callable[[MachineRun], float]] = {
+QUANTITIES: dict[str, Callable[[PassAccount], float]] = {
     "cycles": lambda run: run.cycles,
     "array_cycles": lambda run: run.array_cycles,
     "energy_pj": lambda run: run.energy.total_pj,
@@ -59,7 +59,7 @@ class Case:
     which: Pass
     gemms: Sequence[MaskedGemm]
 
-    def run(self, hw: Hardware, timer: Timer) -> MachineRun:
+    def run(self, hw: Hardware, timer: Timer) -> PassAccount:
         """Run the pass on a machine."""
         running = PassOfFleet(Fleet([hw]), timer)
         for gemm in self.gemms:
@@ -136,7 +136,7 @@ def measure(seeds: int, what: tuple[str, str, Share]) -> list[dict[str, object]]
     machine_name, name, share = what
     hw, passes = machine(machine_name), cases(name)
     exact = [case.run(hw, time_tiled) for case in passes]
-    sampled: list[list[MachineRun]] = []
+    sampled: list[list[PassAccount]] = []
     drawn: dict[Any, Any] = {}
     for seed in range(seeds):
         sampler = Sampler(0.0 if share == "auto" else share, seed, pays=lambda _strips, _drawn: True)
@@ -161,7 +161,7 @@ def measure(seeds: int, what: tuple[str, str, Share]) -> list[dict[str, object]]
     return found
 
 
-def _run(hw: Hardware, passes: Sequence[Case], sampler: Sampler, error: float | None) -> list[MachineRun]:
+def _run(hw: Hardware, passes: Sequence[Case], sampler: Sampler, error: float | None) -> list[PassAccount]:
     """Run all passes on a sample; with an error to reach, on larger ones until it is, as `simulate` does."""
     timers = [partial(sampler.time, key=(number,)) for number in range(len(passes))]
     while True:

@@ -14,7 +14,7 @@ from accelsim.array import time_tiled
 from accelsim.energy.load import load_table
 from accelsim.fleet import Fleet, PassOfFleet, Timer
 from accelsim.lowering import MaskedGemm, Pass, lower
-from accelsim.results import MachineRun
+from accelsim.results import PassAccount
 from accelsim.sampling import Sampler, Variance, allocate, is_sure
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def always(*_: object) -> bool:
     return True
 
 
-def run(hw: Hardware, gemms: list[MaskedGemm], timer: Timer) -> MachineRun:
+def run(hw: Hardware, gemms: list[MaskedGemm], timer: Timer) -> PassAccount:
     running = PassOfFleet(Fleet([hw]), timer)
     for gemm in gemms:
         running.add(gemm)

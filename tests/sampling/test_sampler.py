@@ -14,7 +14,7 @@ from accelsim.array.scanning import ScanningPE
 from accelsim.energy.load import load_table
 from accelsim.fleet import Fleet, PassOfFleet, Timer
 from accelsim.lowering import MaskedGemm, Pass, lower
-from accelsim.results import MachineRun
+from accelsim.results import PassAccount
 from accelsim.sampling import Sampler
 from accelsim.sampling.estimate import SampledTiming
 
@@ -61,7 +61,7 @@ def tiled_layer(hw: Hardware) -> TiledGemm:
     return TiledGemm.of(hw, gemm)
 
 
-def run(hw: Hardware, gemms: list[MaskedGemm], timer: Timer) -> MachineRun:
+def run(hw: Hardware, gemms: list[MaskedGemm], timer: Timer) -> PassAccount:
     running = PassOfFleet(Fleet([hw]), timer)
     for gemm in gemms:
         running.add(gemm)

@@ -127,7 +127,7 @@ def test_durations_add_up(tmp_path: Path, count: int, dram: dict[str, float] | N
         arrays = [f"array {array}" for array in range(count)] if count > 1 else ["array"]
         for number, name in enumerate(arrays):
             work, waits = duration(tracks[name]), duration(tracks[f"{name} waits"])
-            assert work + waits == result.run.cycles
+            assert work + waits == result.machine.cycles
             assert work == detail.steps.array_cycles[:, number].sum()
             assert {one.name for one in tracks[f"{name} waits"]} <= set(CAUSES)
         channel = tracks["DRAM channel"]
@@ -136,7 +136,7 @@ def test_durations_add_up(tmp_path: Path, count: int, dram: dict[str, float] | N
             continue
         sizes = [*detail.steps.load_bytes.tolist(), *detail.steps.store_bytes.tolist()]
         assert duration(channel) == sum(math.ceil(size / dram["bytes_per_cycle"]) for size in sizes)
-        assert sum(one.facts["bytes"] for one in channel) == result.run.dram_bytes
+        assert sum(one.facts["bytes"] for one in channel) == result.machine.dram_bytes
         for slices in tracks.values():
             assert limit > 7 or len(slices) <= limit + len(CAUSES)
             assert all(one.facts["cycles"] == one.cycles > 0 for one in slices)
@@ -148,7 +148,7 @@ def test_slices_of_a_track_do_not_overlap_and_stay_in_their_pass(tmp_path: Path,
     events, results, _ = draw(tmp_path / "t.json", machine(2, {"bytes_per_cycle": 3, "latency_cycles": 40}), limit)
     start = 0
     for tracks, result in zip(by_pass(events), results, strict=True):
-        stop = start + result.run.cycles
+        stop = start + result.machine.cycles
         for slices in tracks.values():
             assert slices[0].start_us >= start / CLOCK_MHZ
             assert slices[-1].stop_us <= stop / CLOCK_MHZ
@@ -169,7 +169,7 @@ def test_steps_layers_and_passes_are_nested(tmp_path: Path) -> None:
     assert Counter(len(one.outer) for one in found) == {0: 2, 1: 3, 2: 9}
     passes = [one for one in found if len(one.outer) == 2]
     assert [one.cycles for one in passes] == [one.facts["cycles"] for one in passes]
-    assert duration([one for one in found if not one.outer]) == sum(result.run.cycles for result in results)
+    assert duration([one for one in found if not one.outer]) == sum(result.machine.cycles for result in results)
 
 
 def test_times_are_microseconds_at_the_clock(tmp_path: Path) -> None:
