@@ -97,7 +97,7 @@ class PE(ABC, Generic[Configuration]):
     def key(self) -> Hashable:
         """What the cycles of such PEs depend on: machines that share it share the timing of every GEMM."""
         array, own = self.array, self.skipping.model_dump(exclude=set(self.skipping.energy_only))
-        heeded = tuple((name, frozenset(v) if isinstance(v, tuple) else v) for name, v in sorted(own.items()))
+        heeded = tuple((name, frozenset(v) if isinstance(v, tuple | list) else v) for name, v in sorted(own.items()))
         return self.skipping.kind, array.rows, array.cols, array.lanes, array.dataflow, heeded
 
     @property
