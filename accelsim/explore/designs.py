@@ -16,6 +16,7 @@ from accelsim.errors import HardwareError, SpaceError
 from accelsim.explore.space import Space
 from accelsim.hardware.check import check
 from accelsim.hardware.model import Hardware
+from accelsim.hardware.skipping import Skipping
 from accelsim.hardware.yaml_file import Document
 
 MOST_DESIGNS = 1_000_000
@@ -175,6 +176,7 @@ def _inside(machine: Any, base: Any, name: str) -> Any:
     """Return the value under a dotted name: the base's, where another kind of PE or no machine does not say it."""
     for part in name.split("."):
         base = getattr(base, part, None)
-        machine = machine.get(part, base) if isinstance(machine, dict) else getattr(machine, part, base)
+        elsewhere = base if isinstance(machine, Skipping) else None
+        machine = machine.get(part, base) if isinstance(machine, dict) else getattr(machine, part, elsewhere)
     machine = machine.model_dump(mode="json") if isinstance(machine, BaseModel) else machine
     return list(machine) if isinstance(machine, tuple) else machine

@@ -92,3 +92,10 @@ def test_a_condition_that_cannot_be_worked_out_names_the_design(space_file: Spac
     path = space_file("{memory.dram: [null]}", "where: memory.dram.bytes_per_cycle > 3\n")
     with pytest.raises(SpaceError, match=r"space.yaml:4: condition .* in the design memory.dram: None"):
         chosen(path)
+
+
+def test_a_condition_may_name_keys_that_only_some_kinds_of_pe_have(space_file: SpaceFile) -> None:
+    grid = "{skipping.tensors: [[], [weight]], skipping.sync: [row, array]}"
+    where = "where: [skipping.fifo_depth >= skipping.scan_width, skipping.sync == 'row']\n"
+    found = chosen(space_file(grid, where))
+    assert [design.hardware.skipping.kind for design in found.designs] == ["dense", "scanning"]
