@@ -9,7 +9,7 @@ from accelsim.hardware.parts import Dram
 from accelsim.memory.recurrence import pass_cycles
 from accelsim.memory.steps import Steps
 
-FEW = 16  # steps of a pass that are run event by event
+FEW = 4  # steps of a pass that are run event by event
 
 
 def run_pass(dram: Dram, steps: Steps) -> int:
