@@ -132,7 +132,7 @@ class _Work:
 
     @cached_property
     def slopes(self) -> list[NDArray[np.float64]]:
-        """How much of the errors of sampled cycles arrives behind memory, once all GEMMs are in."""
+        """How much of the errors of sampled cycles remains in cycles with memory, once all GEMMs are in."""
         return self.samples.slopes(self.hw, self.mover.steps)
 
     @cached_property

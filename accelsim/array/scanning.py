@@ -133,7 +133,7 @@ class ScanningPE(PE[ScanningSkipping]):
         return self._timing(tiled, scanned, int(scanned.pairs.sum()) if known is None else known, gemm.effectual_macs)
 
     def forecast(self, tiled: TiledGemm) -> Forecast:
-        """A scanner takes a cycle a window, a lane one a pair; the PE that is expected to have most pairs decides."""
+        """A scanner takes one cycle per window, a lane one per pair; the PE expected to have most pairs decides."""
         streams = self.streams(tiled)
         expected = np.maximum(streams.windows, most_pairs(self.skipping.tensors, tiled) / self.array.lanes)
         known = known_pairs(self.skipping, tiled) | streamed_elements(tiled, streams.positions)

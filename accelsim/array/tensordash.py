@@ -2,7 +2,7 @@
 
 One of the two operands is scheduled, a schedule per array row (A) or column (B). A schedule sees the next windows of
 16 positions; in a cycle each lane takes the first of its eight candidates that is non-zero and still there, and the
-windows left empty move out. Every non-zero of the scheduled operand is consumed once, beside whatever its partner is.
+windows left empty move out. Every non-zero of the scheduled operand is consumed once, whatever its partner is.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def load_table(name_or_path: str | Path) -> EnergyTable:
     """Read an energy table; what ends in .yaml or .yml is a path, anything else a shipped table's name.
 
     Raises:
-        HardwareError: no shipped table has that name, or the file is not a table; one sentence a line with file,
+        HardwareError: no shipped table has that name, or the file is not a table; one sentence per line with file,
             line and key.
     """
     name = str(name_or_path)

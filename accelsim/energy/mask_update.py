@@ -38,5 +38,5 @@ def mask_update(hw: Hardware, work: MaskWork) -> VectorWork:
 
 
 def mask_update_energy(table: EnergyTable, hw: Hardware, work: VectorWork) -> EnergyBreakdown:
-    """Energy of an update: a comparison is an addition at operand width, beside DRAM and leakage."""
+    """Energy of an update: a comparison is an addition at operand width; DRAM and leakage are added."""
     return account(table, hw, Actions(cycles=work.cycles, comparisons=work.ops, dram_read_bytes=work.dram_bytes))

@@ -15,7 +15,7 @@ _Key = tuple[int, int, int, tuple[int, int]]
 
 @dataclass(frozen=True)
 class GemmShapes:
-    """All GEMMs of one shape and stride phase, one a group of the convolution.
+    """All GEMMs of one shape and stride phase, one per group of the convolution.
 
     Attributes:
         count: how many GEMMs.

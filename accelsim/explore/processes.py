@@ -22,7 +22,7 @@ _LOOK_SECONDS = 0.2  # at most this long a signal waits
 
 
 class Processes:
-    """A process a core, or as many as are asked for; each is started afresh, so no state of this one gets there.
+    """One process per core, or as many as are asked for; each is started afresh, so no state of this one gets there.
 
     A process that dies takes its point with it, not the sweep: what ran when it died runs again, point by point, and
     the point whose process dies once more is given up.

@@ -37,8 +37,8 @@ class Found:
     """A finished search.
 
     Attributes:
-        front: a row a design on the front, sorted by cycles: `design` (its number in the full grid), the swept keys,
-            and the objectives, summed over traces and passes.
+        front: one row per design on the front, sorted by cycles: `design` (its number in the full grid), the swept
+            keys, and the objectives, summed over traces and passes.
         path: of the table of all designs that were simulated, as a sweep's.
         simulated: designs on which the front rests.
         failed: those of them that ended in an error, or have no energy since they are idealised.

@@ -101,7 +101,7 @@ def load_space(path: str | Path) -> Space:
     """Read a space file; its paths are relative to its own folder, or to the working directory if nothing is there.
 
     Raises:
-        HardwareError: the file or the machine's cannot be read or is not what it should be; one sentence a line with
+        HardwareError: the file or the machine's cannot be read or is not what it should be; one sentence per line with
             file, line, key, and the nearest valid name.
         SpaceError: the same of swept keys, values, conditions, and traces that are not there.
     """

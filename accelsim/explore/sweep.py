@@ -25,7 +25,7 @@ class Swept:
     """A finished sweep.
 
     Attributes:
-        table: a row a design, trace and pass, see `tabulate`; also in `path`.
+        table: one row per design, trace and pass, see `tabulate`; also in `path`.
         points: designs times traces.
         computed: points that were simulated now; the others were on disk.
         failed: points that ended in an error.
@@ -53,8 +53,8 @@ def sweep(
 
     Args:
         folder: gets `sweep.parquet`, and the finished points under `parts`.
-        workers: `Processes(n)` or `Cluster(address)`; by default a process a core. With processes, a script calls this
-            under `if __name__ == "__main__":`, as Python's spawned processes ask for.
+        workers: `Processes(n)` or `Cluster(address)`; by default one process per core. With processes, a script calls
+            this under `if __name__ == "__main__":`, as Python's spawned processes ask for.
         on_progress: called with the finished and all points, at the start and whenever some have been finished.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The final table of a sweep: a row a design, trace and pass, with all that the row depends on in columns."""
+"""The final table of a sweep: one row per design, trace and pass, with all that the row depends on in columns."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def point_key(hw: Hardware, trace: TraceFile) -> str:
 
 
 def run_task(task: Task, find: Callable[[TraceFile], Path]) -> list[Row]:
-    """Simulate a task's points: a row a point and pass, or one with an error.
+    """Simulate a task's points: one row per point and pass, or one with an error.
 
     Args:
         find: says where the trace's content is on this machine.

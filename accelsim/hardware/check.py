@@ -39,7 +39,7 @@ def check(document: Document, model: type[Model]) -> Model:
     """Return the document as a checked model.
 
     Raises:
-        HardwareError: one sentence a line, in the file's order, for every problem of the document.
+        HardwareError: one sentence per line, in the file's order, for every problem of the document.
     """
     problems = list(document.problems)
     try:

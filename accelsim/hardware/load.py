@@ -25,7 +25,7 @@ def load_hardware(path: str | Path) -> Hardware:
     """Read a hardware YAML file; its `energy` path, if it is one, is taken relative to the file's own folder.
 
     Raises:
-        HardwareError: the file cannot be read, is not YAML, or describes no possible machine; one sentence a line
+        HardwareError: the file cannot be read, is not YAML, or describes no possible machine; one sentence per line
             with file, line, key, and the nearest valid name.
     """
     hardware = check(read_document(path), Hardware)

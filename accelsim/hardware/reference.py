@@ -25,7 +25,7 @@ _UNITS = {
 _HEAD = """\
 # Hardware files
 
-A hardware file is YAML, one file a machine; `hw_configs/` holds commented examples. Every key is checked: an unknown
+A hardware file is YAML, one file per machine; `hw_configs/` holds commented examples. Every key is checked: an unknown
 or repeated key, a wrong type or an impossible value is reported with file, line, key and the nearest valid name, all
 problems of a file at once. Numbers follow YAML 1.2 (`1e3` is a number, `yes` is text); a number in quotes is text and
 is refused; aliases and tags are not supported. Only `name`, `array.rows` and `array.cols` must be given (and

@@ -62,7 +62,7 @@ class Skipping(Part):
 
     @property
     def queued_pairs(self) -> int:
-        """Pairs of operands for which a PE has registers, beside those of its lanes."""
+        """Pairs of operands for which a PE has registers, in addition to those of its lanes."""
         return 0
 
     @property

@@ -13,7 +13,7 @@ Lines = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 def footprint(line_nonzeros: Lines, images: int, channels: int, taps: Taps, along: Literal["n", "k"]) -> Footprint:
-    """Find the source lines behind each grid line."""
+    """Find the source lines that each grid line reads."""
     (height, width), (grid_height, grid_width) = taps.image, taps.grid
     y = np.arange(grid_height) * taps.step[0]
     first = np.clip(y + taps.offset_y.min(), 0, height)

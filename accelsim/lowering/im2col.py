@@ -1,7 +1,7 @@
 """im2col on packed bits, once with pixels fastest (the reduction of weight_grad), once with channels fastest.
 
 A tap reads the image at a fixed distance from the grid position. So in a channel's row of pixels it is one shift of the
-whole row, beside which only what falls outside the image must be cleared: 64 pixels an instruction, across all lines
+whole row, beside which only what falls outside the image must be cleared: 64 pixels per instruction, across all lines
 and images. A stride first deals the image into phases; within one phase a tap is a shift again.
 """
 

@@ -154,7 +154,7 @@ class Lowering:
             )
 
     def _needed(self, which: Pass, made: Tensor) -> Tensor | None:
-        """What must be computed of the tensor that a pass makes; behind a ReLU it is that tensor's own non-zeros."""
+        """What must be computed of the tensor that a pass makes; after a ReLU it is that tensor's own non-zeros."""
         mask = self.op.masks.get("output_needed" if which == "forward" else "input_grad_needed")
         if mask is None or mask == made.mask:
             return None if mask is None else made

@@ -58,7 +58,7 @@ class Blocking:
 
 
 class Lines:
-    """Source lines behind runs of grid lines, by prefix sums; every line of a run counts once."""
+    """Source lines that runs of grid lines read, by prefix sums; every line of a run counts once."""
 
     def __init__(self, grid_width: int, first: Indices, last: Indices, line_nonzeros: Indices) -> None:
         self.grid_width, self.grid_lines = grid_width, first.size
@@ -70,22 +70,22 @@ class Lines:
         self._own_lines = last - first
         self._own_nonzeros = nonzeros[last] - nonzeros[first]
 
-    def behind(self, start: Indices, stop: Indices) -> tuple[Indices, Indices]:
-        """Lines, and non-zeros in them, behind each of several runs [start, stop) of grid positions."""
+    def read_by(self, start: Indices, stop: Indices) -> tuple[Indices, Indices]:
+        """Lines, and non-zeros in them, that each of several runs [start, stop) of grid positions reads."""
         low, high = start // self.grid_width, -(-stop // self.grid_width)
         lines = self._own_lines[low] + self._new_lines[high] - self._new_lines[low + 1]
         nonzeros = self._own_nonzeros[low] + self._new_nonzeros[high] - self._new_nonzeros[low + 1]
         return lines, nonzeros
 
-    def most_behind(self, positions: int) -> int:
-        """The most lines behind any run of this many grid positions."""
+    def most_read(self, positions: int) -> int:
+        """The most lines that any run of this many grid positions reads."""
         run = min(-(-(positions - 1) // self.grid_width) + 1, self.grid_lines)
         starts = np.arange(self.grid_lines - run + 1)
         return int((self._own_lines[starts] + self._new_lines[starts + run] - self._new_lines[starts + 1]).max())
 
     @property
     def tallest(self) -> int:
-        """The most lines behind one grid line."""
+        """The most lines that one grid line reads."""
         return int(self._own_lines.max())
 
     @property
@@ -94,7 +94,7 @@ class Lines:
         return int(self._new_lines[-1])
 
 
-def lines_behind(footprint: Footprint) -> Lines:
+def lines_of(footprint: Footprint) -> Lines:
     """Return the lines, with their non-zeros, that operand B is gathered from."""
     return Lines(footprint.grid_width, footprint.first, footprint.last, footprint.line_nonzeros)
 
@@ -155,7 +155,7 @@ class Problem:
         return -(-self.m // self.rows)
 
     def lines(self) -> Lines:
-        """Return the lines behind operand B, their non-zeros left out."""
+        """Return the lines of operand B, their non-zeros left out."""
         image = np.arange(self.images)[:, None] * self.height
         first, last = (image + np.array(lines) for lines in (self.first, self.last))
         return Lines(self.grid_width, first.ravel(), last.ravel(), np.zeros(int(last.max()), np.int64))
@@ -181,8 +181,8 @@ class Problem:
         share, whole = self.b_fraction(columns, chunk)
         elements = columns * chunk
         if not gathered:
-            behind = lines.most_behind(columns if self.along == "n" else chunk)
-            elements = -(-behind * self.line_elements * share // whole)
+            read = lines.most_read(columns if self.along == "n" else chunk)
+            elements = -(-read * self.line_elements * share // whole)
         word = self.operand_bits / 8
         return rows * chunk * word, elements * word, rows * columns * self.accumulator_bits / 8
 
@@ -255,7 +255,7 @@ def _scored(problem: Problem, lines: Lines, blocking: Blocking) -> tuple[float, 
 
 
 def _largest_chunk(problem: Problem, lines: Lines, row_tiles: int, columns: int, gathered: bool) -> int:
-    """Most K positions that fit beside this many rows and columns; 0 if none do."""
+    """Most K positions that fit together with this many rows and columns; 0 if none do."""
     have = problem.half_buffers()
     low, high = 0, -(-problem.k // CHUNK)
     while low < high:

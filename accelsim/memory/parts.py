@@ -12,7 +12,7 @@ from accelsim.array import TiledGemm
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import Words
 from accelsim.lowering.gemm import TensorKind
-from accelsim.memory.blocking import CHUNK, choose_blocking, lines_behind
+from accelsim.memory.blocking import CHUNK, choose_blocking, lines_of
 
 Integers = NDArray[np.int64]
 
@@ -58,7 +58,7 @@ class Parts:
         return Blocks(self._bytes(self.gemm.a_kind, elements, nonzeros), elements)
 
     def operand_b(self) -> Blocks:
-        """The source lines behind blocks of columns and of K, or just their elements if these are gathered."""
+        """The source lines that blocks of columns and of K read, or just their elements if these are gathered."""
         footprint = self.gemm.footprint
         if self.blocking.gathered:
             elements = np.diff(self.column_edges)[:, None] * (self.stops - self.starts)
@@ -73,7 +73,7 @@ class Parts:
         else:
             low, high = self.starts, self.stops
             share, whole = np.minimum(np.diff(self.column_edges)[:, None], footprint.channels), footprint.channels
-        lines, nonzeros = lines_behind(footprint).behind(low, high)
+        lines, nonzeros = lines_of(footprint).read_by(low, high)
         elements = -(-lines * footprint.line_elements * share // whole)
         return Blocks(self._bytes(self.gemm.b_kind, elements, -(-nonzeros * share // whole)), elements)
 

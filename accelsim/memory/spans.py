@@ -36,7 +36,7 @@ class Spans:
 
 @dataclass(frozen=True)
 class Waits:
-    """Intervals in which an array waits, by cause; int64 [steps + 1], the last one behind the last step.
+    """Intervals in which an array waits, by cause; int64 [steps + 1], the last one after the last step.
 
     An interval without a cycle starts where it stops.
 

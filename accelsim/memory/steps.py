@@ -23,7 +23,7 @@ class Steps:
         load_bytes: int64 [steps], DRAM bytes that a step waits for; 0 if all it needs is on chip.
         loaded_elements: int64 [steps], the same in words, as they lie on chip.
         array_cycles: int64 [steps, arrays], how long each array works on a step.
-        store_bytes: int64 [steps], DRAM bytes that a step leaves behind; 0 unless it finishes its outputs.
+        store_bytes: int64 [steps], DRAM bytes of outputs that a step leaves; 0 unless it finishes its outputs.
         finishes: bool [steps], whether a step's outputs are complete and leave for DRAM.
         partial_sums: int64 [steps], outputs that a step writes to the output buffer.
     """
@@ -40,7 +40,7 @@ class Steps:
 
     @classmethod
     def join(cls, parts: Sequence[Steps]) -> Steps:
-        """Put at least one sequence of steps one behind another."""
+        """Put at least one sequence of steps one after another."""
         return cls(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(cls)))
 
     @classmethod

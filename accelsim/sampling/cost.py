@@ -27,5 +27,5 @@ def whole_cost(strips: Strips) -> float:
 
 
 def saves_half(strips: Strips, drawn: int) -> bool:
-    """Whether simulating so many strips takes less than half as long as simulating the whole GEMM."""
+    """Whether simulating that many strips takes less than half as long as simulating the whole GEMM."""
     return 2 * drawn * strip_cost(strips) < whole_cost(strips)

@@ -1,7 +1,7 @@
 """Cycles of tiles that were not simulated, for the memory model.
 
-What a macro-tile takes beside what it loads decides what memory hides, so a mean would not do: where the loads are
-large the work is long as well. Each tile is given the cycles that are predicted for it, times the ratio of simulated to
+How long a macro-tile takes compared with what it loads decides what memory hides, so a mean would not do: where the
+loads are large the work is long as well. Each tile is given the cycles that are predicted for it, times the ratio of simulated to
 predicted cycles of a donor: a simulated tile of its stratum. Several such fillings show how much the choice matters
 (multiple imputation: Rubin, Multiple Imputation for Nonresponse in Surveys, 1987).
 """
@@ -48,7 +48,7 @@ class Imputation:
         """Return cycles of all tiles: int64 [tiles]; they add up to the total.
 
         Args:
-            number: which filling. In the first, 0, strips beside each other have donors beside each other; of the
+            number: which filling. In the first, 0, neighbouring strips have neighbouring donors; of the
                 others, odd ones draw a donor near by, and even ones draw any of the stratum's for each strip, so that
                 they show both how much and how little neighbours may have in common.
         """

@@ -31,7 +31,7 @@ class Sampler:
     Args:
         share: of the tiles of each GEMM that `sizes` does not name.
         seed: of the draw. What is drawn of a GEMM depends on it and on the GEMM's key alone.
-        pays: whether so many strips are worth drawing; if not, the GEMM is simulated whole.
+        pays: whether that many strips are worth drawing; if not, the GEMM is simulated whole.
 
     Attributes:
         sizes: strips to draw of each stratum of a GEMM, by key and machine.
@@ -83,7 +83,7 @@ class Sampler:
         return known
 
     def enlarge(self, hw: Hardware, sizes: Sizes) -> None:
-        """Draw at least so many strips on a machine from now on."""
+        """Draw at least that many strips on a machine from now on."""
         for key, own in sizes.items():
             before = self.sizes.get((key, timing_key(hw)), own)
             self.sizes[key, timing_key(hw)] = tuple(map(max, before, own))

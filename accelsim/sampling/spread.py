@@ -32,7 +32,7 @@ _KURTOSIS = 3.0  # of what strips do, in excess of normal: assumed
 _AHEAD = 2  # steps that are loaded ahead
 _WHOLE = 1.0  # cycle
 _UNLIKE = 0.05  # of its cycles, that a strip unlike all that were drawn is off by
-_MISPLACED, _WAITS = 0.15, 0.04  # allowances, see `Samples._behind_memory`
+_MISPLACED, _WAITS = 0.15, 0.04  # allowances, see `Samples._of_memory`
 _LEAST_NUDGE = 0.005  # of a stratum's cycles: what rounding to whole cycles does not drown
 _AT = {name: index for index, name in enumerate(COUNTS)}
 
@@ -145,7 +145,7 @@ class Samples:
         totals: dict[str, Variance] = {}
         if ends is not None:
             between = float(ends.cycles.var(ddof=1)) * (1 + 1 / ends.cycles.size)
-            more = Variance(between, between**2 / (ends.cycles.size - 1)) + self._behind_memory(hw, slopes, ends)
+            more = Variance(between, between**2 / (ends.cycles.size - 1)) + self._of_memory(hw, slopes, ends)
             totals = {name: more.scaled(factor) for name, factor in _per_cycle(hw, table, 1.0).items()}
         found = []
         for (timing, _, _), own in zip(self._parts, slopes, strict=True):
@@ -165,8 +165,8 @@ class Samples:
             totals.pop("energy_pj", None)
         return Spread(self.tiles, self.simulated, totals, tuple(found))
 
-    def _behind_memory(self, hw: Hardware, slopes: Sequence[Values], ends: Ends) -> Variance:
-        """What tiles that were not simulated may add to cycles with memory, beside the spread between fillings.
+    def _of_memory(self, hw: Hardware, slopes: Sequence[Values], ends: Ends) -> Variance:
+        """What tiles that were not simulated may add to cycles with memory, in addition to the spread between fillings.
 
         - Where array and memory wait for each other, it matters which steps are long. All fillings may get the same
           steps wrong: by a share of how far the fillings' steps differ, or of what either waits for the other if that

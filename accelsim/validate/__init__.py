@@ -1,1 +1,1 @@
-"""accelsim beside independent implementations of the same machines."""
+"""accelsim compared with independent implementations of the same machines."""

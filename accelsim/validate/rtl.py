@@ -1,4 +1,4 @@
-"""accelsim beside the RTL: the same GEMMs with real values on both, tile by tile.
+"""accelsim compared with the RTL: the same GEMMs with real values on both, tile by tile.
 
 A machine's skipping is split: what is hardware (array, lanes, scan width, queue, sync) is synthesised, what belongs to
 a pass (which operand shows its mask or drops its windows, which outputs are needed) is set a tile at a time.
@@ -185,7 +185,7 @@ def _with_values(hw: Hardware, gemm: MaskedGemm, parameters: Parameters, rng: np
 
 
 def worked_example() -> Case:
-    """Return the example of docs/timing.md: 2 x 2 PEs, one lane, windows and queues of four, a scan pointer a row."""
+    """Return the example of docs/timing.md: 2 x 2 PEs of one lane, windows and queues of four, sync row."""
     hw = Hardware.model_validate(
         {
             "name": "worked example",

@@ -1,4 +1,4 @@
-"""Systolic arrays beside SCALE-Sim: closed forms, a driver for the user's own copy, and a table of its results.
+"""Systolic arrays compared with SCALE-Sim: closed forms, a driver for the user's own copy, and a table of its results.
 
 SCALE-Sim multiplies output pixels by filters. A's rows (M) are its filters and B's columns (N) its pixels; then its
 weight-stationary array holds A, its input-stationary one holds B. Its output-stationary array lays pixels along the

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from accelsim.array import TiledGemm, time_tiled
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, lower
-from accelsim.memory.blocking import Problem, choose_blocking, lines_behind
+from accelsim.memory.blocking import Problem, choose_blocking, lines_of
 from accelsim.memory.parts import Parts
 from accelsim.memory.steps import macro_steps
 from accelsim.trace.record import OpTrace
@@ -171,9 +171,9 @@ def test_a_solution_that_is_kept_does_not_grow_with_the_batch(which: str) -> Non
     assert [len(lines) for lines in (large.first, large.last)] == [12, 12]
     assert (large.first, large.last) == (small.first, small.last)
     (gemm,) = lower(layer(batch=9), which)
-    lines, whole = large.lines(), lines_behind(gemm.footprint)
+    lines, whole = large.lines(), lines_of(gemm.footprint)
     assert (lines.all_lines, lines.tallest) == (whole.all_lines, whole.tallest)
-    assert all(lines.most_behind(count) == whole.most_behind(count) for count in range(1, 9 * 144 + 1))
+    assert all(lines.most_read(count) == whole.most_read(count) for count in range(1, 9 * 144 + 1))
 
 
 @pytest.mark.reference
@@ -192,11 +192,11 @@ def test_lines_are_counted_once_in_a_union() -> None:
             padding=(padding, 1),
         )
         (gemm,) = lower(op, "forward")
-        footprint, lines = gemm.footprint, lines_behind(gemm.footprint)
+        footprint, lines = gemm.footprint, lines_of(gemm.footprint)
         for low in range(footprint.grid_lines):
             for high in range(low + 1, footprint.grid_lines + 1):
                 reached = {line for g in range(low, high) for line in range(footprint.first[g], footprint.last[g])}
-                got = lines.behind(low * footprint.grid_width, high * footprint.grid_width)
+                got = lines.read_by(low * footprint.grid_width, high * footprint.grid_width)
                 assert got == (len(reached), sum(int(footprint.line_nonzeros[line]) for line in reached))
 
 
