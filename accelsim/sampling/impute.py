@@ -1,9 +1,9 @@
 """Cycles of tiles that were not simulated, for the memory model.
 
 How long a macro-tile takes compared with what it loads decides what memory hides, so a mean would not do: where the
-loads are large the work is long as well. Each tile is given the cycles that are predicted for it, times the ratio of simulated to
-predicted cycles of a donor: a simulated tile of its stratum. Several such fillings show how much the choice matters
-(multiple imputation: Rubin, Multiple Imputation for Nonresponse in Surveys, 1987).
+loads are large the work is long as well. Each tile is given the cycles that are predicted for it, times the ratio of
+simulated to predicted cycles of a donor: a simulated tile of its stratum. Several such fillings show how much the
+choice matters (multiple imputation: Rubin, Multiple Imputation for Nonresponse in Surveys, 1987).
 """
 
 from __future__ import annotations
