@@ -112,7 +112,7 @@ def read_skipping(given: Mapping[str, Any], array: Array | None) -> Skipping:
     if kind not in names():
         raise _unknown(kind)
     configuration = load_kind(kind).configuration
-    own = {key: value for key, value in given.items() if (key, value) != ("scheduler", None)}
+    own = {key: value for key, value in given.items() if key not in ("kind", "scheduler") or value is not None}
     for other in (load_kind(name).configuration for name in BUILT_IN):
         foreign = {key: own[key] for key in own.keys() & other.model_fields.keys() - configuration.model_fields.keys()}
         if foreign:
@@ -125,8 +125,12 @@ def read_skipping(given: Mapping[str, Any], array: Array | None) -> Skipping:
 
 
 def _kind(given: Mapping[str, Any], array: Array | None) -> Any:
-    if given.get("kind") is not None:
-        return given["kind"]
+    if (kind := given.get("kind")) is not None:
+        if given.get("scheduler") not in (None, kind):
+            raise ValueError(
+                f"kind {kind} and scheduler {given['scheduler']} are two kinds of PE, leave one of them out"
+            )
+        return kind
     if array is not None and array.interconnect == "systolic":
         return "systolic"
     if given.get("scheduler") is not None:
