@@ -3,6 +3,9 @@
 #include <cstdint>
 #include <cstring>
 #include <vector>
+#if defined(__BMI2__)
+#include <immintrin.h>
+#endif
 
 namespace accelsim {
 
@@ -22,6 +25,18 @@ inline void or_bits(uint64_t* target, int64_t position, uint64_t value, int64_t 
     const int64_t word = position >> 6, shift = position & 63;
     target[word] |= value << shift;
     if (shift + count > 64) target[word + 1] |= value >> (64 - shift);
+}
+
+// Deal the low bits of a word to the set bits of `places`.
+inline uint64_t deposit(uint64_t value, uint64_t places) {
+#if defined(__BMI2__)
+    return _pdep_u64(value, places);
+#else
+    uint64_t dealt = 0;
+    for (; places; places &= places - 1, value >>= 1)
+        if (value & 1) dealt |= places & ~(places - 1);
+    return dealt;
+#endif
 }
 
 // Transpose 64 x 64 bits in place by swapping ever smaller squares (Warren, Hacker's Delight, 7-3).

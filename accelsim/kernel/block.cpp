@@ -10,7 +10,6 @@ namespace {
 
 constexpr int kMostVectors = kMostParts * kPart;
 
-
 // Add bytes to 32-bit sums and clear them.
 void add_and_clear(uint32_t* sums, Bytes* bytes, int64_t count) {
     uint8_t* values = reinterpret_cast<uint8_t*>(bytes);
@@ -28,20 +27,27 @@ struct Periods {
     int64_t windows;  // whose bytes add up to 16 bits
 };
 
-// What all PEs that share a pointer have in common between two windows, by lane.
+// What all PEs that share a pointer have in common between two windows, by lane; and what the PEs of each lane add up.
+template <int most_vectors>
 struct Pointer {
-    Bytes stalled[kMostVectors];  // pairs that each PE consumed while the pointer stood still, L a cycle
-    Bytes eats[kMostVectors];     // pairs that a PE consumes in the cycle that pushed the last window: L
-    Bytes fullest[kMostVectors];  // the fullest queue, with the window's pairs in it
+    Bytes stalled[most_vectors];  // pairs that each PE consumed while the pointer stood still, L a cycle
+    Bytes eats[most_vectors];     // pairs that a PE consumes in the cycle that pushed the last window: L
+    Bytes fullest[most_vectors];  // the fullest queue, with the window's pairs in it
+    LaneSums<most_vectors> starved, pairs, waited;
+
+    explicit Pointer(int64_t vectors) {
+        starved.clear(vectors), pairs.clear(vectors), waited.clear(vectors);
+        for (int64_t v = 0; v < vectors; v++) stalled[v] = eats[v] = Bytes{};
+    }
 };
 
 // Push one window into the queues of 64 lanes, for every row of the loop. A window's stall is known only when all its rows
 // have been seen, so it is settled one window later: the queue kept is what it would be without the stall, and after the
 // stall a PE holds max(queue - stalled, pairs that have just arrived).
-template <int fixed_planes, bool masked, bool each>
-inline void push_over_loop(const Block& b, int64_t window, int64_t part, const Periods& periods, Pointer& pointer,
-                           LaneSums<kMostVectors>& starved, LaneSums<kMostVectors>& pairs, Bytes* lost_by_pe) {
-    const int64_t vectors = b.parts * kPart, window_planes = fixed_planes ? fixed_planes : b.window_planes, loop = b.loop, pitch = b.pitch;
+template <int fixed_planes, bool masked, bool each, int most_vectors>
+ACCELSIM_INLINE void push_over_loop(const Block& b, int64_t window, int64_t part, const Periods& periods, Pointer<most_vectors>& pointer,
+                                    Bytes* lost_by_pe) {
+    const int64_t vectors = most_vectors == kPart ? kPart : b.parts * kPart, window_planes = fixed_planes ? fixed_planes : b.window_planes, loop = b.loop, pitch = b.pitch;
     const Bytes* planes = reinterpret_cast<const Bytes*>(b.lane_planes) + window * window_planes * vectors + part;
     constexpr bool in_registers = fixed_planes && fixed_planes * kPart <= 8;
     Bytes here[in_registers ? fixed_planes * kPart : 1], stalled[kPart], eats[kPart], fullest[kPart];
@@ -71,16 +77,16 @@ inline void push_over_loop(const Block& b, int64_t window, int64_t part, const P
             }
         }
         for (int v = 0; v < kPart; v++) {
-            if (!each) starved.add(part + v, lost[v]);
-            if (masked) pairs.add(part + v, found[v]);
+            if (!each) pointer.starved.add(part + v, lost[v]);
+            if (masked) pointer.pairs.add(part + v, found[v]);
         }
     }
     for (int v = 0; v < kPart; v++) pointer.fullest[part + v] = fullest[v];
 }
 
 // Settle the last window, and let every queue run empty.
-template <bool each>
-inline void end_over_loop(const Block& b, const Division& division, Pointer& pointer, LaneSums<kMostVectors>& starved) {
+template <bool each, int most_vectors>
+inline void end_over_loop(const Block& b, const Division& division, Pointer<most_vectors>& pointer) {
     const int64_t vectors = b.parts * kPart;
     Bytes* queue = static_cast<Bytes*>(b.queues);
     Bytes* arrived = static_cast<Bytes*>(b.arrivals);
@@ -91,13 +97,13 @@ inline void end_over_loop(const Block& b, const Division& division, Pointer& poi
             const Bytes held = larger(beyond(queue[at], pointer.stalled[v]), arrived[at]);
             const Bytes lost = beyond(pointer.eats[v], held);
             if (each) arrived[at] = lost;
-            else starved.add(static_cast<int>(v), lost);
+            else pointer.starved.add(static_cast<int>(v), lost);
             pointer.fullest[v] = larger(pointer.fullest[v], beyond(held, pointer.eats[v]));
         }
-        if (!each && row % 256 == 255) starved.flush(b.starved, vectors);
+        if (!each && row % 256 == 255) pointer.starved.flush(b.starved, vectors);
     }
     if (each) add_and_clear(b.starved, arrived, b.loop * vectors * kWidth);
-    else starved.flush(b.starved, vectors);
+    else pointer.starved.flush(b.starved, vectors);
     spread_largest(pointer.fullest, vectors, b.segment);
     for (int64_t v = 0; v < vectors; v++) {
         const Bytes draining = division.cycles(pointer.fullest[v]);
@@ -105,42 +111,42 @@ inline void end_over_loop(const Block& b, const Division& division, Pointer& poi
     }
 }
 
-template <int fixed_planes, bool masked, bool each>
+// Blocks of 64 lanes, nearly all, keep what their lanes have in common in registers.
+template <int fixed_planes, bool masked, bool each, int most_vectors>
 void run_over_loop(const Block& b) {
-    const int64_t vectors = b.parts * kPart, lanes = b.parts * kLanes, bytes = b.loop * lanes;
+    const int64_t vectors = most_vectors == kPart ? kPart : b.parts * kPart, lanes = b.parts * kLanes, bytes = b.loop * lanes;
     const Division division(b.lanes_per_pe);
     const Periods periods(b);
     const Bytes depth = all_bytes(static_cast<int>(b.fifo_depth)), all = all_bytes(static_cast<int>(b.lanes_per_pe));
     const Bytes* live = reinterpret_cast<const Bytes*>(b.live);
     Bytes* lost_by_pe = static_cast<Bytes*>(b.arrivals) + b.loop * vectors;
-    Pointer pointer;
-    LaneSums<kMostVectors> starved, pairs, waited;
-    starved.clear(vectors), pairs.clear(vectors), waited.clear(vectors);
-    for (int64_t v = 0; v < vectors; v++) pointer.stalled[v] = pointer.eats[v] = Bytes{};
+    Pointer<most_vectors> pointer(vectors);
     memset(b.queues, 0, bytes), memset(b.arrivals, 0, bytes), memset(b.extra_cycles, 0, lanes * 4);
     memset(b.starved, 0, (each ? bytes : lanes) * 4);
     if (each) memset(lost_by_pe, 0, bytes);
     if (masked) memset(b.pairs, 0, lanes * 4);
     const int64_t byte_period = std::max<int64_t>(1, 255 / b.lanes_per_pe);
+    int64_t until_flush = periods.windows, until_byte_flush = byte_period;
     for (int64_t i = 0; i < b.window_count; i++) {
         const int64_t window = b.windows[i];
         for (int64_t part = 0; part < vectors; part += kPart)
-            push_over_loop<fixed_planes, masked, each>(b, window, part, periods, pointer, starved, pairs, lost_by_pe);
+            push_over_loop<fixed_planes, masked, each>(b, window, part, periods, pointer, lost_by_pe);
         if (b.segment > 1) spread_largest(pointer.fullest, vectors, b.segment);
         for (int64_t v = 0; v < vectors; v++) {
             const Bytes stall = division.cycles(beyond(pointer.fullest[v], depth));
-            waited.add(static_cast<int>(v), stall);
+            pointer.waited.add(static_cast<int>(v), stall);
             pointer.stalled[v] = division.pairs(stall);
             pointer.eats[v] = live ? live[window * vectors + v] & all : all;
         }
-        if ((i + 1) % periods.windows == 0 || i + 1 == b.window_count) {
-            if (!each) starved.flush(b.starved, vectors);
-            if (masked) pairs.flush(b.pairs, vectors);
-            waited.flush(b.extra_cycles, vectors);
+        if (--until_flush == 0 || i + 1 == b.window_count) {
+            until_flush = periods.windows;
+            if (!each) pointer.starved.flush(b.starved, vectors);
+            if (masked) pointer.pairs.flush(b.pairs, vectors);
+            pointer.waited.flush(b.extra_cycles, vectors);
         }
-        if (each && ((i + 1) % byte_period == 0 || i + 1 == b.window_count)) add_and_clear(b.starved, lost_by_pe, bytes);
+        if (each && (--until_byte_flush == 0 || i + 1 == b.window_count)) until_byte_flush = byte_period, add_and_clear(b.starved, lost_by_pe, bytes);
     }
-    end_over_loop<each>(b, division, pointer, starved);
+    end_over_loop<each>(b, division, pointer);
 }
 
 // Push one window into the queues of 64 lanes whose stalls end within the row: see the timing model, section 2.
@@ -201,15 +207,18 @@ void run_per_row(const Block& b) {
     if (masked) memset(b.pairs, 0, lanes * 4);
     // A stall makes room for one window, so it takes at most ceil(S / L) cycles; a PE loses at most L lane-cycles a window.
     const int64_t byte_period = std::max<int64_t>(1, 255 / std::max<int64_t>(b.scan_width, each ? b.lanes_per_pe : 1));
+    int64_t until_flush = periods.windows, until_byte_flush = byte_period;
     for (int64_t i = 0; i < b.window_count; i++) {
         for (int64_t part = 0; part < vectors; part += kPart)
             push_per_row<fixed_planes, masked, each>(b, b.windows[i], part, periods, division, starved, pairs, lost_by_pe);
         const bool last = i + 1 == b.window_count;
-        if ((i + 1) % periods.windows == 0 || last) {
+        if (--until_flush == 0 || last) {
+            until_flush = periods.windows;
             if (!each) starved.flush(b.starved, vectors);
             if (masked) pairs.flush(b.pairs, vectors);
         }
-        if ((i + 1) % byte_period == 0 || last) {
+        if (--until_byte_flush == 0 || last) {
+            until_byte_flush = byte_period;
             add_and_clear(b.extra_cycles, waited, bytes);
             if (each) add_and_clear(b.starved, lost_by_pe, bytes);
         }
@@ -232,7 +241,9 @@ void choose_planes(const Block& b) {
 }
 
 template <int planes, bool masked, bool each>
-struct OverLoop { static void run(const Block& b) { run_over_loop<planes, masked, each>(b); } };
+struct OverLoop {
+    static void run(const Block& b) { b.parts == 1 ? run_over_loop<planes, masked, each, kPart>(b) : run_over_loop<0, masked, each, kMostVectors>(b); }
+};
 template <int planes, bool masked, bool each>
 struct PerRow { static void run(const Block& b) { run_per_row<planes, masked, each>(b); } };
 

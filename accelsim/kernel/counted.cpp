@@ -32,6 +32,7 @@ void run_counted(const CountedBlock& b) {
     memset(queue, 0, bytes);
     memset(b.extra_cycles, 0, kLanes * 4), memset(b.starved, 0, kLanes * 4), memset(b.pairs, 0, kLanes * 4);
     const int64_t rows = std::max<int64_t>(1, 255 / b.lanes_per_pe), period = std::max<int64_t>(1, 256 / ((b.slots + rows - 1) / rows));
+    int64_t until_flush = period;
     for (int64_t window = 0; window < b.window_count; window++) {
         if (window % 16 == 0) turn_counts(turned, b.counts, window);
         if (!b.streamed || b.streamed[window]) {
@@ -56,8 +57,8 @@ void run_counted(const CountedBlock& b) {
                 stalled[v] = division.pairs(stall), eats[v] = all, last[v] = own[v];
             }
         }
-        if ((window + 1) % period == 0 || window + 1 == b.window_count)
-            starved.flush(b.starved, kPart), pairs.flush(b.pairs, kPart), waited.flush(b.extra_cycles, kPart);
+        if (--until_flush == 0 || window + 1 == b.window_count)
+            until_flush = period, starved.flush(b.starved, kPart), pairs.flush(b.pairs, kPart), waited.flush(b.extra_cycles, kPart);
     }
     for (int v = 0; v < kPart; v++) fullest[v] = Bytes{};
     for (int64_t slot = 0; slot < b.slots; slot++)

@@ -45,7 +45,7 @@ struct Division {
     explicit Division(int64_t lanes)
         : lanes(static_cast<uint8_t>(lanes)), factor(static_cast<uint16_t>(lanes > 1 ? 65535 / lanes + 1 : 0)) {}
 
-    inline Bytes cycles(Bytes pairs) const {
+    ACCELSIM_INLINE Bytes cycles(Bytes pairs) const {
         if (lanes == 1) return pairs;
         const uint16_t round_up = lanes - 1;
         const Pairs16 even = multiply_high(((Pairs16)pairs & 255) + round_up, factor);
@@ -59,7 +59,7 @@ struct Division {
 };
 
 // Give each of `segment` neighbouring lanes the largest of them.
-inline void spread_largest(Bytes* values, int64_t vectors, int64_t segment) {
+ACCELSIM_INLINE void spread_largest(Bytes* values, int64_t vectors, int64_t segment) {
     for (int64_t apart = kWidth; apart < segment && apart < vectors * kWidth; apart *= 2)
         for (int64_t v = 0; v < vectors; v++)
             if (!(v & apart / kWidth)) {

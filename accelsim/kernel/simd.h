@@ -8,6 +8,8 @@
 #include <arm_neon.h>
 #endif
 
+#define ACCELSIM_INLINE inline __attribute__((always_inline))
+
 namespace accelsim {
 
 #if defined(__AVX512BW__)

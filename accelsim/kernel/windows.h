@@ -65,15 +65,24 @@ public:
 private:
     void move_windows() {
         own_ = BitMatrix(operand_.rows, grid_.planes * kPlane);
-        for (int64_t row = 0; row < operand_.rows; row++)
-            for (int64_t window = 0; window < grid_.windows; window++) {
+        const int64_t width = grid_.window_planes * kPlane, together = 64 % width ? 0 : 64 / width;  // windows that fill a word
+        uint64_t places = 0;
+        for (int64_t bit = 0; together && bit < 64; bit++) places |= static_cast<uint64_t>(bit % width < grid_.scan_width) << bit;
+        for (int64_t row = 0; row < operand_.rows; row++) {
+            const uint64_t* bits = operand_.bits + row * operand_.words;
+            int64_t window = 0;
+            for (; together && window < grid_.windows; window += together) {
+                const int64_t first = window * grid_.scan_width, count = std::min(together * grid_.scan_width, grid_.k - first);
+                own_.row(row)[window / together] = deposit(read_bits(bits, first, count), places);
+            }
+            for (; window < grid_.windows; window++) {
                 const int64_t size = std::min(grid_.scan_width, grid_.k - window * grid_.scan_width);
                 for (int64_t at = 0; at < size; at += 64) {
                     const int64_t count = std::min<int64_t>(64, size - at);
-                    const uint64_t bits = read_bits(operand_.bits + row * operand_.words, window * grid_.scan_width + at, count);
-                    or_bits(own_.row(row), window * grid_.window_planes * kPlane + at, bits, count);
+                    or_bits(own_.row(row), window * width + at, read_bits(bits, window * grid_.scan_width + at, count), count);
                 }
             }
+        }
     }
 
     Operand operand_;
