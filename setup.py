@@ -20,6 +20,7 @@ from accelsim_build import system_compiler, zig_compiler
 KERNEL = Path("accelsim") / "kernel"
 SOURCES = sorted(str(path) for path in KERNEL.glob("*.cpp"))
 FLAGS = ["-O3", "-std=c++17", "-Wall", "-Wextra", "-fPIC", "-fvisibility=hidden"]
+ZIG_FLAGS = ["-fno-sanitize=all", "-Wno-macro-redefined"]  # zig's C library and Python's header define the same macros
 # Flags of gcc and clang, and the name of zig's processor.
 AVX2 = ["-mavx2", "-mbmi", "-mbmi2", "-mpopcnt"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512bitalg"]
@@ -35,9 +36,12 @@ class BuildKernels(build_ext):
         """Build the module of one instruction set."""
         target = ext.name.rpartition("._")[2]
         flags, zig_processor = TARGETS[target]
-        compiler = system_compiler()
-        command = [*compiler, *flags] if compiler else [*zig_compiler(), f"-mcpu={zig_processor}", "-fno-sanitize=all"]
-        command += os.environ.get("ACCELSIM_CXXFLAGS", "").split()
+        compiler, extra = system_compiler(), os.environ.get("ACCELSIM_CXXFLAGS", "").split()
+        if compiler:
+            linker = command = [*compiler, *flags, *extra]
+        else:  # linked for any processor, so that zig builds its C++ library once
+            command = [*zig_compiler(), f"-mcpu={zig_processor}", *ZIG_FLAGS, *extra]
+            linker = [*zig_compiler(), "-s", *extra]
         objects = Path(self.build_temp) / target
         objects.mkdir(parents=True, exist_ok=True)
         include = sysconfig.get_paths()["include"]
@@ -54,7 +58,7 @@ class BuildKernels(build_ext):
         module = Path(self.get_ext_fullpath(ext.name))
         module.parent.mkdir(parents=True, exist_ok=True)
         dynamic = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
-        subprocess.run([*command, *dynamic, *made, "-o", str(module)], check=True)
+        subprocess.run([*linker, *dynamic, *made, "-o", str(module)], check=True)
         # Beside the sources too: Python run in a checkout takes the package from there, not from where it is installed.
         beside = KERNEL / module.name
         if module.resolve() != beside.resolve():

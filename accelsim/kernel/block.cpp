@@ -256,27 +256,25 @@ void per_row(const Block& b) { b.wanted ? choose_planes<PerRow, true, false>(b) 
 void over_loop_each(const Block& b) { choose_planes<OverLoop, true, true>(b); }
 void per_row_each(const Block& b) { choose_planes<PerRow, true, true>(b); }
 
-// What each lane's PEs did together, over the rows of the loop.
+// What each lane's PEs did together, over the rows of the loop. Whether PEs are masked is asked outside of the loops: newer clangs
+// make masked loads from nowhere of it, which do not fault but are slow.
 void add_up(const Block& b, bool per_row, LaneTotals& lanes) {
-    const int64_t count = b.parts * kLanes;
-    for (int64_t lane = 0; lane < count; lane++) lanes.outputs[lane] = b.wanted ? 0 : static_cast<uint32_t>(b.loop);
-    if (b.wanted)
-        for (int64_t row = 0; row < b.loop; row++)
-            for (int64_t lane = 0; lane < count; lane++) lanes.outputs[lane] += b.wanted[row * count + lane] & 1;
-    if (!per_row) {
-        for (int64_t lane = 0; lane < count; lane++) {
-            lanes.longest[lane] = b.extra_cycles[lane];
-            lanes.busy[lane] = static_cast<uint64_t>(b.extra_cycles[lane]) * lanes.outputs[lane];
-        }
-        return;
-    }
-    for (int64_t lane = 0; lane < count; lane++) lanes.longest[lane] = 0, lanes.busy[lane] = 0;
-    for (int64_t row = 0; row < b.loop; row++) {
-        const uint32_t* extra = b.extra_cycles + row * count;
-        for (int64_t lane = 0; lane < count; lane++) {
-            lanes.longest[lane] = lanes.longest[lane] > extra[lane] ? lanes.longest[lane] : extra[lane];
-            lanes.busy[lane] += b.wanted && !b.wanted[row * count + lane] ? 0 : extra[lane];
-        }
+    const int64_t count = b.parts * kLanes, loop = b.loop;
+    uint32_t *__restrict outputs = lanes.outputs, *__restrict longest = lanes.longest;
+    uint64_t* __restrict busy = lanes.busy;
+    const uint32_t* __restrict extra = b.extra_cycles;
+    const uint8_t* __restrict wanted = b.wanted;
+    std::fill_n(outputs, count, wanted ? 0 : static_cast<uint32_t>(loop)), std::fill_n(longest, count, 0), std::fill_n(busy, count, 0);
+    for (int64_t row = 0; wanted && row < loop; row++)
+        for (int64_t lane = 0; lane < count; lane++) outputs[lane] += wanted[row * count + lane] & 1;
+    if (!per_row)
+        for (int64_t lane = 0; lane < count; lane++) longest[lane] = extra[lane], busy[lane] = static_cast<uint64_t>(extra[lane]) * outputs[lane];
+    for (int64_t row = 0; per_row && row < loop; row++, extra += count) {
+        for (int64_t lane = 0; lane < count; lane++) longest[lane] = longest[lane] > extra[lane] ? longest[lane] : extra[lane];
+        if (wanted)
+            for (int64_t lane = 0; lane < count; lane++) busy[lane] += extra[lane] & -static_cast<uint32_t>(wanted[row * count + lane] & 1);
+        else
+            for (int64_t lane = 0; lane < count; lane++) busy[lane] += extra[lane];
     }
 }
 
