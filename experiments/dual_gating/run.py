@@ -19,6 +19,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.lines import Line2D
 
 from accelsim import Hardware, Tracer, load_hardware, simulate
 from accelsim.files import write_whole
@@ -44,6 +45,7 @@ LABELS = {
 }
 COLOURS = {"outputs": "#0072b2", "outputs_and_gradient": "#d55e00", "pe16x16": "#009e73"}
 MARKERS = {0: "x", 1: "o", 8: "s"}
+GATES = {0: "no gates", 1: "one gate per output", 8: "one gate per 8 channels"}
 
 
 @dataclass(frozen=True)
@@ -140,9 +142,12 @@ def draw(table: pd.DataFrame, target: Path) -> None:
     most = max(2.9, 1.1 * done["operations_saved"].max())
     axis.plot([1, most], [1, most], ":", color="grey", lw=1)
     axis.plot(2.8, 2.4, "*", color="black", ms=9, label="channel gating's own machine, published")
-    axis.set_xlabel("operations saved, dense / left (× no gates, ○ a gate an output, □ 8 channels a gate)", fontsize=8)
-    axis.set_ylabel("cycles saved, dense / left")
-    axis.legend(frameon=False, fontsize=7.5)
+    axis.set_xlabel("operations without gates over those left")
+    axis.set_ylabel("cycles of the dense baseline over those left")
+    colours = axis.legend(frameon=False, fontsize=7.5, loc="upper left")
+    gates = [Line2D([], [], color="grey", ls="", marker=MARKERS[channels], label=GATES[channels]) for channels in GATES]
+    axis.legend(handles=gates, frameon=False, fontsize=7.5, loc="upper left", bbox_to_anchor=(0, 0.78))
+    axis.add_artist(colours)
     axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     for kind in ("svg", "png"):

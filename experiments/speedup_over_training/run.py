@@ -20,14 +20,14 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 TRACE = ROOT / "traces" / "simclr_resnet18w16_photos.pkl"
 MACHINES = {
-    "pe16x16": "16×16 PEs, a scan pointer a row",
-    "pe32x32": "32×32 PEs, a scan pointer a row",
+    "pe16x16": "16×16 PEs, one scan pointer per row",
+    "pe32x32": "32×32 PEs, one scan pointer per row",
     "edge8x8": "8×8 PEs, narrow DRAM",
 }
 
 
 def measure(trace: Path, machines: list[str], steps: int | None) -> tuple[pd.DataFrame, dict[str, float | None]]:
-    """Return a row a machine, step and pass, and each machine's speedup of the whole training, if it is known."""
+    """Return one row per machine, step and pass, and each machine's speedup of the whole training, if it is known."""
     tables, whole = [], {}
     for machine in machines:
         reader = open_trace(trace)
