@@ -6,7 +6,7 @@ starts each command on a terminal of its own, sends it a signal after a random t
 signal: how often it was hit, how long it took to end at most, and what was wrong. Wrong is:
 
 - another exit code than 128 plus the signal's number (a command that is hit by SIGKILL, or before it has begun, ends by
-  the signal itself; Python's own start, before it reads anything of accelsim, ends as Python likes),
+  the signal itself; Python's own start, up to the first line of accelsim's `main`, ends as Python likes),
 - a traceback, or no word,
 - processes that are there a second later (ten seconds after SIGKILL),
 - files of accelsim's in the system's temporary folder, or temporary ones beside a file that is written,
@@ -186,7 +186,8 @@ def wrong(ended: Ended, number: signal.Signals) -> list[str]:
     lines = [line for line in plain.splitlines() if line.strip()]
     if ended.code == 0 and not ended.said_since and not ended.files and not ended.left:
         return []  # it had done all that it was to do
-    starting = "accelsim/" not in plain and (ended.code == -number or lines[-1:] == ["KeyboardInterrupt"])
+    in_accelsim = re.search(r"accelsim/(?!__(?:init|main)__\.py)", plain) is not None
+    starting = not in_accelsim and (ended.code == -number or lines[-1:] == ["KeyboardInterrupt"])
     found = []
     if ended.code not in (128 + number, -number) and not (starting and ended.code == 1):
         found.append(f"exit code {ended.code}")
