@@ -113,11 +113,12 @@ def read_skipping(given: Mapping[str, Any], array: Array | None) -> Skipping:
         raise _unknown(kind)
     configuration = load_kind(kind).configuration
     own = {key: value for key, value in given.items() if key not in ("kind", "scheduler") or value is not None}
+    foreign, known = own.keys() - configuration.model_fields.keys(), set[str]()
     for other in (load_kind(name).configuration for name in BUILT_IN):
-        foreign = {key: own[key] for key in own.keys() & other.model_fields.keys() - configuration.model_fields.keys()}
-        if foreign:
-            other.model_validate(foreign)
-            own = {key: value for key, value in own.items() if key not in foreign}
+        if played := {key: own[key] for key in foreign & other.model_fields.keys()}:
+            other.model_validate(played)
+            known |= played.keys()
+    own = {key: value for key, value in own.items() if key not in known}
     skipping: Skipping = configuration.model_validate(own)
     if array is not None:
         skipping.check_array(array)
