@@ -269,7 +269,8 @@ def _end(number: int) -> None:
     _tidy()
     deadline = time.monotonic() + _THREADS_SECONDS
     for thread in threading.enumerate():
-        if thread is not threading.main_thread() and not thread.daemon:
+        # One that is still being started is not alive yet, and cannot be waited for.
+        if thread is not threading.main_thread() and not thread.daemon and thread.is_alive():
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
                 _release_what_is_shared()

@@ -40,7 +40,9 @@ def best_masks(scores: Tensor, n: int) -> Tensor:
     blocks, m, _ = scores.shape
     if m <= _TRIED:
         choices = _all_masks(n, m).to(scores.device)
-        best = (scores.flatten(1) @ choices.flatten(1).to(scores).T).argmax(1)
+        # In float32 a matrix product rounds sums by the number of blocks, and a near tie would depend on that.
+        exact = scores.flatten(1).to(torch.float32 if scores.device.type == "mps" else torch.float64)  # which has none
+        best = (exact @ choices.flatten(1).to(exact).T).argmax(1)
         return choices[best]
     masks = torch.empty_like(scores, dtype=torch.bool)
     size = max(1, _CHUNK // (m * m))

@@ -64,7 +64,8 @@ class Parameters:
         """
         pe = pe_of(hw).rtl()
         if pe is None:
-            raise AccelsimError(f"{hw.name}: there is no RTL of its PEs (skipping.kind {hw.skipping.kind})")
+            kind = hw.skipping.kind
+            raise AccelsimError(f"{hw.name}: the RTL has no counterpart of {kind} PEs (skipping.kind or .scheduler)")
         lacks = {
             "array.dataflow": hw.array.dataflow != "output_stationary",
             "mapping.row_order": hw.mapping.row_order != "natural",

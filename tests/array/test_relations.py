@@ -42,6 +42,8 @@ def sparser(op: OpTrace, seed: int, keep: float) -> OpTrace:
 
 
 def tile_cycles(hw: Hardware, op: OpTrace, which: str) -> np.ndarray:
+    """Cycles of every tile, rows in their natural order."""
+    hw = Hardware.model_validate(hw.model_dump() | {"mapping": {}})
     return np.concatenate([np.zeros(0, int), *(time_gemm(hw, gemm).tile_cycles for gemm in lower(op, which))])
 
 
