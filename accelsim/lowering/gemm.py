@@ -15,7 +15,6 @@ from accelsim.lowering.bits import Words, column_counts
 
 Pass = Literal["forward", "input_grad", "weight_grad"]
 TensorKind = Literal["weight", "activation", "gradient"]
-LineNumbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 PASSES: tuple[Pass, ...] = ("forward", "input_grad", "weight_grad")
 
 
@@ -34,17 +33,16 @@ def chosen_passes(names: Iterable[Pass]) -> tuple[Pass, ...]:
     return tuple(name for name in PASSES if name in chosen)
 
 
-@dataclass(frozen=True, eq=False)
-class Grid:
+@dataclass(frozen=True)
+class Footprint:
     """Which lines of its source tensor operand B is gathered from; a line is one image row, W x C elements.
-
-    Made once for all groups of a pass: equal to itself only, so that what follows from it can be kept.
 
     Attributes:
         images: images of the source tensor; all are read in the same way.
         lines: lines of the source tensor (images x height).
         channels: channels of a line, those of one group.
         line_elements: elements of a line: image width x channels.
+        line_nonzeros: int64 [lines], non-zero elements of each line.
         grid_lines: lines of the grid that enumerates (n, y): the column axis N of the GEMM, or its reduction K.
         grid_width: grid positions in one grid line.
         first, last: int64 [grid_lines], the source lines [first, last) that each grid line reads.
@@ -55,23 +53,12 @@ class Grid:
     lines: int
     channels: int
     line_elements: int
+    line_nonzeros: np.ndarray[tuple[int], np.dtype[np.int64]]
     grid_lines: int
     grid_width: int
-    first: LineNumbers
-    last: LineNumbers
+    first: np.ndarray[tuple[int], np.dtype[np.int64]]
+    last: np.ndarray[tuple[int], np.dtype[np.int64]]
     along: Literal["n", "k"]
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """Where operand B comes from in its tensor.
-
-    Attributes:
-        line_nonzeros: int64 [lines], non-zero elements of each line.
-    """
-
-    grid: Grid
-    line_nonzeros: LineNumbers
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from accelsim.lowering.bits import Words, full_rows
 from accelsim.lowering.channels import stride_phase
-from accelsim.lowering.footprint import grid_of
-from accelsim.lowering.gemm import PASSES, Footprint, MaskedGemm, Pass
+from accelsim.lowering.footprint import footprint
+from accelsim.lowering.gemm import PASSES, MaskedGemm, Pass
 from accelsim.lowering.im2col import pixel_rows
 from accelsim.lowering.inside import Offsets, Taps, dense_columns, tap_rows
 from accelsim.lowering.tensor import Tensor
@@ -78,7 +78,7 @@ class Lowering:
         x, taps, count = self.x, self._taps(), self.w.inputs
         pixels = x.pixels() if not x.dense and x.in_words(count, taps) else None
         dense = dense_columns(taps, x.images, count) if x.dense else None
-        needed, grid = self._needed(which, self.y), grid_of(x.images, count, taps, "n")
+        needed = self._needed(which, self.y)
         for group in range(self.groups):
             first, row = group * count, group * self.w.out
             b, b_of = dense or (x.columns(pixels, first, count, taps), None)
@@ -92,7 +92,7 @@ class Lowering:
                 a_kind=self.w.kind,
                 b_kind=x.kind,
                 output_kind=self.y.kind if which == "input_grad" else "activation",
-                footprint=Footprint(grid, x.line_nonzeros(first, count)),
+                footprint=footprint(x.line_nonzeros(first, count), x.images, count, taps, "n"),
                 needed=None if needed is None else needed.rows[row : row + self.w.out],
                 group=group,
             )
@@ -103,10 +103,10 @@ class Lowering:
         phases = list(self._phases())
         pixels = y.pixels() if not y.dense and any(y.in_words(count, part.taps) for part in phases) else None
         dense = [dense_columns(part.taps, y.images, count) if y.dense else None for part in phases]
-        needed, grids = self._needed(which, self.x), [grid_of(y.images, count, part.taps, "n") for part in phases]
+        needed = self._needed(which, self.x)
         for group in range(self.groups):
             first, row = group * count, group * self.w.inputs
-            for part, columns, grid in zip(phases, dense, grids, strict=True):
+            for part, columns in zip(phases, dense, strict=True):
                 taps = part.taps
                 whole = pixels if y.in_words(count, taps) else None
                 b, b_of = columns or (y.columns(whole, first, count, taps), None)
@@ -120,7 +120,7 @@ class Lowering:
                     a_kind=self.w.kind,
                     b_kind=y.kind,
                     output_kind="gradient" if which == "input_grad" else "activation",
-                    footprint=Footprint(grid, y.line_nonzeros(first, count)),
+                    footprint=footprint(y.line_nonzeros(first, count), y.images, count, taps, "n"),
                     needed=None if needed is None else self._phase_rows(needed, row, part.phase),
                     group=group,
                     phase=part.phase,
@@ -135,7 +135,6 @@ class Lowering:
             dense = tap_rows(taps, x.images), np.repeat(np.arange(taps.count, dtype=np.int32), count)
         mask = self.op.masks.get("weight_grad_needed")
         needed = None if mask is None else self.w if mask == self.w.mask else Weights(mask, self.w.kind, self.groups)
-        grid = grid_of(x.images, count, taps, "k")
         for group in range(self.groups):
             first, row = group * count, group * self.w.out
             b, b_of = dense or (pixel_rows(x.rows[first : first + count], x.images, taps), None)
@@ -149,7 +148,7 @@ class Lowering:
                 a_kind=y.kind,
                 b_kind=x.kind,
                 output_kind=self.w.kind,
-                footprint=Footprint(grid, x.line_nonzeros(first, count)),
+                footprint=footprint(x.line_nonzeros(first, count), x.images, count, taps, "k"),
                 needed=None if needed is None else needed.by_tap(group),
                 group=group,
             )

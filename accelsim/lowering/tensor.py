@@ -8,7 +8,8 @@ import numpy as np
 
 from accelsim.lowering.bits import WORD, Words, all_set, as_words, column_counts, full_rows, transpose_rows
 from accelsim.lowering.channels import channel_rows
-from accelsim.lowering.gemm import LineNumbers, TensorKind
+from accelsim.lowering.footprint import Lines
+from accelsim.lowering.gemm import TensorKind
 from accelsim.lowering.im2col import gather_words, pixel_rows
 from accelsim.lowering.inside import Taps
 from accelsim.trace.bitmask import BitMask
@@ -21,7 +22,7 @@ class Tensor:
         self.mask, self.kind = mask, kind
         self.images, self.channels, *_ = mask.shape
         self.image: tuple[int, int] = mask.shape[2:]  # type: ignore[assignment]
-        self._counted: tuple[tuple[int, int], LineNumbers] | None = None
+        self._counted: tuple[tuple[int, int], Lines] | None = None
 
     @cached_property
     def dense(self) -> bool:
@@ -45,7 +46,7 @@ class Tensor:
             return channel_rows(as_words(self.mask.bits), 1, self.images, self.channels)
         return transpose_rows(self.rows, self.images * area)
 
-    def line_nonzeros(self, first: int, count: int) -> LineNumbers:
+    def line_nonzeros(self, first: int, count: int) -> Lines:
         """Non-zeros of each line (n, h) in `count` channels from `first` on: int64 [N * H]."""
         if self._counted is None or self._counted[0] != (first, count):
             width, lines = self.image[1], self.images * self.image[0]

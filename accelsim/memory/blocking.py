@@ -21,14 +21,13 @@ from numpy.typing import NDArray
 
 from accelsim.hardware.model import Hardware
 from accelsim.hardware.parts import Buffers
-from accelsim.lowering.gemm import Grid, MaskedGemm
+from accelsim.lowering.gemm import Footprint, MaskedGemm
 
 Indices = NDArray[np.int64]
 Order = Literal["rows", "columns"]
 ORDERS: tuple[Order, ...] = ("rows", "columns")
 CHUNK = 64  # K is cut at multiples of this many positions
 KIB = 1024
-_KEPT = 16  # grids of which something is kept: those of the passes that are replayed now
 _ENOUGH_STEPS = 64  # more steps than this hide no more of the first load and the last store
 
 
@@ -61,26 +60,22 @@ class Blocking:
 class Lines:
     """Source lines that runs of grid lines read, by prefix sums; every line of a run counts once."""
 
-    def __init__(self, grid_width: int, first: Indices, last: Indices) -> None:
+    def __init__(self, grid_width: int, first: Indices, last: Indices, line_nonzeros: Indices) -> None:
         self.grid_width, self.grid_lines = grid_width, first.size
-        self._first, self._last = first, last
-        reached = np.maximum.accumulate(np.append(0, last))[:-1]
-        self._fresh = np.minimum(np.maximum(first, reached), last)
-        self._new_lines = np.append(0, np.cumsum(last - self._fresh))
-        self._own_lines = last - first
-
-    def read_by(self, start: Indices, stop: Indices) -> Indices:
-        """Lines that each of several runs [start, stop) of grid positions reads."""
-        low, high = start // self.grid_width, -(-stop // self.grid_width)
-        return np.asarray(self._own_lines[low] + self._new_lines[high] - self._new_lines[low + 1])
-
-    def nonzeros_read_by(self, line_nonzeros: Indices, start: Indices, stop: Indices) -> Indices:
-        """Non-zeros in them, given those of each line."""
-        low, high = start // self.grid_width, -(-stop // self.grid_width)
         nonzeros = np.append(0, np.cumsum(line_nonzeros))
-        new = np.append(0, np.cumsum(nonzeros[self._last] - nonzeros[self._fresh]))
-        own = nonzeros[self._last[low]] - nonzeros[self._first[low]]
-        return np.asarray(own + new[high] - new[low + 1])
+        reached = np.maximum.accumulate(np.append(0, last))[:-1]
+        fresh = np.minimum(np.maximum(first, reached), last)
+        self._new_lines = np.append(0, np.cumsum(last - fresh))
+        self._new_nonzeros = np.append(0, np.cumsum(nonzeros[last] - nonzeros[fresh]))
+        self._own_lines = last - first
+        self._own_nonzeros = nonzeros[last] - nonzeros[first]
+
+    def read_by(self, start: Indices, stop: Indices) -> tuple[Indices, Indices]:
+        """Lines, and non-zeros in them, that each of several runs [start, stop) of grid positions reads."""
+        low, high = start // self.grid_width, -(-stop // self.grid_width)
+        lines = self._own_lines[low] + self._new_lines[high] - self._new_lines[low + 1]
+        nonzeros = self._own_nonzeros[low] + self._new_nonzeros[high] - self._new_nonzeros[low + 1]
+        return lines, nonzeros
 
     def most_read(self, positions: int) -> int:
         """The most lines that any run of this many grid positions reads."""
@@ -99,10 +94,9 @@ class Lines:
         return int(self._new_lines[-1])
 
 
-@lru_cache(maxsize=_KEPT)
-def lines_of(grid: Grid) -> Lines:
-    """Return the lines that operand B is gathered from."""
-    return Lines(grid.grid_width, grid.first, grid.last)
+def lines_of(footprint: Footprint) -> Lines:
+    """Return the lines, with their non-zeros, that operand B is gathered from."""
+    return Lines(footprint.grid_width, footprint.first, footprint.last, footprint.line_nonzeros)
 
 
 @dataclass(frozen=True)
@@ -135,8 +129,7 @@ class Problem:
     @classmethod
     def of(cls, hw: Hardware, gemm: MaskedGemm) -> Problem:
         """Pose the problem of one GEMM on one machine."""
-        grid = gemm.footprint.grid
-        first, last = _one_image(grid)
+        footprint = gemm.footprint
         return cls(
             rows=hw.array.rows,
             cols=hw.array.cols,
@@ -146,14 +139,14 @@ class Problem:
             m=gemm.m,
             n=gemm.n,
             k=gemm.k,
-            channels=grid.channels,
-            line_elements=grid.line_elements,
-            along=grid.along,
-            grid_width=grid.grid_width,
-            images=grid.images,
-            height=grid.lines // grid.images,
-            first=first,
-            last=last,
+            channels=footprint.channels,
+            line_elements=footprint.line_elements,
+            along=footprint.along,
+            grid_width=footprint.grid_width,
+            images=footprint.images,
+            height=footprint.lines // footprint.images,
+            first=tuple(footprint.first[: footprint.grid_lines // footprint.images].tolist()),
+            last=tuple(footprint.last[: footprint.grid_lines // footprint.images].tolist()),
         )
 
     @property
@@ -162,10 +155,10 @@ class Problem:
         return -(-self.m // self.rows)
 
     def lines(self) -> Lines:
-        """Return the lines of operand B."""
+        """Return the lines of operand B, their non-zeros left out."""
         image = np.arange(self.images)[:, None] * self.height
         first, last = (image + np.array(lines) for lines in (self.first, self.last))
-        return Lines(self.grid_width, first.ravel(), last.ravel())
+        return Lines(self.grid_width, first.ravel(), last.ravel(), np.zeros(int(last.max()), np.int64))
 
     def b_fraction(self, columns: int, chunk: int) -> tuple[int, int]:
         """Share of each line's elements that a macro-tile reads, as a fraction.
@@ -192,13 +185,6 @@ class Problem:
             elements = -(-read * self.line_elements * share // whole)
         word = self.operand_bits / 8
         return rows * chunk * word, elements * word, rows * columns * self.accumulator_bits / 8
-
-
-@lru_cache(maxsize=_KEPT)
-def _one_image(grid: Grid) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The source lines that each grid line of one image reads."""
-    own = slice(grid.grid_lines // grid.images)
-    return tuple(grid.first[own].tolist()), tuple(grid.last[own].tolist())
 
 
 def choose_blocking(hw: Hardware, gemm: MaskedGemm) -> Blocking:

@@ -8,9 +8,8 @@ import numpy as np
 
 from accelsim.array import GemmTiming, TiledGemm
 from accelsim.hardware.model import Hardware
-from accelsim.lowering.gemm import Grid
 from accelsim.memory.run import run_pass
-from accelsim.memory.steps import Cut, Integers, Steps
+from accelsim.memory.steps import Cut, Steps
 
 
 @dataclass(frozen=True)
@@ -46,30 +45,16 @@ class Mover:
     def __post_init__(self) -> None:
         self.worked = np.zeros(self.hw.array.count, np.int64)
         self._parts: list[Steps] = []
-        self._last: tuple[Cut, Steps]
-        self._shape: tuple[int, int, int, Grid] | None = None
-        self._tile_cycles: Integers
 
     def add(self, tiled: TiledGemm, timing: GemmTiming) -> Cut:
         """Append one GEMM; returns how it was cut."""
-        cut, steps = self._cut(tiled, timing.tile_cycles)
+        cut = Cut(self.hw, tiled, self.tiles)
+        steps = cut.steps(timing.tile_cycles)
         self._parts.append(steps)
         self.worked += steps.array_cycles.sum(axis=0)
         self.tiles += timing.tile_cycles.size
         self.step_count += len(steps)
         return cut
-
-    def _cut(self, tiled: TiledGemm, tile_cycles: Integers) -> tuple[Cut, Steps]:
-        """Cut a GEMM; as the last one, if that is equal but for its masks and nothing of the memory depends on these.
-
-        Depthwise layers and the heads of attention are hundreds of such GEMMs on a dense machine.
-        """
-        whole = tiled.needed is None and not self.hw.memory.compression and self.hw.array.count == 1
-        shape = (tiled.gemm.m, tiled.gemm.n, tiled.gemm.k, tiled.gemm.footprint.grid) if whole else None
-        if shape is None or shape != self._shape or not np.array_equal(tile_cycles, self._tile_cycles):
-            cut = Cut(self.hw, tiled, self.tiles)
-            self._last, self._shape, self._tile_cycles = (cut, cut.steps(tile_cycles)), shape, tile_cycles
-        return self._last
 
     @property
     def steps(self) -> Steps:

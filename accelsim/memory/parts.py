@@ -60,7 +60,6 @@ class Parts:
     def operand_b(self) -> Blocks:
         """The source lines that blocks of columns and of K read, or just their elements if these are gathered."""
         footprint = self.gemm.footprint
-        grid = footprint.grid
         if self.blocking.gathered:
             elements = np.diff(self.column_edges)[:, None] * (self.stops - self.starts)
             nonzeros = np.zeros_like(elements)
@@ -68,17 +67,14 @@ class Parts:
                 k_edges = np.append(self.starts, self.stops[-1])
                 nonzeros = _count_bits(self.gemm.columns, self.column_edges, k_edges)
             return Blocks(self._bytes(self.gemm.b_kind, elements, nonzeros), elements)
-        if grid.along == "n":  # shares as in `Problem.b_fraction`
+        if footprint.along == "n":  # shares as in `Problem.b_fraction`
             low, high = self.column_edges[:-1, None], self.column_edges[1:, None]
             share, whole = self.stops - self.starts, self.gemm.k
         else:
             low, high = self.starts, self.stops
-            share, whole = np.minimum(np.diff(self.column_edges)[:, None], grid.channels), grid.channels
-        lines = lines_of(grid)
-        elements = -(-lines.read_by(low, high) * grid.line_elements * share // whole)
-        if self.gemm.b_kind not in self.hw.memory.compression:
-            return Blocks(self._plain_bytes(elements), elements)
-        nonzeros = lines.nonzeros_read_by(footprint.line_nonzeros, low, high)
+            share, whole = np.minimum(np.diff(self.column_edges)[:, None], footprint.channels), footprint.channels
+        lines, nonzeros = lines_of(footprint).read_by(low, high)
+        elements = -(-lines * footprint.line_elements * share // whole)
         return Blocks(self._bytes(self.gemm.b_kind, elements, -(-nonzeros * share // whole)), elements)
 
     def outputs(self) -> tuple[Integers, Integers]:

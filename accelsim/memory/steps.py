@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.array import GemmTiming, TiledGemm
 from accelsim.hardware.model import Hardware
-from accelsim.memory.blocking import Blocking
 from accelsim.memory.parts import Parts
 
 Integers = NDArray[np.int64]
@@ -53,50 +50,6 @@ class Steps:
         return cls(nothing, nothing, np.zeros((0, arrays), np.int64), nothing, np.zeros(0, bool), nothing)
 
 
-class Order(NamedTuple):
-    """The chunks of a GEMM's macro-tiles in the order of the steps; a chunk that is cut again has several of these.
-
-    Attributes:
-        row, column, chunk: int64 [chunks], the blocks of rows, of columns and of K.
-        last: bool [chunks], whether it is its macro-tile's last one.
-        step: int64 [steps], the chunk of each step.
-        portion: int64 [steps], which of its portions it is; after the last ones come those in which outputs leave.
-        loads_a, loads_b: bool [chunks], whether a chunk's operand is not the one that the chunk before it has used.
-    """
-
-    row: Integers
-    column: Integers
-    chunk: Integers
-    last: NDArray[np.bool_]
-    step: Integers
-    portion: Integers
-    loads_a: NDArray[np.bool_]
-    loads_b: NDArray[np.bool_]
-
-
-@lru_cache(maxsize=64)
-def _whole_order(blocking: Blocking, row_blocks: int, column_blocks: int, chunks: int) -> Order:
-    return _order(blocking, np.ones((row_blocks, column_blocks), bool), chunks)
-
-
-def _order(blocking: Blocking, computed: NDArray[np.bool_], chunks: int) -> Order:
-    """Put macro-tiles in order, given which of them have an output to compute: bool [row blocks, column blocks]."""
-    if blocking.order == "rows":
-        row, column = np.nonzero(computed)
-    else:
-        column, row = np.nonzero(computed.T)
-    chunk = np.tile(np.arange(chunks), row.size)  # innermost
-    row, column = np.repeat(row, chunks), np.repeat(column, chunks)
-    last = chunk == chunks - 1
-    # steps of each chunk: its portions, and after a macro-tile's last one those that only store
-    counts = blocking.portions + (blocking.output_portions - 1) * last
-    step = np.repeat(np.arange(counts.size), counts)
-    portion = np.arange(step.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    loads_a = _changes(row * chunks + chunk) | (blocking.a_portions > 1)
-    loads_b = _changes(column * chunks + chunk) | (blocking.b_portions > 1)
-    return Order(row, column, chunk, last, step, portion, loads_a, loads_b)
-
-
 class Cut:
     """A GEMM cut into steps; how long the arrays work on each is given afterwards.
 
@@ -111,46 +64,60 @@ class Cut:
     def __init__(self, hw: Hardware, tiled: TiledGemm, first_tile: int = 0) -> None:
         self._parts, self._first_tile = Parts(hw, tiled), first_tile
         self._outputs, self._stored = self._parts.outputs()
-        blocking, chunks = self._parts.blocking, self._parts.starts.size
-        if tiled.needed is None:
-            self._order = _whole_order(blocking, *self._outputs.shape, chunks)
+        blocking = self._parts.blocking
+        if blocking.order == "rows":
+            row, column = np.nonzero(self._outputs)
         else:
-            self._order = _order(blocking, self._outputs > 0, chunks)
+            column, row = np.nonzero(self._outputs.T)
+        chunks = self._parts.starts.size
+        # chunk by chunk: chunks are innermost
+        self._row, self._column = np.repeat(row, chunks), np.repeat(column, chunks)
+        self._chunk = np.tile(np.arange(chunks), row.size)
+        self._last = self._chunk == chunks - 1
         self._several_tiles = blocking.row_tiles > 1 or blocking.columns > hw.array.cols
+        # steps of each chunk: its portions, and after a macro-tile's last one those that only store
+        counts = blocking.portions + (blocking.output_portions - 1) * self._last
+        self._step = np.repeat(np.arange(counts.size), counts)
+        self._portion = np.arange(self._step.size) - np.repeat(np.cumsum(counts) - counts, counts)
 
     def work(self, tile_cycles: Integers) -> Integers:
         """Share tiles' cycles out among steps: int64 [tiles] to [steps, arrays]."""
-        parts, order = self._parts, self._order
-        work = parts.cycles(tile_cycles, self._first_tile)[order.row, order.column]
+        parts = self._parts
+        work = parts.cycles(tile_cycles, self._first_tile)[self._row, self._column]
         if parts.starts.size > 1:
-            starts, stops = parts.starts[order.chunk, None], parts.stops[order.chunk, None]
+            starts, stops = parts.starts[self._chunk, None], parts.stops[self._chunk, None]
             work = work * stops // parts.gemm.k - work * starts // parts.gemm.k
-        return self._share(work, order.portion[:, None], parts.blocking.portions)
+        return self._share(work, self._portion[:, None], parts.blocking.portions)
 
     def steps(self, tile_cycles: Integers) -> Steps:
         """Return the steps in the order in which the arrays take them, given each tile's cycles."""
         a, b, blocking = self._parts.operand_a(), self._parts.operand_b(), self._parts.blocking
-        row, column, chunk, last, step, portion, loads_a, loads_b = self._order
+        row, column, chunk, chunks = self._row, self._column, self._chunk, self._parts.starts.size
+        loads_a = _changes(row * chunks + chunk) | (blocking.a_portions > 1)
+        loads_b = _changes(column * chunks + chunk) | (blocking.b_portions > 1)
         last_portion = blocking.portions - 1
-        # the sums of one tile stay in the PEs until its portions are done
-        computes = portion <= last_portion if self._several_tiles else portion == last_portion
+        computes = self._portion == last_portion
+        if self._several_tiles:  # the sums of one tile stay in the PEs until its portions are done
+            computes = self._portion <= last_portion
         return Steps(
             load_bytes=self._loads(loads_a * a.size_bytes[row, chunk] + loads_b * b.size_bytes[column, chunk]),
             loaded_elements=self._loads(loads_a * a.elements[row, chunk] + loads_b * b.elements[column, chunk]),
             array_cycles=self.work(tile_cycles),
-            store_bytes=self._share(last * self._stored[row, column], portion - last_portion, blocking.output_portions),
-            finishes=last[step] & (portion >= last_portion),
-            partial_sums=computes * self._outputs[row, column][step],
+            store_bytes=self._share(
+                self._last * self._stored[row, column], self._portion - last_portion, blocking.output_portions
+            ),
+            finishes=self._last[self._step] & (self._portion >= last_portion),
+            partial_sums=computes * self._outputs[row, column][self._step],
         )
 
     def _loads(self, amounts: Integers) -> Integers:
-        return self._share(amounts, self._order.portion, self._parts.blocking.portions)
+        return self._share(amounts, self._portion, self._parts.blocking.portions)
 
     def _share(self, amounts: Integers, number: Integers, count: int) -> Integers:
         """Share each chunk's amount out among portions 0 to count - 1; steps that are none of them get nothing."""
-        if self._order.step.size == self._order.chunk.size:  # nothing was cut again
+        if self._step.size == self._chunk.size:  # nothing was cut again
             return amounts
-        amounts, number = amounts[self._order.step], np.clip(number, -1, count)
+        amounts, number = amounts[self._step], np.clip(number, -1, count)
         return amounts * np.minimum(number + 1, count) // count - amounts * np.maximum(number, 0) // count
 
 

@@ -119,11 +119,11 @@ def test_footprint_names_the_lines_that_b_reads() -> None:
     x = rng.random((2, 3, 6, 5)) < 0.5
     op = OpTrace(name="l", step=0, weight=np.ones((4, 3, 3, 3)), input=x, padding=(1, 1), stride=(2, 1))
     (gemm,) = lower(op, "forward")
-    lines = gemm.footprint.grid
+    lines = gemm.footprint
     assert (lines.lines, lines.line_elements, lines.grid_lines, lines.grid_width) == (12, 15, 6, 5)
     np.testing.assert_array_equal(lines.first, [0, 1, 3, 6, 7, 9])
     np.testing.assert_array_equal(lines.last, [2, 4, 6, 8, 10, 12])
-    np.testing.assert_array_equal(gemm.footprint.line_nonzeros, x.transpose(0, 2, 1, 3).sum((2, 3)).ravel())
+    np.testing.assert_array_equal(lines.line_nonzeros, x.transpose(0, 2, 1, 3).sum((2, 3)).ravel())
 
 
 def test_a_pass_that_did_not_run_is_refused() -> None:

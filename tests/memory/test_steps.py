@@ -171,7 +171,7 @@ def test_a_solution_that_is_kept_does_not_grow_with_the_batch(which: str) -> Non
     assert [len(lines) for lines in (large.first, large.last)] == [12, 12]
     assert (large.first, large.last) == (small.first, small.last)
     (gemm,) = lower(layer(batch=9), which)
-    lines, whole = large.lines(), lines_of(gemm.footprint.grid)
+    lines, whole = large.lines(), lines_of(gemm.footprint)
     assert (lines.all_lines, lines.tallest) == (whole.all_lines, whole.tallest)
     assert all(lines.most_read(count) == whole.most_read(count) for count in range(1, 9 * 144 + 1))
 
@@ -192,13 +192,12 @@ def test_lines_are_counted_once_in_a_union() -> None:
             padding=(padding, 1),
         )
         (gemm,) = lower(op, "forward")
-        grid, nonzeros, lines = gemm.footprint.grid, gemm.footprint.line_nonzeros, lines_of(gemm.footprint.grid)
-        for low in range(grid.grid_lines):
-            for high in range(low + 1, grid.grid_lines + 1):
-                reached = {line for g in range(low, high) for line in range(grid.first[g], grid.last[g])}
-                run = low * grid.grid_width, high * grid.grid_width
-                assert lines.read_by(*run) == len(reached)
-                assert lines.nonzeros_read_by(nonzeros, *run) == sum(int(nonzeros[line]) for line in reached)
+        footprint, lines = gemm.footprint, lines_of(gemm.footprint)
+        for low in range(footprint.grid_lines):
+            for high in range(low + 1, footprint.grid_lines + 1):
+                reached = {line for g in range(low, high) for line in range(footprint.first[g], footprint.last[g])}
+                got = lines.read_by(low * footprint.grid_width, high * footprint.grid_width)
+                assert got == (len(reached), sum(int(footprint.line_nonzeros[line]) for line in reached))
 
 
 @pytest.mark.reference
