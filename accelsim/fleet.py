@@ -10,7 +10,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.array import GemmTiming, Slots, TiledGemm, timing_key
+from accelsim.array import GemmTiming, Slots, TiledGemm, pe_of, timing_key
 from accelsim.energy.account import Actions, account
 from accelsim.energy.table import EnergyTable
 from accelsim.hardware.model import Hardware
@@ -49,6 +49,11 @@ class Fleet:
             groups.setdefault(timing_key(hw), []).append(number)
         self.by_timing = list(groups.values())
 
+    @property
+    def stacks(self) -> bool:
+        """Whether GEMMs may come stacked; several arrays are dealt the tiles of one GEMM after another."""
+        return all(hw.array.count == 1 for hw in self.distinct)
+
 
 @dataclass(frozen=True)
 class PassDetail:
@@ -75,13 +80,15 @@ class PassOfFleet:
         self._works = [_Work(hw) for hw in fleet.distinct]
 
     def add(self, gemm: MaskedGemm) -> None:
-        """Run one GEMM."""
+        """Run one GEMM, or several that are stacked (see `Fleet.stacks`)."""
         for numbers in self._fleet.by_timing:
             hw = self._fleet.distinct[numbers[0]]
-            tiled = TiledGemm.of(hw, gemm)
-            timing = self._timer(hw, tiled)
-            for number in numbers:
-                self._works[number].add(tiled, timing)
+            as_one = hw.mapping.row_order != "density" and pe_of(hw).takes_stacks  # rows are sorted in each GEMM
+            for one in [gemm] if as_one else gemm.alone():
+                tiled = TiledGemm.of(hw, one)
+                timing = self._timer(hw, tiled)
+                for number in numbers:
+                    self._works[number].add(tiled, timing)
 
     def account(self, machine: int, table: EnergyTable) -> tuple[PassAccount, PassAccount]:
         """Return what a machine and its baseline did, when all GEMMs are in; machines are counted from 0."""

@@ -148,7 +148,7 @@ def simulate_many(
         timers = [time_tiled if sampler is None else partial(sampler.time, key=(number, which)) for which in ran]
         lowering, detailed = Lowering(op), on_pass is not None and number not in replayed
         return number, tuple(
-            _replay_pass(fleet, tables, lowering, file, which, timer, vector_work, detailed)
+            _replay_pass(fleet, tables, lowering, file, which, timer, sampler is None, vector_work, detailed)
             for which, timer in zip(ran, timers, strict=True)
         )
 
@@ -187,7 +187,8 @@ def simulate_pass(
     hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass, *, with_vector_work: bool = False
 ) -> PassResult:
     """Run one pass of one operation on a machine and on its dense baseline."""
-    done = _replay_pass(Fleet([hw]), [table], Lowering(op), 0, which, time_tiled, with_vector_work, detailed=False)
+    fleet, lowering = Fleet([hw]), Lowering(op)
+    done = _replay_pass(fleet, [table], lowering, 0, which, time_tiled, True, with_vector_work, detailed=False)
     return done.results[0]
 
 
@@ -198,18 +199,19 @@ def _replay_pass(
     file: int,
     which: Pass,
     timer: Timer,
+    stacked: bool,
     with_vector_work: bool,
     detailed: bool,
 ) -> ReplayedPass:
-    """Run one pass of one operation on all machines."""
+    """Run one pass of one operation on all machines, and small GEMMs of several groups together if `stacked`."""
     op, running = lowering.op, PassOfFleet(fleet, timer)
     largest: MaskedGemm | None = None
     macs = effectual_macs = 0
-    for gemm in lowering.gemms(which):
+    for gemm in lowering.gemms(which, stacked and fleet.stacks):
         running.add(gemm)
         macs += gemm.macs
         effectual_macs += gemm.effectual_macs
-        largest = gemm if largest is None or gemm.macs > largest.macs else largest
+        largest = gemm if largest is None or gemm.macs // gemm.stack > largest.macs // largest.stack else largest
     results = []
     for machine, ((hw, _), table) in enumerate(zip(fleet.pairs, tables, strict=True)):
         own, dense = running.account(machine, table)

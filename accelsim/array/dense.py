@@ -33,6 +33,10 @@ class DensePE(PE[DenseSkipping]):
 
     configuration = DenseSkipping
 
+    @property
+    def takes_stacks(self) -> bool:
+        return not (self.skipping.outputs or self.skipping.blocks)
+
     def time(self, tiled: TiledGemm) -> GemmTiming:
         gemm, blocks = tiled.gemm, self.skipping.blocks
         if tiled.needed is None and gemm.a_kind not in blocks and gemm.b_kind not in blocks:
@@ -53,8 +57,8 @@ class DensePE(PE[DenseSkipping]):
     def _time_whole(self, tiled: TiledGemm) -> GemmTiming:
         """Time a GEMM of which nothing is left out: as many cycles for every tile, whatever the masks."""
         gemm, lanes, tiles = tiled.gemm, self.array.lanes, tiled.tiles
-        row_tiles, column_tiles, windows = -(-gemm.m // tiled.rows), -(-gemm.n // tiled.cols), -(-gemm.k // lanes)
-        outputs = gemm.m * gemm.n
+        row_tiles, column_tiles, windows = len(tiled.starts), -(-gemm.n // tiled.cols), -(-gemm.k // lanes)
+        outputs = gemm.stack * gemm.m * gemm.n
         return GemmTiming(
             tile_cycles=np.full(tiles, windows),
             tiles_per_row=tiled.tiles_per_row,
@@ -66,7 +70,7 @@ class DensePE(PE[DenseSkipping]):
             ),
             scan_windows=0,
             fifo_pushes=0,
-            streamed_a=gemm.m * column_tiles * gemm.k,
+            streamed_a=gemm.stack * gemm.m * column_tiles * gemm.k,
             streamed_b=gemm.n * row_tiles * gemm.k,
             outputs=outputs,
         )

@@ -36,7 +36,8 @@ def consumed_pairs(skipping: Skipping, gemm: MaskedGemm) -> int | None:
     if sees_a and sees_b:
         return gemm.effectual_macs
     if sees_a or sees_b:
-        seen, others = (gemm.a, gemm.n) if sees_a else (gemm.columns, gemm.m)
+        shared = 1 if gemm.b_of is None else gemm.stack  # GEMMs that have the same columns
+        seen, others = (gemm.a, gemm.n) if sees_a else (gemm.columns, shared * gemm.m)
         return others * int(np.bitwise_count(seen).sum(dtype=np.int64))
     return gemm.macs
 

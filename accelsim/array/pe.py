@@ -101,6 +101,11 @@ class PE(ABC, Generic[Configuration]):
         return self.skipping.kind, array.rows, array.cols, array.lanes, array.dataflow, heeded
 
     @property
+    def takes_stacks(self) -> bool:
+        """Whether `time` takes GEMMs that are stacked."""
+        return False
+
+    @property
     def window_positions(self) -> int:
         """K positions of a window, of which one enters in a cycle or is dropped by `skipping.blocks`; 0: no windows."""
         return self.array.lanes

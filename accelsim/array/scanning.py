@@ -27,6 +27,7 @@ from accelsim.hardware.parts import MOST_EXTENT, Array, Depth, Extent
 from accelsim.hardware.skipping import MOST_BUILT_DEPTH, Skipping
 from accelsim.lowering.bits import Words
 
+_SMALL = 1 << 16  # multiply-accumulates of a GEMM in which looking for equal tiles costs more than it saves
 SYNC = ("pe", "row", "column", "array")  # in the order of the kernel's numbers
 
 
@@ -110,6 +111,10 @@ class ScanningPE(PE[ScanningSkipping]):
     def window_positions(self) -> int:
         return self.skipping.scan_width
 
+    @property
+    def takes_stacks(self) -> bool:
+        return True
+
     def time(self, tiled: TiledGemm) -> GemmTiming:
         gemm = tiled.gemm
         if tiled.needed is not None:
@@ -117,18 +122,8 @@ class ScanningPE(PE[ScanningSkipping]):
             seen = all(kind in self.skipping.tensors for kind in (gemm.a_kind, gemm.b_kind))
             pairs = int(scanned.pairs.sum())
             return self._timing(tiled, scanned, pairs, pairs if seen else tiled.effectual_macs)
-        rows, row_of = distinct_tiles(self._as_seen(gemm.a_kind, gemm.a), tiled.rows)
-        columns, column_of = distinct_tiles(self._as_seen(gemm.b_kind, gemm.b), tiled.cols, gemm.b_of)
-        if rows is None and columns is None:
-            scanned = self._scan(tiled)
-        else:
-            a, b_of = gemm.a if rows is None else gemm.a[rows], gemm.b_of
-            if columns is not None:
-                b_of = columns.astype(np.int32) if b_of is None else b_of[columns]
-            n = gemm.n if b_of is None else len(b_of)
-            some = TiledGemm.whole(replace(gemm, m=len(a), n=n, a=a, b_of=b_of, needed=None), tiled.rows, tiled.cols)
-            each = (row_of[:, None] * (column_of.max(initial=-1) + 1) + column_of).ravel()
-            scanned = _Scanned(*(of_tile[each] for of_tile in self._scan(some)))
+        worth = gemm.stack == 1 and gemm.macs > _SMALL
+        scanned = self._scan_distinct(tiled) if worth else self._scan(tiled)
         known = consumed_pairs(self.skipping, gemm)
         return self._timing(tiled, scanned, int(scanned.pairs.sum()) if known is None else known, gemm.effectual_macs)
 
@@ -159,12 +154,28 @@ class ScanningPE(PE[ScanningSkipping]):
         """What of an operand can make a difference: nothing, if its zeros are neither skipped nor dropped."""
         return rows if kind in self.skipping.tensors or kind in self.skipping.blocks else rows[:, :0]
 
+    def _scan_distinct(self, tiled: TiledGemm) -> _Scanned:
+        """Scan one of each kind of equal tiles."""
+        gemm = tiled.gemm
+        rows, row_of = distinct_tiles(self._as_seen(gemm.a_kind, gemm.a), tiled.rows)
+        columns, column_of = distinct_tiles(self._as_seen(gemm.b_kind, gemm.b), tiled.cols, gemm.b_of)
+        if rows is None and columns is None:
+            return self._scan(tiled)
+        a, b_of = gemm.a if rows is None else gemm.a[rows], gemm.b_of
+        if columns is not None:
+            b_of = columns.astype(np.int32) if b_of is None else b_of[columns]
+        n = gemm.n if b_of is None else len(b_of)
+        some = TiledGemm.whole(replace(gemm, m=len(a), n=n, a=a, b_of=b_of, needed=None), tiled.rows, tiled.cols)
+        each = (row_of[:, None] * (column_of.max(initial=-1) + 1) + column_of).ravel()
+        return _Scanned(*(of_tile[each] for of_tile in self._scan(some)))
+
     def _scan(self, tiled: TiledGemm) -> _Scanned:
         skipping, gemm = self.skipping, tiled.gemm
         totals = np.zeros((len(_Scanned._fields), tiled.tiles), np.int64)
         if not totals.size:
             return _Scanned(*totals)
         kernel.compiled.scan(
+            gemm.stack,
             gemm.m,
             gemm.n,
             gemm.k,

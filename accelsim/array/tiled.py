@@ -20,6 +20,8 @@ Integers = NDArray[np.int64]
 class TiledGemm:
     """A GEMM cut into tiles of R rows by C scheduled columns; row tiles are outermost.
 
+    Of GEMMs that are stacked (`MaskedGemm.stack`) each has row tiles of its own; columns are counted within one.
+
     Attributes:
         gemm: with the rows of A in the order of `mapping.row_order`.
         rows, cols: R and C of the array.
@@ -48,9 +50,9 @@ class TiledGemm:
         rows, cols = hw.array.rows, hw.array.cols
         if gemm.needed is None or not hw.skipping.outputs:
             return cls.whole(gemm, rows, cols)
-        row_tiles, words = -(-gemm.m // rows), gemm.needed.shape[1]
+        row_tiles, words = gemm.stack * -(-gemm.m // rows), gemm.needed.shape[1]
         wanted, counts = np.empty((row_tiles, words), np.uint64), np.empty(row_tiles, np.int64)
-        kernel.compiled.want_columns(gemm.needed, gemm.m, words, rows, wanted, counts)
+        kernel.compiled.want_columns(gemm.needed, gemm.stack, gemm.m, words, rows, wanted, counts)
         stops = np.cumsum(counts)
         columns = np.empty(int(stops[-1]) if row_tiles else 0, np.int64)
         kernel.compiled.list_columns(wanted, row_tiles, words, columns)
@@ -59,7 +61,7 @@ class TiledGemm:
     @classmethod
     def whole(cls, gemm: MaskedGemm, rows: int, cols: int) -> TiledGemm:
         """Tile a GEMM all of whose outputs are computed, its rows as they are."""
-        row_tiles = -(-gemm.m // rows)
+        row_tiles = gemm.stack * -(-gemm.m // rows)
         starts, stops = np.zeros(row_tiles, np.int64), np.full(row_tiles, gemm.n)
         return cls(gemm, rows, cols, None, np.arange(gemm.n), starts, stops)
 
@@ -83,28 +85,27 @@ class TiledGemm:
         """The row tile that each tile is in: int64 [tiles]."""
         return np.repeat(np.arange(self.tiles_per_row.size), self.tiles_per_row)
 
+    @property
+    def gemm_row_tiles(self) -> int:
+        """Row tiles of each GEMM that is stacked: all of them, if it is one."""
+        return -(-self.gemm.m // self.rows)
+
     @cached_property
     def heights(self) -> Integers:
         """Rows that each tile uses: int64 [tiles]."""
-        return np.asarray(np.minimum(self.rows, self.gemm.m - self.row_tiles * self.rows))
+        return np.asarray(np.minimum(self.rows, self.gemm.m - self.row_tiles % self.gemm_row_tiles * self.rows))
 
     @cached_property
     def widths(self) -> Integers:
         """Columns that each tile uses: int64 [tiles]."""
         return np.asarray(np.minimum(self.cols, (self.stops - self.starts)[self.row_tiles] - self._first_columns))
 
-    @property
-    def last_columns(self) -> Integers:
-        """Last column that each tile uses: int64 [tiles]."""
-        return np.asarray(self.columns[self.starts[self.row_tiles] + self._first_columns + self.widths - 1])
-
     @cached_property
     def effectual_macs(self) -> int:
         """Pairs of two non-zeros at the outputs that are computed."""
         if self.needed is None:
             return self.gemm.effectual_macs
-        a, b = np.ascontiguousarray(self.gemm.a), np.ascontiguousarray(self.gemm.columns)
-        return kernel.compiled.effectual_where_needed(a, len(a), b, len(b), a.shape[1], self.needed)
+        return sum(_effectual_where_needed(gemm) for gemm in self.gemm.alone())
 
     def strip(self, row_tile: int, first: int, tiles: int) -> TiledGemm:
         """Return some tiles of a row tile, side by side, as a GEMM of their own.
@@ -127,6 +128,12 @@ class TiledGemm:
     def _first_columns(self) -> Integers:
         """Each tile's first column, counted among those that its row tile schedules: int64 [tiles]."""
         return np.asarray((np.arange(self.tiles) - self.first_tiles[self.row_tiles]) * self.cols)
+
+
+def _effectual_where_needed(gemm: MaskedGemm) -> int:
+    a, b = np.ascontiguousarray(gemm.a), np.ascontiguousarray(gemm.columns)
+    assert gemm.needed is not None
+    return kernel.compiled.effectual_where_needed(a, len(a), b, len(b), a.shape[1], gemm.needed)
 
 
 def _by_density(gemm: MaskedGemm) -> MaskedGemm:

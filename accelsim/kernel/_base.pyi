@@ -13,6 +13,7 @@ def instruction_sets() -> tuple[str, ...]: ...
 
 # timing
 def scan(
+    stack: int,
     m: int,
     n: int,
     k: int,
@@ -61,7 +62,9 @@ def tensordash(
 ) -> tuple[int, int, int, int, int, int, int]:
     """Pairs, sync, starved, barrier and working lane-cycles, outputs, and windows of schedules."""
 
-def want_columns(needed: Words, m: int, words: int, rows: int, wanted: Words, counts: Integers, /) -> None: ...
+def want_columns(
+    needed: Words, stack: int, m: int, words: int, rows: int, wanted: Words, counts: Integers, /
+) -> None: ...
 def list_columns(wanted: Words, rows: int, words: int, columns: Integers, /) -> None: ...
 def count_outputs(
     needed: Words,
@@ -92,10 +95,11 @@ def count_streamed(
     positions: Integers,
     /,
 ) -> None: ...
+def count_effectual(a: Words, b: Words, stack: int, m: int, n: int, words: int, /) -> int: ...
 def effectual_where_needed(a: Words, m: int, b: Words, n: int, words: int, needed: Words, /) -> int: ...
 
 # lowering
-def transpose_rows(source: Words, rows: int, cols: int, target: Words, /) -> None: ...
+def transpose_rows(source: Words, matrices: int, rows: int, cols: int, target: Words, /) -> None: ...
 def count_columns(source: Words, rows: int, words: int, counts: Integers, /) -> None: ...
 def all_set(source: Words, bits: int, /) -> bool: ...
 def fill_runs(flags: Flags, rows: int, count: int, size: int, target: Words, /) -> None: ...
@@ -124,13 +128,17 @@ def count_rectangles(
 ) -> None: ...
 def deal_tiles(
     tile_cycles: Integers,
-    tiles_per_row: Integers,
-    last_columns: Integers,
+    stack: int,
+    m: int,
+    n: int,
+    columns: Integers,
+    starts: Integers,
+    stops: Integers,
+    rows: int,
+    cols: int,
     block_row_tiles: int,
     block_columns: int,
     first_tile: int,
-    row_blocks: int,
-    column_blocks: int,
     arrays: int,
     worked: Integers,
     /,

@@ -1,6 +1,7 @@
 // Windows whose pairs were counted beforehand: PEs beside rows that are all alike.
 #include <algorithm>
 
+#include "bits.h"
 #include "pairs.h"
 
 namespace accelsim {
@@ -82,7 +83,15 @@ void counted(const CountedBlock& b) { b.picks ? run_counted<true>(b) : run_count
 // Pairs of two rows of bits in each window of S positions, at most 255.
 void count_windows(uint8_t* counts, const uint64_t* a, const uint64_t* b, int64_t k, int64_t scan_width) {
     if (scan_width == 16 || scan_width == 8) {  // windows are a word's own parts
-        for (int64_t word = 0; word * 64 < k; word++) {
+        const int64_t words = ceil_div(k, 64);
+        int64_t word = 0;
+#if defined(__AVX512BITALG__)
+        for (; scan_width == 16 && word + 8 <= words; word += 8) {
+            const __m512i both = _mm512_and_si512(_mm512_loadu_si512(a + word), _mm512_loadu_si512(b + word));
+            _mm256_storeu_si256((__m256i*)(counts + word * 4), _mm512_maskz_cvtepi16_epi8(~0u, _mm512_popcnt_epi16(both)));
+        }
+#endif
+        for (; word < words; word++) {
             uint64_t value = a[word] & b[word];
             value -= value >> 1 & 0x5555555555555555;
             value = (value & 0x3333333333333333) + (value >> 2 & 0x3333333333333333);

@@ -4,15 +4,19 @@
 #include <vector>
 
 #include "bits.h"
+#include "lowering.h"
 
 namespace accelsim {
 
-void want_columns(const uint64_t* needed, int64_t m, int64_t words, int64_t rows, uint64_t* wanted, int64_t* counts) {
+void want_columns(const uint64_t* needed, int64_t stack, int64_t m, int64_t words, int64_t rows, uint64_t* wanted, int64_t* counts) {
     const int64_t row_tiles = ceil_div(m, rows);
-    std::fill(wanted, wanted + row_tiles * words, 0);
-    for (int64_t row = 0; row < m; row++)
-        for (int64_t word = 0; word < words; word++) wanted[row / rows * words + word] |= needed[row * words + word];
-    for (int64_t tile = 0; tile < row_tiles; tile++) {
+    std::fill(wanted, wanted + stack * row_tiles * words, 0);
+    for (int64_t gemm = 0; gemm < stack; gemm++)
+        for (int64_t row = 0; row < m; row++) {
+            uint64_t* of_tile = wanted + (gemm * row_tiles + row / rows) * words;
+            for (int64_t word = 0; word < words; word++) of_tile[word] |= needed[(gemm * m + row) * words + word];
+        }
+    for (int64_t tile = 0; tile < stack * row_tiles; tile++) {
         counts[tile] = 0;
         for (int64_t word = 0; word < words; word++) counts[tile] += __builtin_popcountll(wanted[tile * words + word]);
     }
@@ -63,6 +67,17 @@ void count_streamed(const uint8_t* present_a, const uint8_t* present_b, const Ti
         }
 }
 
+int64_t count_effectual(const uint64_t* a, const uint64_t* b, int64_t stack, int64_t m, int64_t n, int64_t words) {
+    std::vector<int64_t> of_a(words * 64), of_b(words * 64);
+    int64_t total = 0;
+    for (int64_t gemm = 0; gemm < stack; gemm++) {
+        std::fill(of_a.begin(), of_a.end(), 0), std::fill(of_b.begin(), of_b.end(), 0);
+        count_columns(a + gemm * m * words, m, words, of_a.data()), count_columns(b + gemm * n * words, n, words, of_b.data());
+        for (int64_t at = 0; at < words * 64; at++) total += of_a[at] * of_b[at];
+    }
+    return total;
+}
+
 int64_t effectual_where_needed(const uint64_t* a, int64_t m, const uint64_t* b, int64_t n, int64_t words, const uint64_t* needed) {
     int64_t total = 0;
     const int64_t needed_words = ceil_div(n, 64);
@@ -106,10 +121,12 @@ void count_rectangles(const uint64_t* source, int64_t words, const int64_t* row_
 void deal_tiles(const Deal& deal, int64_t* worked) {
     int64_t tile = 0, array = deal.first_tile % deal.arrays;
     for (int64_t row_tile = 0; row_tile < deal.row_tiles; row_tile++) {
+        const int64_t row_block = row_tile / deal.gemm_row_tiles * deal.row_blocks + row_tile % deal.gemm_row_tiles / deal.block_row_tiles;
         int64_t column_block = 0, end = deal.block_columns;
-        for (int64_t i = 0; i < deal.tiles_per_row[row_tile]; i++, tile++) {
-            for (; deal.last_columns[tile] >= end; end += deal.block_columns) column_block++;
-            worked[(row_tile / deal.block_row_tiles * deal.column_blocks + column_block) * deal.arrays + array] += deal.tile_cycles[tile];
+        for (int64_t at = deal.starts[row_tile]; at < deal.stops[row_tile]; at += deal.cols, tile++) {
+            const int64_t last = deal.columns[std::min(at + deal.cols, deal.stops[row_tile]) - 1];
+            for (; last >= end; end += deal.block_columns) column_block++;
+            worked[(row_block * deal.column_blocks + column_block) * deal.arrays + array] += deal.tile_cycles[tile];
             array = array + 1 < deal.arrays ? array + 1 : 0;
         }
     }

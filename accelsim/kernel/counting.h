@@ -4,8 +4,9 @@
 
 namespace accelsim {
 
-// Columns with an output that each tile of `rows` rows must compute: bits [row tiles][words], and how many they are.
-void want_columns(const uint64_t* needed, int64_t m, int64_t words, int64_t rows, uint64_t* wanted, int64_t* counts);
+// Columns with an output that each tile of `rows` rows must compute: bits [row tiles][words], and how many they are. Of GEMMs
+// that are stacked each has `m` rows and its own row tiles.
+void want_columns(const uint64_t* needed, int64_t stack, int64_t m, int64_t words, int64_t rows, uint64_t* wanted, int64_t* counts);
 // The set bits of each row of `wanted`, one list after another.
 void list_columns(const uint64_t* wanted, int64_t rows, int64_t words, int64_t* columns);
 
@@ -19,6 +20,8 @@ void find_windows(const uint64_t* source, int64_t rows, int64_t k, int64_t width
 // Windows that each tile streams, and their positions: those in which A's rows and, where given, B's columns hold a non-zero.
 void count_streamed(const uint8_t* present_a, const uint8_t* present_b, const Tiles& tiles, int64_t k, int64_t width, int64_t* cycles,
                     int64_t* positions);
+// Pairs of two non-zeros over all outputs, of `stack` GEMMs of m rows and n columns each.
+int64_t count_effectual(const uint64_t* a, const uint64_t* b, int64_t stack, int64_t m, int64_t n, int64_t words);
 // Pairs of two non-zeros at the outputs that must be computed.
 int64_t effectual_where_needed(const uint64_t* a, int64_t m, const uint64_t* b, int64_t n, int64_t words, const uint64_t* needed);
 
@@ -32,13 +35,13 @@ void count_rectangles(const uint64_t* source, int64_t words, const int64_t* row_
 // Deals tiles to arrays in turn and adds each one's cycles to its array's work on the macro-tile that it belongs to.
 struct Deal {
     const int64_t* tile_cycles;
-    const int64_t* tiles_per_row;   // [row tiles]
-    int64_t row_tiles;
-    const int64_t* last_columns;    // [tiles]: last column that each tile uses
+    int64_t row_tiles, gemm_row_tiles;  // of all GEMMs that are stacked, and of each
+    const int64_t *columns, *starts, *stops;  // of each row tile, see ScanProblem
+    int64_t cols;                   // of the array
     int64_t block_row_tiles, block_columns;  // of a macro-tile
-    int64_t first_tile, arrays, row_blocks, column_blocks;
+    int64_t first_tile, arrays, row_blocks, column_blocks;  // blocks of rows: of each GEMM
 };
-void deal_tiles(const Deal& deal, int64_t* worked /* [row blocks][column blocks][arrays], zero at first */);
+void deal_tiles(const Deal& deal, int64_t* worked /* [stack * row blocks][column blocks][arrays], zero at first */);
 
 // Loader, arrays and store of one pass, in their fixed order of service: loads 0 and 1, then after each step i load i + 2 and
 // store i. Cycles of each step; of work [steps][arrays]. Returns when all is done.

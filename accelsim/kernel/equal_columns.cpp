@@ -66,18 +66,17 @@ struct Look {
 // What one PE for each row and kind did, for sets of kinds that take part in each row.
 struct Outcomes {
     static constexpr int64_t kMost = 4096;         // that are kept
-    static constexpr size_t kPlaces = 4 * kMost;
 
-    void clear(int64_t kind_count, int64_t lanes) {
+    void clear(int64_t kind_count, int64_t lanes, int64_t most) {
         kinds = kind_count, span = lanes, count = ran = 0;
-        takes_part.clear(), places.assign(kPlaces, -1);
+        takes_part.clear(), places.assign(static_cast<size_t>(4 * std::min(most, 2 * kMost)), -1);
     }
     // The number of the outcome for these sets; a new one has yet to be run.
     int64_t find(const Kinds* sets) {
         uint64_t hash = 0;
         for (int64_t row = 0; row < span; row++) hash = (hash ^ sets[row]) * 0x9E3779B97F4A7C15, hash ^= hash >> 29;
-        size_t place = hash % kPlaces;
-        while (places[place] >= 0 && memcmp(takes_part.data() + places[place] * span, sets, span * sizeof *sets)) place = (place + 1) % kPlaces;
+        size_t place = hash % places.size();
+        while (places[place] >= 0 && memcmp(takes_part.data() + places[place] * span, sets, span * sizeof *sets)) place = (place + 1) % places.size();
         if (places[place] < 0) places[place] = count++, takes_part.insert(takes_part.end(), sets, sets + span);
         return places[place];
     }
@@ -136,8 +135,9 @@ public:
         while (span_ < p.rows) span_ *= 2;
         for (int64_t kind = 0; kind < kinds.count(); kind++)
             lay_out_row(kind_planes_.data() + kind * grid.pitch, grid.planes, b.seen(kinds.first[kind]), b.seen_words());
-        look_.of_kind.resize(kTogether * kinds.count()), look_.need.resize(kTogether * span_);
-        look_.takes_part.resize(kTogether * span_), look_.outcome.resize(kTogether * span_), look_.present.resize(kTogether);
+        const int64_t together = std::min(kTogether, ceil_div(p.b.items, p.cols));
+        look_.of_kind.resize(together * kinds.count()), look_.need.resize(together * span_);
+        look_.takes_part.resize(together * span_), look_.outcome.resize(together * span_), look_.present.resize(together);
     }
 
     void run() {
@@ -157,7 +157,10 @@ public:
 private:
     int64_t tiles() const { return ceil_div(columns_, p_.cols); }
     int64_t wide(int64_t tile) const { return std::min(p_.cols, columns_ - tile * p_.cols); }
-    void forget_outcomes() { outcomes_.clear(kinds_.count(), span_), std::fill(of_set_.begin(), of_set_.end(), -1); }
+    void forget_outcomes() {
+        const int64_t most = p_.sync == Sync::array ? tiles() : std::min<int64_t>(of_set_.size(), tiles() * height_);
+        outcomes_.clear(kinds_.count(), span_, std::max<int64_t>(most, 1)), std::fill(of_set_.begin(), of_set_.end(), -1);
+    }
 
     void take_row_tile(int64_t row_tile) {
         const int64_t first_row = row_tile * p_.rows;

@@ -10,13 +10,13 @@ class EqualRows {
 public:
     EqualRows(const ScanProblem& p, const Aligned& a, const Aligned& b, const ScanTotals& totals)
         : p_(p), totals_(totals), windows_(p.windows()),
-          pitch_(ceil_div(p.windows(), 16) * 16 + 16), counts_(p.b.items * pitch_), streamed_(windows_),
+          pitch_(ceil_div(p.windows(), 16) * 16 + 16), counts_(p.b.items * pitch_), streamed_(p.a.dropped ? windows_ : 0),
           extra_(kLanes), starved_(kLanes), pairs_(kLanes) {
         count_columns(a, b);
-        for (int64_t window = 0; window < windows_; window++) {
-            streamed_[window] = 1;
-            if (p.a.dropped) streamed_[window] = any_non_zero(a.non_zeros(0), window);
-            used_ += streamed_[window], positions_ += streamed_[window] * p.window_size(window);
+        used_ = windows_, positions_ = p.k;
+        for (int64_t window = 0; p.a.dropped && window < windows_; window++) {
+            streamed_[window] = any_non_zero(a.non_zeros(0), window);
+            if (!streamed_[window]) used_--, positions_ -= p.window_size(window);
         }
     }
 

@@ -1,6 +1,7 @@
 // Turns rows of bits into the planes that a block reads.
 #include <algorithm>
 
+#include "bits.h"
 #include "block.h"
 #include "simd.h"
 
@@ -22,7 +23,8 @@ void lay_out_lanes(uint8_t* planes, int64_t lanes, int64_t plane_count, const ui
             Sixteen bytes[16];
             for (int i = 0; i < 16; i++) bytes[i] = load_sixteen(rows[lane + i], word, words);
             transpose_sixteen(bytes);
-            for (int i = 0; i < 16; i++) {
+            const int64_t held = std::min<int64_t>(16, ceil_div(plane_count - word * of_word, 8 / kPlane));
+            for (int64_t i = 0; i < held; i++) {
                 uint8_t* to = planes + (word * of_word + i * (8 / kPlane)) * lanes + lane;
                 const Sixteen first = kPlane == 8 ? bytes[i] : bytes[i] & 15, second = bytes[i] >> 4;
                 memcpy(to, &first, 16);

@@ -27,7 +27,7 @@ void transpose_squares(uint64_t* squares) {
 
 }  // namespace
 
-void transpose_rows(const uint64_t* source, int64_t rows, int64_t cols, uint64_t* target) {
+static void transpose_matrix(const uint64_t* source, int64_t rows, int64_t cols, uint64_t* target) {
     const int64_t width = words_for(cols), height = words_for(rows);
     uint64_t squares[64 * kSideBySide];
     for (int64_t first = 0; first < width; first += kSideBySide) {
@@ -44,6 +44,11 @@ void transpose_rows(const uint64_t* source, int64_t rows, int64_t cols, uint64_t
             }
         }
     }
+}
+
+void transpose_rows(const uint64_t* source, int64_t matrices, int64_t rows, int64_t cols, uint64_t* target) {
+    for (int64_t matrix = 0; matrix < matrices; matrix++)
+        transpose_matrix(source + matrix * rows * words_for(cols), rows, cols, target + matrix * cols * words_for(rows));
 }
 
 namespace {

@@ -7,8 +7,8 @@ namespace accelsim {
 
 struct Extent { int64_t y, x; };
 
-// [rows][cols] to [cols][rows].
-void transpose_rows(const uint64_t* source, int64_t rows, int64_t cols, uint64_t* target);
+// [matrices][rows][cols] to [matrices][cols][rows].
+void transpose_rows(const uint64_t* source, int64_t matrices, int64_t rows, int64_t cols, uint64_t* target);
 // Add the set bits of each column to counts [64 * words].
 void count_columns(const uint64_t* source, int64_t rows, int64_t words, int64_t* counts);
 bool all_set(const uint64_t* source, int64_t bits);

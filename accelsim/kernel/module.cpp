@@ -35,10 +35,10 @@ std::vector<int64_t> check_tiles(const Tiles& tiles, const Numbers& columns, int
 }
 
 struct Schedule {
-    Schedule(Arguments& in, int64_t m, int64_t n) {
+    Schedule(Arguments& in, int64_t m, int64_t n, int64_t stack = 1) {
         const Numbers columns = in.array<const int64_t>(), starts = in.array<const int64_t>(), stops = in.array<const int64_t>();
         tiles.rows = in.number(1), tiles.cols = in.number(1);
-        tiles.row_tiles = ceil_div(m, tiles.rows);
+        tiles.row_tiles = stack * ceil_div(m, tiles.rows);
         tiles.columns = columns.data, tiles.starts = starts.of(tiles.row_tiles, "starts"), tiles.stops = stops.of(tiles.row_tiles, "stops");
         first_tile = check_tiles(tiles, columns, n);
     }
@@ -47,22 +47,23 @@ struct Schedule {
     std::vector<int64_t> first_tile;
 };
 
-Operand operand(const Bits& bits, const Array<const int32_t>& row_of, int64_t items, int64_t k, bool shown, bool dropped) {
+// An operand of the first of some GEMMs that are stacked. Where columns are told by `row_of`, all have the same.
+Operand operand(const Bits& bits, const Array<const int32_t>& row_of, int64_t stack, int64_t items, int64_t k, bool shown, bool dropped) {
     const int64_t words = ceil_div(k, 64), rows = row_of.data ? bits.size / words : items;
-    Operand made = {bits.of(rows * words, "an operand"), rows, words, row_of.of(items, "b_of"), items, shown, dropped};
+    Operand made = {bits.of((row_of.data ? 1 : stack) * rows * words, "an operand"), rows, words, row_of.of(items, "b_of"), items, shown, dropped};
     for (int64_t i = 0; row_of.data && i < items; i++) require(made.row_of[i] >= 0 && made.row_of[i] < rows, "b_of names a row that is not there");
     return made;
 }
 
 PyObject* scan(Arguments& in) {
     ScanProblem p = {};
-    const int64_t m = in.number(1), n = in.number(1);
+    const int64_t stack = in.number(1), m = in.number(1), n = in.number(1);
     p.k = in.number(1);
     const Bits a = in.array<const uint64_t>(), b = in.array<const uint64_t>();
     const auto b_of = in.array<const int32_t>();
-    p.needed_words = ceil_div(n, 64), p.needed = in.array<const uint64_t>().of(m * p.needed_words, "needed");
-    const Schedule schedule(in, m, n);
-    p.rows = schedule.tiles.rows, p.cols = schedule.tiles.cols, p.row_tiles = schedule.tiles.row_tiles;
+    p.needed_words = ceil_div(n, 64), p.needed = in.array<const uint64_t>().of(stack * m * p.needed_words, "needed");
+    const Schedule schedule(in, m, n, stack);
+    p.rows = schedule.tiles.rows, p.cols = schedule.tiles.cols, p.row_tiles = ceil_div(m, p.rows);
     p.columns = schedule.tiles.columns, p.starts = schedule.tiles.starts, p.stops = schedule.tiles.stops, p.first_tile = schedule.first_tile.data();
     p.lanes = in.number(1), p.scan_width = in.number(1), p.fifo_depth = in.number(p.scan_width);
     const int64_t sync = in.number();
@@ -71,12 +72,16 @@ PyObject* scan(Arguments& in) {
     require(p.sync != Sync::array || p.cols <= kMostParts * kLanes, "an array with one scan pointer has more than 4096 columns");
     const bool a_shown = in.flag(), b_shown = in.flag(), a_dropped = in.flag(), b_dropped = in.flag();
     p.count_pairs = in.flag();
-    p.a = operand(a, {nullptr, 0}, m, p.k, a_shown, a_dropped), p.b = operand(b, b_of, n, p.k, b_shown, b_dropped);
+    p.a = operand(a, {nullptr, 0}, stack, m, p.k, a_shown, a_dropped), p.b = operand(b, b_of, stack, n, p.k, b_shown, b_dropped);
     p.check_interrupt = check_interrupt;
     const int64_t tiles = schedule.count();
     int64_t* totals = in.array<int64_t>().of(7 * tiles, "totals");
     WithoutLock unlocked;
-    scan_gemm(p, {totals, totals + tiles, totals + 2 * tiles, totals + 3 * tiles, totals + 4 * tiles, totals + 5 * tiles, totals + 6 * tiles});
+    for (int64_t gemm = 0; gemm < stack; gemm++) {
+        scan_gemm(p, {totals, totals + tiles, totals + 2 * tiles, totals + 3 * tiles, totals + 4 * tiles, totals + 5 * tiles, totals + 6 * tiles});
+        p.a.bits += m * p.a.words, p.b.bits += b_of.data ? 0 : n * p.b.words, p.needed += p.needed ? m * p.needed_words : 0;
+        p.starts += p.row_tiles, p.stops += p.row_tiles, p.first_tile += p.row_tiles;
+    }
     return nullptr;
 }
 
@@ -119,10 +124,10 @@ int64_t area(Extent extent) { return extent.y * extent.x; }
 
 PyObject* py_transpose_rows(Arguments& in) {
     const Bits source = in.array<const uint64_t>();
-    const int64_t rows = in.number(), cols = in.number();
+    const int64_t matrices = in.number(), rows = in.number(), cols = in.number();
     const auto target = in.array<uint64_t>();
     WithoutLock unlocked;
-    transpose_rows(source.of(rows * words_for(cols), "rows"), rows, cols, target.of(cols * words_for(rows), "target"));
+    transpose_rows(source.of(matrices * rows * words_for(cols), "rows"), matrices, rows, cols, target.of(matrices * cols * words_for(rows), "target"));
     return nullptr;
 }
 
@@ -244,11 +249,11 @@ PyObject* py_tap_rows(Arguments& in) {
 
 PyObject* py_want_columns(Arguments& in) {
     const Bits needed = in.array<const uint64_t>();
-    const int64_t m = in.number(), words = in.number(), rows = in.number(1);
+    const int64_t stack = in.number(), m = in.number(), words = in.number(), rows = in.number(1), row_tiles = stack * ceil_div(m, rows);
     const auto wanted = in.array<uint64_t>();
     const auto counts = in.array<int64_t>();
     WithoutLock unlocked;
-    want_columns(needed.of(m * words, "needed"), m, words, rows, wanted.of(ceil_div(m, rows) * words, "wanted"), counts.of(ceil_div(m, rows), "counts"));
+    want_columns(needed.of(stack * m * words, "needed"), stack, m, words, rows, wanted.of(row_tiles * words, "wanted"), counts.of(row_tiles, "counts"));
     return nullptr;
 }
 
@@ -292,6 +297,18 @@ PyObject* py_count_streamed(Arguments& in) {
     count_streamed(present_a.of(schedule.tiles.row_tiles * ceil_div(k, width), "present_a"), present_b.of(n * ceil_div(k, width), "present_b"),
                    schedule.tiles, k, width, cycles.of(schedule.count(), "cycles"), positions.of(schedule.count(), "positions"));
     return nullptr;
+}
+
+PyObject* py_count_effectual(Arguments& in) {
+    const Bits a = in.array<const uint64_t>(), b = in.array<const uint64_t>();
+    const int64_t stack = in.number(), m = in.number(), n = in.number(), words = in.number();
+    a.of(stack * m * words, "a"), b.of(stack * n * words, "b");
+    int64_t total;
+    {
+        WithoutLock unlocked;
+        total = count_effectual(a.data, b.data, stack, m, n, words);
+    }
+    return PyLong_FromLongLong(total);
 }
 
 PyObject* py_effectual_where_needed(Arguments& in) {
@@ -341,16 +358,16 @@ PyObject* py_count_rectangles(Arguments& in) {
 
 PyObject* py_deal_tiles(Arguments& in) {
     Deal d = {};
-    const Numbers cycles = in.array<const int64_t>(), per_row = in.array<const int64_t>(), last = in.array<const int64_t>();
-    d.block_row_tiles = in.number(1), d.block_columns = in.number(1), d.first_tile = in.number(), d.row_blocks = in.number(), d.column_blocks = in.number(), d.arrays = in.number(1);
-    d.tile_cycles = cycles.data, d.tiles_per_row = per_row.data, d.row_tiles = per_row.size, d.last_columns = last.of(cycles.size, "last_columns");
-    int64_t tiles = 0;
-    for (int64_t i = 0; i < per_row.size; i++) require(per_row.data[i] >= 0 && (tiles += per_row.data[i]) <= cycles.size, "row tiles have more tiles than there are");
-    for (int64_t i = 0; i < tiles; i++) require(last.data[i] < d.column_blocks * d.block_columns, "a tile's columns are not there");
-    require(ceil_div(per_row.size, d.block_row_tiles) <= d.row_blocks, "a row tile has no macro-tile");
+    const Numbers cycles = in.array<const int64_t>();
+    const int64_t stack = in.number(1), m = in.number(1), n = in.number(1);
+    const Schedule schedule(in, m, n, stack);
+    d.columns = schedule.tiles.columns, d.starts = schedule.tiles.starts, d.stops = schedule.tiles.stops, d.cols = schedule.tiles.cols;
+    d.row_tiles = schedule.tiles.row_tiles, d.gemm_row_tiles = ceil_div(m, schedule.tiles.rows), d.tile_cycles = cycles.of(schedule.count(), "tile_cycles");
+    d.block_row_tiles = in.number(1), d.block_columns = in.number(1), d.first_tile = in.number(), d.arrays = in.number(1);
+    d.row_blocks = ceil_div(d.gemm_row_tiles, d.block_row_tiles), d.column_blocks = ceil_div(n, d.block_columns);
     const auto worked = in.array<int64_t>();
     WithoutLock unlocked;
-    deal_tiles(d, worked.of(d.row_blocks * d.column_blocks * d.arrays, "worked"));
+    deal_tiles(d, worked.of(stack * d.row_blocks * d.column_blocks * d.arrays, "worked"));
     return nullptr;
 }
 
@@ -415,6 +432,7 @@ PyMethodDef methods[] = {
     {"count_outputs", call<then_none<py_count_outputs>>, METH_VARARGS, nullptr},
     {"find_windows", call<then_none<py_find_windows>>, METH_VARARGS, nullptr},
     {"count_streamed", call<then_none<py_count_streamed>>, METH_VARARGS, nullptr},
+    {"count_effectual", call<py_count_effectual>, METH_VARARGS, nullptr},
     {"effectual_where_needed", call<py_effectual_where_needed>, METH_VARARGS, nullptr},
     {"count_blocks", call<then_none<py_count_blocks>>, METH_VARARGS, nullptr},
     {"count_rectangles", call<then_none<py_count_rectangles>>, METH_VARARGS, nullptr},

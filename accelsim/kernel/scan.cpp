@@ -83,7 +83,7 @@ public:
           lane_count_(layout.segment > 1 ? tiles_ * span_ : lanes.count()),
           loop_planes_(std::min(loop.tile, loop.count()) * grid.pitch), windows_(grid.windows), loop_present_(grid.windows),
           wanted_(loop.tile * block_lanes_), extra_(loop.tile * block_lanes_), starved_(block_lanes_), pairs_(block_lanes_),
-          queues_(loop.tile * block_lanes_ * (layout.wide ? 4 : 1)), arrivals_(loop.tile * block_lanes_ * (layout.wide ? 4 : 1)) {
+          lane_rows_(block_lanes_), queues_(loop.tile * block_lanes_ * (layout.wide ? 4 : 1)), arrivals_(loop.tile * block_lanes_ * (layout.wide ? 4 : 1)) {
         if (p.needed)
             needed_ = turn_needed(take_needed(p, strip.first_row, strip.rows, strip.columns, strip.column_count), strip.rows,
                                   strip.column_count, layout.rows_along_lanes);
@@ -120,18 +120,15 @@ private:
                                                          lanes_.items.data() + tile * lanes_.tile, lanes_.in_tile(tile));
     }
 
-    // The item of a lane, -1 if none lies there.
-    int64_t item_at(int64_t lane) const {
-        if (lane >= lane_count_) return -1;
-        const int64_t tile = lane / span_, inside = lane % span_, item = tile * lanes_.tile + inside;
-        return inside < lanes_.tile && item < lanes_.count() ? item : -1;
-    }
-
     void lay_out(int64_t block, uint8_t* planes, uint8_t* live) {
-        std::vector<const uint64_t*> rows(block_lanes_);
-        for (int64_t lane = 0; lane < block_lanes_; lane++) {
-            const int64_t item = item_at(block * block_lanes_ + lane);
-            rows[lane] = item < 0 ? nullptr : lanes_.operand.seen(lanes_.items[item]);
+        const int64_t first = block * block_lanes_, stop = std::min(first + block_lanes_, lane_count_);
+        std::vector<const uint64_t*>& rows = lane_rows_;
+        std::fill(rows.begin(), rows.end(), nullptr);  // lanes in which no item lies
+        for (int64_t lane = first; lane < stop;) {
+            const int64_t tile = lane / span_, inside = lane % span_, end = std::min(stop, (tile + 1) * span_);
+            const int64_t count = std::min(end - lane, lanes_.in_tile(tile) - inside);
+            for (int64_t i = 0; i < count; i++) rows[lane - first + i] = lanes_.operand.seen(lanes_.items[tile * lanes_.tile + inside + i]);
+            lane = end;
         }
         lay_out_lanes(planes, block_lanes_, grid_.planes, rows.data(), lanes_.operand.seen_words());
         if (!any_dropped_) return;
@@ -248,6 +245,7 @@ private:
     std::vector<uint8_t> loop_present_;
     AlignedBuffer<uint8_t> wanted_;
     AlignedBuffer<uint32_t> extra_, starved_, pairs_;
+    std::vector<const uint64_t*> lane_rows_;
     AlignedBuffer<uint8_t> queues_, arrivals_;
     BitMatrix needed_;
     std::vector<uint8_t> live_tiles_;
@@ -294,6 +292,7 @@ void scan_gemm(const ScanProblem& p, const ScanTotals& totals) {
     const Layout layout(p);
     const WindowGrid grid(p);
     const Aligned a(p.a, grid), b(p.b, grid);
+    if (p.needed && p.b.row_of && scan_equal_columns(p, a, b, grid, totals)) return;
     if (p.needed && (scan_equal_rows(p, a, b, totals) || scan_equal_columns(p, a, b, grid, totals))) return;
     for (int64_t tile = 0; tile < p.row_tiles;) {
         const int64_t end = strip_end(p, tile, layout.rows_along_lanes), first_row = tile * p.rows;

@@ -25,12 +25,14 @@ struct WindowGrid {
 
 class Aligned {
 public:
-    Aligned(const Operand& operand, const WindowGrid& grid) : operand_(operand), grid_(grid), ones_(ceil_div(grid.planes * kPlane, 64) + 2) {
-        for (int64_t at = 0; at < grid.k; at++) {
-            const int64_t place = at / grid.scan_width * grid.window_planes * kPlane + at % grid.scan_width;
-            ones_[place >> 6] |= 1ull << (place & 63);
-        }
+    Aligned(const Operand& operand, const WindowGrid& grid) : operand_(operand), grid_(grid) {
         if (grid.scan_width % kPlane) move_windows();
+        if (operand.shown) return;
+        ones_.resize(ceil_div(grid.planes * kPlane, 64) + 2);
+        for (int64_t window = 0; window < grid.windows; window++) {
+            const int64_t place = window * grid.window_planes * kPlane, stop = place + std::min(grid.scan_width, grid.k - window * grid.scan_width);
+            for (int64_t at = place; at < stop; at += 64) or_bits(ones_.data(), at, ~0ull >> (64 - std::min<int64_t>(64, stop - at)), std::min<int64_t>(64, stop - at));
+        }
     }
     int64_t items() const { return operand_.items; }
     bool shown() const { return operand_.shown; }

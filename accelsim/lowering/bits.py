@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from accelsim import kernel
 
 Words = NDArray[np.uint64]
+Edges = NDArray[np.int64]
 WORD = 64
 _WIDE = 128  # words of a row that are counted side by side: they fill vectors and stay in the nearest cache
 
@@ -56,10 +57,11 @@ def join_runs(pieces: NDArray[np.uint64], size: int) -> Words:
     return rows
 
 
-def transpose_rows(rows: Words, cols: int) -> Words:
-    """Transpose a bit matrix: words [rows, words] to [cols, words]."""
-    target = np.empty((cols, words_for(len(rows))), np.uint64)
-    kernel.compiled.transpose_rows(np.ascontiguousarray(rows), len(rows), cols, target)
+def transpose_rows(rows: Words, cols: int, matrices: int = 1) -> Words:
+    """Transpose bit matrices that follow one another: words [matrices * rows, words] to [matrices * cols, words]."""
+    count = len(rows) // matrices
+    target = np.empty((matrices * cols, words_for(count)), np.uint64)
+    kernel.compiled.transpose_rows(np.ascontiguousarray(rows), matrices, count, cols, target)
     return target
 
 
@@ -78,6 +80,14 @@ def column_counts(rows: Words, cols: int) -> NDArray[np.int64]:
 def _count_columns(rows: Words) -> NDArray[np.int64]:
     counts = np.zeros(rows.shape[1] * WORD, np.int64)
     kernel.compiled.count_columns(np.ascontiguousarray(rows), rows.shape[0], rows.shape[1], counts)
+    return counts
+
+
+def count_rectangles(rows: Words, row_edges: Edges, column_edges: Edges) -> Edges:
+    """Count the set bits of blocks, given by the edges of their rows and columns: int64 [row blocks, column blocks]."""
+    counts = np.empty((row_edges.size - 1, column_edges.size - 1), np.int64)
+    rows = np.ascontiguousarray(rows)
+    kernel.compiled.count_rectangles(rows, rows.shape[0], rows.shape[1], row_edges, column_edges, counts)
     return counts
 
 

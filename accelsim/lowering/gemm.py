@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim import kernel
 from accelsim.errors import AccelsimError
-from accelsim.lowering.bits import Words, column_counts
+from accelsim.lowering.bits import Words
 
 Pass = Literal["forward", "input_grad", "weight_grad"]
 TensorKind = Literal["weight", "activation", "gradient"]
@@ -42,7 +43,7 @@ class Footprint:
         lines: lines of the source tensor (images x height).
         channels: channels of a line, those of one group.
         line_elements: elements of a line: image width x channels.
-        line_nonzeros: int64 [lines], non-zero elements of each line.
+        line_nonzeros: int64 [lines], non-zero elements of each line; of GEMMs that are stacked, one after another.
         grid_lines: lines of the grid that enumerates (n, y): the column axis N of the GEMM, or its reduction K.
         grid_width: grid positions in one grid line.
         first, last: int64 [grid_lines], the source lines [first, last) that each grid line reads.
@@ -74,6 +75,8 @@ class MaskedGemm:
         needed: words [M, ceil(N / 64)], outputs that must be computed; None means all.
         footprint: where B comes from in its tensor.
         group, phase: group of the convolution, and (row, column) phase of its stride in input_grad.
+        stack: how many GEMMs these are: those of as many groups from `group` on, equal in all but their masks. Their
+            rows of `a`, of `b` (where `b_of` is given they share it) and of `needed` follow one another.
     """
 
     m: int
@@ -89,11 +92,31 @@ class MaskedGemm:
     needed: Words | None = None
     group: int = 0
     phase: tuple[int, int] = field(default=(0, 0))
+    stack: int = 1
 
     @property
     def macs(self) -> int:
-        """M · N · K."""
-        return self.m * self.n * self.k
+        """M · N · K, of all that are stacked."""
+        return self.stack * self.m * self.n * self.k
+
+    def alone(self) -> Iterator[MaskedGemm]:
+        """Yield the GEMMs that are stacked, one by one."""
+        if self.stack == 1:
+            yield self
+            return
+        lines = self.footprint.lines
+        for number in range(self.stack):
+            rows, columns = (slice(number * extent, (number + 1) * extent) for extent in (self.m, self.n))
+            nonzeros = self.footprint.line_nonzeros[number * lines : (number + 1) * lines]
+            yield replace(
+                self,
+                a=self.a[rows],
+                b=self.b[columns] if self.b_of is None else self.b,
+                needed=None if self.needed is None else self.needed[rows],
+                footprint=replace(self.footprint, line_nonzeros=nonzeros),
+                group=self.group + number,
+                stack=1,
+            )
 
     @cached_property
     def columns(self) -> Words:
@@ -103,9 +126,9 @@ class MaskedGemm:
     @cached_property
     def effectual_macs(self) -> int:
         """Pairs with both operands non-zero, over all outputs: sum over k of (non-zeros of A at k) x (of B at k)."""
-        of_a = column_counts(self.a, self.k)
         if self.b_of is None:
-            return int(np.dot(of_a, column_counts(self.b, self.k)))
+            a, b = np.ascontiguousarray(self.a), np.ascontiguousarray(self.b)
+            return kernel.compiled.count_effectual(a, b, self.stack, self.m, self.n, a.shape[1])
         times = np.bincount(self.b_of, minlength=len(self.b))
-        alone = (int(np.dot(of_a, column_counts(row[None], self.k))) for row in self.b)
-        return sum(pairs * int(count) for pairs, count in zip(alone, times, strict=True))
+        pairs = (int(np.bitwise_count(self.a & column).sum(dtype=np.int64)) for column in self.b)
+        return sum(count * alike for count, alike in zip(pairs, times.tolist(), strict=True))

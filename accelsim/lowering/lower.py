@@ -13,17 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.lowering.bits import Words, full_rows
+from accelsim.lowering.bits import Words, full_rows, words_for
 from accelsim.lowering.channels import stride_phase
 from accelsim.lowering.footprint import footprint
 from accelsim.lowering.gemm import PASSES, MaskedGemm, Pass
-from accelsim.lowering.im2col import pixel_rows
 from accelsim.lowering.inside import Offsets, Taps, dense_columns, tap_rows
 from accelsim.lowering.tensor import Tensor
 from accelsim.lowering.weights import Weights
 from accelsim.trace.bitmask import BitMask
 from accelsim.trace.record import OpTrace
 
+_STACK_WORDS = 1 << 19  # of operand B: 4 MiB
 _Columns = tuple[Words, NDArray[np.int32]]
 
 
@@ -53,8 +53,12 @@ class Lowering:
         made = Tensor(op.masks.get("grad_output", BitMask(op.output_shape, _none(op.output_shape))), "gradient")
         self.x, self.y = (given, made) if op.kind != "conv_transpose" else (made, given)
 
-    def gemms(self, which: Pass) -> Iterator[MaskedGemm]:
+    def gemms(self, which: Pass, stacked: bool = False) -> Iterator[MaskedGemm]:
         """Yield the GEMMs of one pass, as `lower` does.
+
+        Args:
+            stacked: several groups at a time, a few MiB of them, which are many small GEMMs otherwise. Then of several
+                stride phases each yields some groups before the next does.
 
         Raises:
             ValueError: the operation did not run this pass.
@@ -67,66 +71,70 @@ class Lowering:
             return iter(())
         match which:
             case "forward":
-                return self._response(which) if direct else self._image(which)
+                return self._response(which, stacked) if direct else self._image(which, stacked)
             case "input_grad":
-                return self._image(which) if direct else self._response(which)
+                return self._image(which, stacked) if direct else self._response(which, stacked)
             case "weight_grad":
-                return self._kernel(which)
+                return self._kernel(stacked)
 
-    def _response(self, which: Pass) -> Iterator[MaskedGemm]:
+    def _response(self, which: Pass, stacked: bool) -> Iterator[MaskedGemm]:
         """Make y from w and x: rows O, columns (n, p, q), reduction (r, s, i)."""
         x, taps, count = self.x, self._taps(), self.w.inputs
         pixels = x.pixels() if not x.dense and x.in_words(count, taps) else None
         dense = dense_columns(taps, x.images, count) if x.dense else None
         needed = self._needed(which, self.y)
-        for group in range(self.groups):
+        n, k = x.images * taps.grid[0] * taps.grid[1], count * taps.count
+        for group, stack in self._stacks(n * words_for(k), stacked):
             first, row = group * count, group * self.w.out
-            b, b_of = dense or (x.columns(pixels, first, count, taps), None)
+            b, b_of = dense or (x.columns(pixels, first, count, taps, stack), None)
             yield MaskedGemm(
                 m=self.w.out,
-                n=x.images * taps.grid[0] * taps.grid[1],
-                k=count * taps.count,
-                a=self.w.by_tap(group),
+                n=n,
+                k=k,
+                a=self.w.by_tap(group, stack),
                 b=b,
                 b_of=b_of,
                 a_kind=self.w.kind,
                 b_kind=x.kind,
                 output_kind=self.y.kind if which == "input_grad" else "activation",
-                footprint=footprint(x.line_nonzeros(first, count), x.images, count, taps, "n"),
-                needed=None if needed is None else needed.rows[row : row + self.w.out],
+                footprint=footprint(x.line_nonzeros(first, count, stack), x.images, count, taps, "n"),
+                needed=None if needed is None else needed.rows[row : row + self.w.out * stack],
                 group=group,
+                stack=stack,
             )
 
-    def _image(self, which: Pass) -> Iterator[MaskedGemm]:
+    def _image(self, which: Pass, stacked: bool) -> Iterator[MaskedGemm]:
         """Make x from w and y, per stride phase: rows I, columns (n, h, w) of the phase, reduction (r, s, o)."""
         y, count = self.y, self.w.out
         phases = list(self._phases())
         pixels = y.pixels() if not y.dense and any(y.in_words(count, part.taps) for part in phases) else None
         dense = [dense_columns(part.taps, y.images, count) if y.dense else None for part in phases]
         needed = self._needed(which, self.x)
-        for group in range(self.groups):
+        each = (y.images * p.taps.grid[0] * p.taps.grid[1] * words_for(count * p.taps.count) for p in phases)
+        for group, stack in self._stacks(max(each, default=0), stacked):
             first, row = group * count, group * self.w.inputs
             for part, columns in zip(phases, dense, strict=True):
                 taps = part.taps
                 whole = pixels if y.in_words(count, taps) else None
-                b, b_of = columns or (y.columns(whole, first, count, taps), None)
+                b, b_of = columns or (y.columns(whole, first, count, taps, stack), None)
                 yield MaskedGemm(
                     m=self.w.inputs,
                     n=y.images * taps.grid[0] * taps.grid[1],
                     k=count * taps.count,
-                    a=self.w.by_input(group, part.tap_indices),
+                    a=self.w.by_input(group, part.tap_indices, stack),
                     b=b,
                     b_of=b_of,
                     a_kind=self.w.kind,
                     b_kind=y.kind,
                     output_kind="gradient" if which == "input_grad" else "activation",
-                    footprint=footprint(y.line_nonzeros(first, count), y.images, count, taps, "n"),
-                    needed=None if needed is None else self._phase_rows(needed, row, part.phase),
+                    footprint=footprint(y.line_nonzeros(first, count, stack), y.images, count, taps, "n"),
+                    needed=None if needed is None else self._phase_rows(needed, row, stack, part.phase),
                     group=group,
                     phase=part.phase,
+                    stack=stack,
                 )
 
-    def _kernel(self, which: Pass) -> Iterator[MaskedGemm]:
+    def _kernel(self, stacked: bool) -> Iterator[MaskedGemm]:
         """Make w from y and x: rows O, columns (r, s, i), reduction (n, p, q)."""
         x, y, taps, count = self.x, self.y, self._taps(), self.w.inputs
         k = x.images * taps.grid[0] * taps.grid[1]
@@ -135,23 +143,30 @@ class Lowering:
             dense = tap_rows(taps, x.images), np.repeat(np.arange(taps.count, dtype=np.int32), count)
         mask = self.op.masks.get("weight_grad_needed")
         needed = None if mask is None else self.w if mask == self.w.mask else Weights(mask, self.w.kind, self.groups)
-        for group in range(self.groups):
+        for group, stack in self._stacks(count * taps.count * words_for(k), stacked):
             first, row = group * count, group * self.w.out
-            b, b_of = dense or (pixel_rows(x.rows[first : first + count], x.images, taps), None)
+            b, b_of = dense or (x.taps(first, count, taps, stack), None)
             yield MaskedGemm(
                 m=self.w.out,
                 n=count * taps.count,
                 k=k,
-                a=full_rows(self.w.out, k) if y.dense else y.rows[row : row + self.w.out],
+                a=full_rows(stack * self.w.out, k) if y.dense else y.rows[row : row + self.w.out * stack],
                 b=b,
                 b_of=b_of,
                 a_kind=y.kind,
                 b_kind=x.kind,
                 output_kind=self.w.kind,
-                footprint=footprint(x.line_nonzeros(first, count), x.images, count, taps, "k"),
-                needed=None if needed is None else needed.by_tap(group),
+                footprint=footprint(x.line_nonzeros(first, count, stack), x.images, count, taps, "k"),
+                needed=None if needed is None else needed.by_tap(group, stack),
                 group=group,
+                stack=stack,
             )
+
+    def _stacks(self, words: int, stacked: bool) -> Iterator[tuple[int, int]]:
+        """Yield the first group and the number of groups of each stack, given the words of operand B of one group."""
+        most = max(1, _STACK_WORDS // max(words, 1)) if stacked else 1
+        for first in range(0, self.groups, most):
+            yield first, min(most, self.groups - first)
 
     def _needed(self, which: Pass, made: Tensor) -> Tensor | None:
         """What must be computed of the tensor that a pass makes; after a ReLU it is that tensor's own non-zeros."""
@@ -189,9 +204,9 @@ class Lowering:
         taps = np.flatnonzero(reach % self.op.stride[axis] == 0)
         return taps, reach[taps] // self.op.stride[axis]
 
-    def _phase_rows(self, needed: Tensor, first: int, phase: tuple[int, int]) -> Words:
-        """A row a channel of the group, the pixels of one stride phase."""
-        rows = needed.rows[first : first + self.w.inputs]
+    def _phase_rows(self, needed: Tensor, first: int, stack: int, phase: tuple[int, int]) -> Words:
+        """A row per channel of some groups, the pixels of one stride phase."""
+        rows = needed.rows[first : first + self.w.inputs * stack]
         if self.op.stride == (1, 1):
             return rows
         return stride_phase(rows, needed.images, needed.image, self.op.stride, phase)

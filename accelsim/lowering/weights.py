@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.lowering.bits import WORD, Words, all_set, as_words, full_rows, join_runs, transpose_rows
+from accelsim.lowering.bits import WORD, Words, all_set, as_words, full_rows, join_runs, take_columns, transpose_rows
 from accelsim.lowering.channels import channel_rows
 from accelsim.lowering.gemm import TensorKind
 from accelsim.trace.bitmask import BitMask
@@ -34,22 +34,28 @@ class Weights:
         """A row an output channel: words [O, words], row bits ordered i, r, s."""
         return channel_rows(as_words(self.mask.bits), 1, self.mask.shape[0], self.inputs * self.taps)
 
-    def by_tap(self, group: int) -> Words:
-        """A row an output channel of the group: words [O / g, words], row bits ordered r, s, i."""
+    def by_tap(self, group: int, groups: int = 1) -> Words:
+        """A row per output channel of some groups: words [groups * O / g, words], row bits ordered r, s, i."""
         bits = self.inputs * self.taps
         if self.dense:
-            return full_rows(self.out, bits)
-        if self.taps == 1:
-            return self._rows[group * self.out : (group + 1) * self.out]
+            return full_rows(groups * self.out, bits)
+        if self.taps == 1 or self.inputs == 1:
+            return self._rows[group * self.out : (group + groups) * self.out]
+        if groups > 1:
+            return np.concatenate([self.by_tap(one) for one in range(group, group + groups)])
         if group not in self._by_tap:
             turned = np.ascontiguousarray(self._turned(group).transpose(1, 0, 2)).reshape(bits, -1)
             self._by_tap[group] = transpose_rows(turned, self.out)
         return self._by_tap[group]
 
-    def by_input(self, group: int, taps: NDArray[np.int64]) -> Words:
-        """A row an input channel of the group, some taps of it: words [I / g, words], row bits ordered tap, o."""
+    def by_input(self, group: int, taps: NDArray[np.int64], groups: int = 1) -> Words:
+        """A row per input channel of some groups: words [groups * I / g, words], row bits ordered tap, o."""
         if self.dense:
-            return full_rows(self.inputs, taps.size * self.out)
+            return full_rows(groups * self.inputs, taps.size * self.out)
+        if self.inputs == self.out == 1:
+            return take_columns(self._rows[group : group + groups], taps)
+        if groups > 1:
+            return np.concatenate([self.by_input(one, taps) for one in range(group, group + groups)])
         turned = np.ascontiguousarray(self._turned(group)[:, taps])
         return turned.reshape(self.inputs, -1) if self.out % WORD == 0 else join_runs(turned, self.out)
 

@@ -94,9 +94,13 @@ class Lines:
         return int(self._new_lines[-1])
 
 
-def lines_of(footprint: Footprint) -> Lines:
-    """Return the lines, with their non-zeros, that operand B is gathered from."""
-    return Lines(footprint.grid_width, footprint.first, footprint.last, footprint.line_nonzeros)
+def lines_of(footprint: Footprint, stack: int = 1) -> Lines:
+    """Return the lines, with their non-zeros, that operand B is gathered from, of GEMMs that are stacked."""
+    first, last = footprint.first, footprint.last
+    if stack > 1:  # one after another, like images
+        own = np.arange(stack)[:, None] * footprint.lines
+        first, last = (own + first).ravel(), (own + last).ravel()
+    return Lines(footprint.grid_width, first, last, footprint.line_nonzeros)
 
 
 @dataclass(frozen=True)

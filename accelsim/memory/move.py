@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.array import GemmTiming, TiledGemm
 from accelsim.hardware.model import Hardware
@@ -45,12 +46,14 @@ class Mover:
     def __post_init__(self) -> None:
         self.worked = np.zeros(self.hw.array.count, np.int64)
         self._parts: list[Steps] = []
+        self._groups: list[NDArray[np.int64]] = []
 
     def add(self, tiled: TiledGemm, timing: GemmTiming) -> Cut:
-        """Append one GEMM; returns how it was cut."""
+        """Append one GEMM, or several that are stacked, on a machine with one array; returns how they were cut."""
         cut = Cut(self.hw, tiled, self.tiles)
         steps = cut.steps(timing.tile_cycles)
         self._parts.append(steps)
+        self._groups.append(cut.groups)
         self.worked += steps.array_cycles.sum(axis=0)
         self.tiles += timing.tile_cycles.size
         self.step_count += len(steps)
@@ -58,8 +61,13 @@ class Mover:
 
     @property
     def steps(self) -> Steps:
-        """The steps so far."""
-        return Steps.join(self._parts) if self._parts else Steps.none(self.hw.array.count)
+        """The steps so far, group by group."""
+        if not self._parts:
+            return Steps.none(self.hw.array.count)
+        steps, groups = Steps.join(self._parts), np.concatenate(self._groups)
+        if (groups[1:] >= groups[:-1]).all():
+            return steps
+        return steps.take(np.argsort(groups, kind="stable"))  # stride phases of GEMMs that were stacked
 
     @property
     def array_cycles(self) -> int:

@@ -43,6 +43,10 @@ class Steps:
         """Put at least one sequence of steps one after another."""
         return cls(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(cls)))
 
+    def take(self, places: Integers) -> Steps:
+        """Return some steps, in this order."""
+        return Steps(*(getattr(self, column.name)[places] for column in fields(self)))
+
     @classmethod
     def none(cls, arrays: int) -> Steps:
         """Return no step of a machine with this many arrays."""
@@ -64,11 +68,12 @@ class Cut:
     def __init__(self, hw: Hardware, tiled: TiledGemm, first_tile: int = 0) -> None:
         self._parts, self._first_tile = Parts(hw, tiled), first_tile
         self._outputs, self._stored = self._parts.outputs()
-        blocking = self._parts.blocking
+        blocking, rows = self._parts.blocking, self._parts.row_edges.size - 1  # of each GEMM that is stacked
         if blocking.order == "rows":
             row, column = np.nonzero(self._outputs)
         else:
-            column, row = np.nonzero(self._outputs.T)
+            number, column, row = np.nonzero(self._outputs.reshape(tiled.gemm.stack, rows, -1).transpose(0, 2, 1))
+            row += number * rows
         chunks = self._parts.starts.size
         # chunk by chunk: chunks are innermost
         self._row, self._column = np.repeat(row, chunks), np.repeat(column, chunks)
@@ -79,6 +84,12 @@ class Cut:
         counts = blocking.portions + (blocking.output_portions - 1) * self._last
         self._step = np.repeat(np.arange(counts.size), counts)
         self._portion = np.arange(self._step.size) - np.repeat(np.cumsum(counts) - counts, counts)
+        self._number = self._row // rows
+
+    @property
+    def groups(self) -> Integers:
+        """The group that each step is of: int64 [steps]."""
+        return np.asarray(self._parts.gemm.group + self._number[self._step])
 
     def work(self, tile_cycles: Integers) -> Integers:
         """Share tiles' cycles out among steps: int64 [tiles] to [steps, arrays]."""
@@ -93,15 +104,16 @@ class Cut:
         """Return the steps in the order in which the arrays take them, given each tile's cycles."""
         a, b, blocking = self._parts.operand_a(), self._parts.operand_b(), self._parts.blocking
         row, column, chunk, chunks = self._row, self._column, self._chunk, self._parts.starts.size
+        b_column = self._number * (self._parts.column_edges.size - 1) + column
         loads_a = _changes(row * chunks + chunk) | (blocking.a_portions > 1)
-        loads_b = _changes(column * chunks + chunk) | (blocking.b_portions > 1)
+        loads_b = _changes(b_column * chunks + chunk) | (blocking.b_portions > 1)
         last_portion = blocking.portions - 1
         computes = self._portion == last_portion
         if self._several_tiles:  # the sums of one tile stay in the PEs until its portions are done
             computes = self._portion <= last_portion
         return Steps(
-            load_bytes=self._loads(loads_a * a.size_bytes[row, chunk] + loads_b * b.size_bytes[column, chunk]),
-            loaded_elements=self._loads(loads_a * a.elements[row, chunk] + loads_b * b.elements[column, chunk]),
+            load_bytes=self._loads(loads_a * a.size_bytes[row, chunk] + loads_b * b.size_bytes[b_column, chunk]),
+            loaded_elements=self._loads(loads_a * a.elements[row, chunk] + loads_b * b.elements[b_column, chunk]),
             array_cycles=self.work(tile_cycles),
             store_bytes=self._share(
                 self._last * self._stored[row, column], self._portion - last_portion, blocking.output_portions

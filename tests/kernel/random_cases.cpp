@@ -68,7 +68,7 @@ struct Gemm {
             needed = random_bits(random, m, n, random.one_of({3, 50, 95}));
             Words wanted(row_tiles * words);
             Numbers counts(row_tiles);
-            want_columns(needed.data(), m, words, rows, wanted.data(), counts.data());
+            want_columns(needed.data(), 1, m, words, rows, wanted.data(), counts.data());
             for (const int64_t count : counts) starts.push_back(stops.empty() ? 0 : stops.back()), stops.push_back(starts.back() + count);
             columns.resize(stops.back());
             list_columns(wanted.data(), row_tiles, words, columns.data());
@@ -148,7 +148,7 @@ void run_lowering(Random& random, Digest& digest) {
     const int64_t bits = images * image.y * image.x, words = ceil_div(bits, 64);
     const Words source = random_bits(random, rows, bits, 50);
     Words turned(bits * ceil_div(rows, 64));
-    transpose_rows(source.data(), rows, bits, turned.data());
+    transpose_rows(source.data(), 1, rows, bits, turned.data());
     Numbers counts(words * 64);
     count_columns(source.data(), rows, words, counts.data());
     digest.add(turned), digest.add(counts);

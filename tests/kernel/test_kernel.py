@@ -35,7 +35,7 @@ def scan_arguments(m: int = 5, n: int = 7, k: int = 70) -> list[object]:
     a, b = (rng.integers(0, 2**6, (rows, -(-k // 64)), np.uint64) for rows in (m, n))
     starts, stops = np.zeros(3, np.int64), np.full(3, n)
     scanner = [1, 16, 16, 0, True, True, False, False, True]
-    return [m, n, k, a, b, None, None, np.arange(n), starts, stops, 2, 3, *scanner, np.zeros((7, 9), np.int64)]
+    return [1, m, n, k, a, b, None, None, np.arange(n), starts, stops, 2, 3, *scanner, np.zeros((7, 9), np.int64)]
 
 
 def test_arguments_that_fit_are_taken() -> None:
@@ -49,25 +49,26 @@ def test_arguments_that_fit_are_taken() -> None:
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        (0, 6),  # more rows than A has
-        (1, 8),
-        (2, 129),
-        (3, np.zeros((5, 3), np.uint64)),
-        (4, np.zeros((7, 1), np.uint64)),
-        (5, np.full(7, 7, np.int32)),  # a row that B does not have
-        (5, np.full(7, -1, np.int32)),
-        (6, np.zeros((5, 2), np.uint64)),
-        (7, np.full(7, 7)),  # a column that the GEMM does not have
-        (8, np.full(3, -1)),
-        (9, np.full(3, 8)),
-        (9, np.full(2, 7)),
-        (10, 0),
+        (0, 2),  # more GEMMs than there are
+        (1, 6),  # more rows than A has
+        (2, 8),
+        (3, 129),
+        (4, np.zeros((5, 3), np.uint64)),
+        (5, np.zeros((7, 1), np.uint64)),
+        (6, np.full(7, 7, np.int32)),  # a row that B does not have
+        (6, np.full(7, -1, np.int32)),
+        (7, np.zeros((5, 2), np.uint64)),
+        (8, np.full(7, 7)),  # a column that the GEMM does not have
+        (9, np.full(3, -1)),
+        (10, np.full(3, 8)),
+        (10, np.full(2, 7)),
         (11, 0),
-        (13, 0),
-        (14, 15),  # a queue shorter than a window
-        (15, 4),
-        (21, np.zeros((7, 8), np.int64)),
-        (0, 2**40),
+        (12, 0),
+        (14, 0),
+        (15, 15),  # a queue shorter than a window
+        (16, 4),
+        (22, np.zeros((7, 8), np.int64)),
+        (1, 2**40),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(place: int, value: object) -> None:
@@ -79,7 +80,7 @@ def test_arguments_that_do_not_fit_are_refused(place: int, value: object) -> Non
 
 def test_arrays_of_another_layout_or_without_leave_to_write_are_refused() -> None:
     arguments = scan_arguments()
-    arguments[3] = np.zeros((5, 4), np.uint64)[:, ::2]
+    arguments[4] = np.zeros((5, 4), np.uint64)[:, ::2]
     with pytest.raises((ValueError, BufferError)):
         kernel.compiled.scan(*arguments)
     arguments = scan_arguments()
