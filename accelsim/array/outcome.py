@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import operator
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -36,7 +37,7 @@ class Slots:
     @property
     def total(self) -> int:
         """All lane-cycles."""
-        return sum(getattr(self, part.name) for part in fields(self))
+        return sum(vars(self).values())
 
     @property
     def idle(self) -> int:
@@ -44,7 +45,7 @@ class Slots:
         return self.total - self.effectual - self.ineffectual
 
     def __add__(self, other: Self) -> Slots:
-        return Slots(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
+        return Slots(*map(operator.add, vars(self).values(), vars(other).values()))
 
 
 @dataclass(frozen=True)

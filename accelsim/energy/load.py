@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -36,5 +37,10 @@ def load_table(name_or_path: str | Path) -> EnergyTable:
             + (f"did you mean {close[0]!r}? Shipped" if close else "shipped")
             + f" tables: {', '.join(table_names())}; or give the path of a .yaml file"
         )
+    return _shipped(name)
+
+
+@cache
+def _shipped(name: str) -> EnergyTable:
     with as_file(_TABLES / f"{name}.yaml") as path:
         return check(read_document(path), EnergyTable)

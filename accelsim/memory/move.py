@@ -64,10 +64,13 @@ class Mover:
         """The steps so far, group by group."""
         if not self._parts:
             return Steps.none(self.hw.array.count)
-        steps, groups = Steps.join(self._parts), np.concatenate(self._groups)
-        if (groups[1:] >= groups[:-1]).all():
-            return steps
-        return steps.take(np.argsort(groups, kind="stable"))  # stride phases of GEMMs that were stacked
+        if len(self._parts) > 1:  # joined once
+            steps, groups = Steps.join(self._parts), np.concatenate(self._groups)
+            if (groups[1:] < groups[:-1]).any():  # stride phases of GEMMs that were stacked
+                order = np.argsort(groups, kind="stable")
+                steps, groups = steps.take(order), groups[order]
+            self._parts, self._groups = [steps], [groups]
+        return self._parts[0]
 
     @property
     def array_cycles(self) -> int:

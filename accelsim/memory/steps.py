@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,11 +41,11 @@ class Steps:
     @classmethod
     def join(cls, parts: Sequence[Steps]) -> Steps:
         """Put at least one sequence of steps one after another."""
-        return cls(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(cls)))
+        return cls(*map(np.concatenate, zip(*(vars(part).values() for part in parts), strict=True)))
 
     def take(self, places: Integers) -> Steps:
         """Return some steps, in this order."""
-        return Steps(*(getattr(self, column.name)[places] for column in fields(self)))
+        return Steps(*(column[places] for column in vars(self).values()))
 
     @classmethod
     def none(cls, arrays: int) -> Steps:
