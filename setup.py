@@ -23,10 +23,10 @@ FLAGS = ["-O3", "-std=c++17", "-Wall", "-Wextra", "-fPIC", "-fvisibility=hidden"
 ZIG_FLAGS = ["-fno-sanitize=all", "-Wno-macro-redefined"]  # zig's C library and Python's header define the same macros
 # Flags of gcc and clang, and the name of zig's processor.
 AVX2 = ["-mavx2", "-mbmi", "-mbmi2", "-mpopcnt"]
-AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512bitalg"]
+AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512bitalg", "-mavx512vpopcntdq"]
 TARGETS = {"base": ([], "baseline")}
 if platform.machine().lower() in {"x86_64", "amd64"}:
-    TARGETS |= {"avx2": (AVX2, "x86_64_v3"), "avx512": (AVX512, "x86_64_v4+avx512bitalg")}
+    TARGETS |= {"avx2": (AVX2, "x86_64_v3"), "avx512": (AVX512, "x86_64_v4+avx512bitalg+avx512vpopcntdq")}
 
 
 class BuildKernels(build_ext):

@@ -398,7 +398,7 @@ PyObject* py_instruction_sets(PyObject*, PyObject*) {
         __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
         if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
             avx2 = popcount && (b >> 3 & 1) && (b >> 5 & 1) && (b >> 8 & 1) && (low & 0x06) == 0x06;
-            avx512 = avx2 && (b >> 16 & 1) && (b >> 30 & 1) && (b >> 31 & 1) && (c >> 12 & 1) && (low & 0xE6) == 0xE6;  // F, BW, VL, BITALG
+            avx512 = avx2 && (b >> 16 & 1) && (b >> 30 & 1) && (b >> 31 & 1) && (c >> 12 & 1) && (c >> 14 & 1) && (low & 0xE6) == 0xE6;  // F, BW, VL, BITALG, VPOPCNTDQ
         }
     }
 #endif

@@ -1,6 +1,10 @@
 #include "tensordash.h"
 
 #include <algorithm>
+#include <memory>
+#include <numeric>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "bits.h"
@@ -48,126 +52,137 @@ inline Lanes count_bits(Lanes value) {
     return (value + (value >> 8)) & 0x1F;
 }
 
-// What the schedules of a tile did.
-struct Outcome {
-    int64_t cycles = 0;
-    std::vector<int64_t> pairs, sync, starved, end;
+using Windows = std::vector<int32_t>;
+
+// Schedules that advance together, and what they do; a tile's, or where each advances alone just one.
+struct Run {
+    std::vector<int64_t> schedules;          // rows of the scheduled operand
+    std::shared_ptr<const Windows> windows;  // that are streamed
+    std::vector<int64_t> pairs, sync, starved, end;  // of each schedule; `end`: the cycle in which it ended
+
+    bool is(const std::vector<int64_t>& rows, const std::shared_ptr<const Windows>& streamed) const {
+        return schedules == rows && (windows == streamed || *windows == *streamed);
+    }
 };
 
-// A tile to run: its schedules, and the windows that it streams.
-struct Tile {
-    std::vector<int64_t> schedules;  // rows of the scheduled operand
-    std::vector<int64_t> partners;   // outputs of each
-    std::vector<int32_t> windows;
-
-    bool runs_like(const Tile& other) const { return schedules == other.schedules && windows == other.windows; }
-};
-
-// Runs tiles side by side, `span` schedules each.
+// Runs of schedules side by side, `span` places each; a run of more schedules than a vector holds takes the same places of
+// several vectors.
 class Gang {
 public:
-    Gang(const TensorDashProblem& p, int64_t across) : p_(p), span_(1) {
+    Gang(const TensorDashProblem& p, int64_t across) : p_(p) {
         while (span_ < std::min<int64_t>(across, kSchedules)) span_ *= 2;
     }
     int64_t places() const { return kSchedules / span_; }
 
-    // A tile of more schedules than a vector holds runs in several vectors, which advance together.
-    void run(const Tile* tiles, int64_t count, Outcome* outcomes) {
+    void run(Run* runs, int64_t count) {
         int64_t most = 0, longest = 0;
         for (int64_t i = 0; i < count; i++) {
-            most = std::max<int64_t>(most, tiles[i].schedules.size()), longest = std::max<int64_t>(longest, tiles[i].windows.size());
-            outcomes[i] = Outcome();
-            for (auto* sums : {&outcomes[i].pairs, &outcomes[i].sync, &outcomes[i].starved, &outcomes[i].end}) sums->assign(tiles[i].schedules.size(), 0);
+            most = std::max<int64_t>(most, runs[i].schedules.size()), longest = std::max<int64_t>(longest, runs[i].windows->size());
+            for (auto* sums : {&runs[i].pairs, &runs[i].sync, &runs[i].starved, &runs[i].end}) sums->assign(runs[i].schedules.size(), 0);
         }
-        vectors_ = std::max<int64_t>(1, ceil_div(most, span_));
-        stage(tiles, count, longest, outcomes);
-        step(tiles, count, outcomes);
+        vectors_ = std::max<int64_t>(1, ceil_div(most, span_)), pitch_ = vectors_ * kSchedules;
+        stage(runs, count, longest);
+        for (int64_t cycle = 1; !live_.empty(); cycle++) {
+            fetch();
+            for (int64_t vector = 0; vector < vectors_; vector++) consume_all(vector * kSchedules);
+            if (p_.together) advance_together(count);
+            advance(cycle);
+        }
+        for (const Schedule& schedule : ended_) {
+            Run& run = runs[schedule.run];
+            run.sync[schedule.member] = schedule.sync, run.starved[schedule.member] = schedule.starved, run.end[schedule.member] = schedule.end;
+        }
+        ended_.clear();
     }
 
 private:
+    struct Schedule {
+        int64_t run, member, place;
+        uint16_t* at;               // its first window
+        const uint16_t* stop;       // where its windows end
+        int64_t sync, starved, end;
+    };
+
     // Lay the windows out as [window][vector][schedule], with empty ones after the last; count the pairs.
-    void stage(const Tile* tiles, int64_t count, int64_t longest, Outcome* outcomes) {
-        pitch_ = vectors_ * kSchedules;
-        staged_.assign((longest + kMostStages) * pitch_, 0), lead_.resize(pitch_);
+    void stage(Run* runs, int64_t count, int64_t longest) {
+        staged_.assign((longest + 2 * kMostStages) * pitch_, 0), least_.resize(count);
+        for (auto* values : {&busy_, &one_, &two_, &lead_}) values->assign(pitch_, 0);
         for (int64_t i = 0; i < count; i++)
-            for (size_t member = 0; member < tiles[i].schedules.size(); member++) {
-                const uint16_t* row = p_.windows + tiles[i].schedules[member] * p_.window_pitch;
-                uint16_t* to = staged_.data() + place(i, member);
-                for (size_t at = 0; at < tiles[i].windows.size(); at++) {
-                    to[at * pitch_] = row[tiles[i].windows[at]];
-                    outcomes[i].pairs[member] += __builtin_popcount(row[tiles[i].windows[at]]);
-                }
-            }
-    }
-    int64_t place(int64_t tile, int64_t member) const { return member / span_ * kSchedules + tile * span_ + member % span_; }
-
-    // Every cycle: fetch what each schedule sees, let its lanes choose, then advance.
-    void step(const Tile* tiles, int64_t count, Outcome* outcomes) {
-        std::vector<int64_t> at(pitch_, 0);  // each schedule's first window
-        int64_t left = 0;
-        for (int64_t i = 0; i < count; i++) left += tiles[i].windows.empty() ? 0 : static_cast<int64_t>(tiles[i].schedules.size());
-        std::vector<uint16_t> busy(pitch_), one(pitch_), two(pitch_);
-        for (int64_t cycle = 1; left; cycle++) {
-            fetch(tiles, count, at.data(), busy.data(), one.data(), two.data());
-            for (int64_t vector = 0; vector < vectors_; vector++) {
-                Lanes seen[3];
-                uint16_t* arrays[3] = {busy.data() + vector * kSchedules, one.data() + vector * kSchedules, two.data() + vector * kSchedules};
-                for (int i = 0; i < 3; i++) memcpy(&seen[i], arrays[i], kWidth);
-                consume(seen[0], seen[1], seen[2]);
-                seen[0] = count_bits(seen[0]);
-                for (int i = 0; i < 3; i++) memcpy(arrays[i], &seen[i], kWidth);
-            }
-            for (int64_t i = 0; i < count; i++) left -= advance(tiles[i], i, cycle, at.data(), busy.data(), one.data(), two.data(), outcomes[i]);
-        }
-    }
-
-    void fetch(const Tile* tiles, int64_t count, const int64_t* at, uint16_t* busy, uint16_t* one, uint16_t* two) const {
-        for (int64_t i = 0; i < count; i++)
-            for (size_t member = 0; member < tiles[i].schedules.size(); member++) {
-                const int64_t to = place(i, member);
-                const uint16_t* from = staged_.data() + std::min<int64_t>(at[to], tiles[i].windows.size()) * pitch_ + to;
-                busy[to] = from[0], one[to] = p_.stages > 1 ? from[pitch_] : 0, two[to] = p_.stages > 2 ? from[2 * pitch_] : 0;
+            for (int64_t member = 0; member < static_cast<int64_t>(runs[i].schedules.size()); member++) {
+                const uint16_t* row = p_.windows + runs[i].schedules[member] * p_.window_pitch;
+                const int64_t place = member / span_ * kSchedules + i * span_ + member % span_;
+                uint16_t* to = staged_.data() + place;
+                int64_t pairs = 0;
+                for (const int32_t window : *runs[i].windows) *to = row[window], pairs += __builtin_popcount(row[window]), to += pitch_;
+                runs[i].pairs[member] = pairs;
+                if (!runs[i].windows->empty()) live_.push_back({i, member, place, staged_.data() + place, to, 0, 0, 0});
             }
     }
 
-    // Move a tile's schedules on by the windows that are empty in front, 1 at least; returns how many of them have ended.
-    int64_t advance(const Tile& tile, int64_t index, int64_t cycle, int64_t* at, const uint16_t* got, const uint16_t* one, const uint16_t* two,
-                    Outcome& outcome) {
-        const int64_t members = tile.schedules.size(), windows = tile.windows.size();
-        int64_t least = p_.stages, ended = 0;
-        std::vector<int64_t>& lead = lead_;
-        for (int64_t member = 0; member < members; member++) {
-            const int64_t to = place(index, member);
-            if (at[to] >= windows) continue;
-            uint16_t* from = staged_.data() + at[to] * pitch_ + to;
-            if (p_.stages > 1) from[pitch_] = one[to];
-            if (p_.stages > 2) from[2 * pitch_] = two[to];
-            lead[member] = std::min<int64_t>(p_.stages, 1 + (one[to] == 0) * (1 + (two[to] == 0)));
-            least = std::min(least, lead[member]);
+    // What each schedule sees: its first window, which its lanes take from first, and those ahead.
+    void fetch() {
+        for (const Schedule& schedule : live_) {
+            busy_[schedule.place] = schedule.at[0];
+            one_[schedule.place] = p_.stages > 1 ? schedule.at[pitch_] : 0, two_[schedule.place] = p_.stages > 2 ? schedule.at[2 * pitch_] : 0;
         }
-        for (int64_t member = 0; member < members; member++) {
-            const int64_t to = place(index, member);
-            if (at[to] >= windows) continue;
-            const int64_t idle = kTensorDashLanes - got[to], moved = p_.together ? least : lead[member];
-            (lead[member] > moved ? outcome.sync : outcome.starved)[member] += idle;  // it could have moved on, but waits for another
-            if ((at[to] += moved) >= windows) outcome.end[member] = outcome.cycles = cycle, ended++;
+    }
+
+    // A cycle of a vector of schedules: what is left of the windows ahead, how many lanes got something, and by how many windows
+    // each could move on: by those that are empty in front, 1 at least.
+    void consume_all(int64_t first) {
+        Lanes busy, one, two;
+        memcpy(&busy, busy_.data() + first, kWidth), memcpy(&one, one_.data() + first, kWidth), memcpy(&two, two_.data() + first, kWidth);
+        consume(busy, one, two);
+        const Lanes first_empty = one == 0 ? Lanes{} + 1 : Lanes{}, both_empty = two == 0 ? first_empty : Lanes{};
+        Lanes lead = Lanes{} + 1;
+        if (p_.stages > 1) lead += first_empty;
+        if (p_.stages > 2) lead += both_empty;
+        busy = count_bits(busy);
+        memcpy(busy_.data() + first, &busy, kWidth), memcpy(one_.data() + first, &one, kWidth), memcpy(two_.data() + first, &two, kWidth);
+        memcpy(lead_.data() + first, &lead, kWidth);
+    }
+
+    // The least that any schedule of a run could move on.
+    void advance_together(int64_t count) {
+        std::fill_n(least_.data(), count, static_cast<uint16_t>(p_.stages));
+        for (const Schedule& schedule : live_) least_[schedule.run] = std::min(least_[schedule.run], lead_[schedule.place]);
+    }
+
+    void advance(int64_t cycle) {
+        size_t kept = 0;
+        for (Schedule& schedule : live_) {
+            const int64_t place = schedule.place, idle = kTensorDashLanes - busy_[place], lead = lead_[place];
+            const int64_t moved = p_.together ? least_[schedule.run] : lead;
+            (lead > moved ? schedule.sync : schedule.starved) += idle;  // it could have moved on, but waits for another
+            if (p_.stages > 1) schedule.at[pitch_] = one_[place];
+            if (p_.stages > 2) schedule.at[2 * pitch_] = two_[place];
+            schedule.at += moved * pitch_;
+            if (schedule.at >= schedule.stop) schedule.end = cycle, ended_.push_back(schedule);
+            else live_[kept++] = schedule;
         }
-        return ended;
+        live_.resize(kept);
     }
 
     const TensorDashProblem& p_;
-    int64_t span_;              // places of a tile in a vector
+    int64_t span_ = 1;          // places of a run in a vector, a power of two
     int64_t vectors_ = 1, pitch_ = 0;
-    std::vector<uint16_t> staged_;
-    std::vector<int64_t> lead_;  // windows by which each schedule of a tile could move on
+    std::vector<uint16_t> staged_, busy_, one_, two_;
+    std::vector<uint16_t> lead_, least_;  // windows by which each schedule could move on; the least of each run
+    std::vector<Schedule> live_, ended_;
 };
 
-class TensorDashRun {
+// Walks through the tiles. Many have schedules in common, one for each row or column of PEs, and with masked outputs neighbours
+// differ by which of them have an output: what is known from another tile is not run again.
+class TensorDash {
 public:
-    TensorDashRun(const TensorDashProblem& p, TensorDashTotals& totals)
-        : p_(p), totals_(totals), window_count_(ceil_div(p.k, kTensorDashLanes)), gang_(p, p.by_column ? p.tiles.cols : p.tiles.rows) {}
+    TensorDash(const TensorDashProblem& p, TensorDashTotals& totals)
+        : p_(p), totals_(totals), window_count_(ceil_div(p.k, kTensorDashLanes)), gang_(p, !p.together ? 1 : p.by_column ? p.tiles.cols : p.tiles.rows) {
+        Windows all(window_count_);
+        std::iota(all.begin(), all.end(), 0);
+        all_windows_ = std::make_shared<const Windows>(std::move(all));
+    }
 
-    // Neighbours along the unscheduled operand mostly have the same schedules and windows: one run serves them all.
+    // Neighbours along the unscheduled operand mostly have the same schedules: they are looked at one after another.
     void run() {
         int64_t column_tiles = 0;
         for (int64_t tile = 0; tile < p_.tiles.row_tiles; tile++) column_tiles = std::max(column_tiles, p_.first_tile[tile + 1] - p_.first_tile[tile]);
@@ -175,81 +190,114 @@ public:
         for (int64_t i = 0; i < outer; i++)
             for (int64_t j = 0; j < inner; j++) {
                 const int64_t row_tile = p_.by_column ? j : i, column_tile = p_.by_column ? i : j;
-                if (column_tile < p_.first_tile[row_tile + 1] - p_.first_tile[row_tile]) add(row_tile, column_tile);
+                if (column_tile < p_.first_tile[row_tile + 1] - p_.first_tile[row_tile]) look_at(row_tile, column_tile);
+                if (tiles_.size() >= kMostTiles || runs_.size() >= kMostRuns) finish();
             }
-        flush();
+        finish();
     }
 
 private:
-    struct Served { int64_t index, run; std::vector<int64_t> partners; };
+    static constexpr size_t kMostTiles = 4096, kMostRuns = 2048;
 
-    void add(int64_t row_tile, int64_t column_tile) {
-        Tile tile = look_at(row_tile, column_tile);
-        if (tiles_.empty() || !tile.runs_like(tiles_.back())) {
-            if (static_cast<int64_t>(tiles_.size()) == gang_.places()) flush();
-            tiles_.push_back(tile);
-        }
-        served_.push_back({p_.first_tile[row_tile] + column_tile, static_cast<int64_t>(tiles_.size()) - 1, std::move(tile.partners)});
-    }
+    // A schedule of a tile: in which run it is, at which place, and how many outputs follow it.
+    struct Member { int64_t run, place, partners; };
+    struct Tile {
+        int64_t index;
+        std::shared_ptr<const Windows> windows;
+        std::vector<Member> members;
+    };
 
-    Tile look_at(int64_t row_tile, int64_t column_tile) const {
+    void look_at(int64_t row_tile, int64_t column_tile) {
         const Tiles& t = p_.tiles;
         const int64_t row = row_tile * t.rows, height = std::min(t.rows, p_.m - row);
         const int64_t* columns = t.columns + t.starts[row_tile] + column_tile * t.cols;
         const int64_t wide = std::min(t.cols, t.stops[row_tile] - t.starts[row_tile] - column_tile * t.cols);
-        std::vector<int64_t> wanted(p_.by_column ? wide : height, p_.needed ? 0 : p_.by_column ? height : wide);
+        partners_.assign(p_.by_column ? wide : height, p_.needed ? 0 : p_.by_column ? height : wide);
         for (int64_t r = 0; p_.needed && r < height; r++)
             for (int64_t c = 0; c < wide; c++)
-                wanted[p_.by_column ? c : r] += p_.needed[(row + r) * p_.needed_words + (columns[c] >> 6)] >> (columns[c] & 63) & 1;
-        Tile tile;
-        for (size_t i = 0; i < wanted.size(); i++)
-            if (wanted[i]) tile.schedules.push_back(p_.by_column ? columns[i] : row + i), tile.partners.push_back(wanted[i]);
-        for (int64_t window = 0; window < window_count_; window++) {
-            bool streamed = !p_.present_a || p_.present_a[row_tile * window_count_ + window];
-            if (streamed && p_.present_b)
-                streamed = std::any_of(columns, columns + wide, [&](int64_t column) { return p_.present_b[column * window_count_ + window]; });
-            if (streamed) tile.windows.push_back(static_cast<int32_t>(window));
+                partners_[p_.by_column ? c : r] += p_.needed[(row + r) * p_.needed_words + (columns[c] >> 6)] >> (columns[c] & 63) & 1;
+        schedules_.clear();
+        Tile tile = {p_.first_tile[row_tile] + column_tile, streamed(row_tile, columns, wide), {}};
+        for (size_t i = 0; i < partners_.size(); i++)
+            if (partners_[i]) {
+                schedules_.push_back(p_.by_column ? columns[i] : row + static_cast<int64_t>(i));
+                tile.members.push_back({0, static_cast<int64_t>(tile.members.size()), partners_[i]});
+            }
+        if (p_.together) {
+            const int64_t run = find_run(schedules_, tile.windows);
+            for (Member& member : tile.members) member.run = run;
+        } else {
+            for (size_t i = 0; i < tile.members.size(); i++) tile.members[i].run = find_run({schedules_[i]}, tile.windows), tile.members[i].place = 0;
         }
-        return tile;
+        tiles_.push_back(std::move(tile));
     }
 
-    void flush() {
+    std::shared_ptr<const Windows> streamed(int64_t row_tile, const int64_t* columns, int64_t wide) const {
+        if (!p_.present_a && !p_.present_b) return all_windows_;
+        Windows windows;
+        for (int64_t window = 0; window < window_count_; window++) {
+            bool some = !p_.present_a || p_.present_a[row_tile * window_count_ + window];
+            if (some && p_.present_b)
+                some = std::any_of(columns, columns + wide, [&](int64_t column) { return p_.present_b[column * window_count_ + window]; });
+            if (some) windows.push_back(static_cast<int32_t>(window));
+        }
+        return static_cast<int64_t>(windows.size()) == window_count_ ? all_windows_ : std::make_shared<const Windows>(std::move(windows));
+    }
+
+    int64_t find_run(const std::vector<int64_t>& schedules, const std::shared_ptr<const Windows>& windows) {
+        uint64_t hash = windows->size();
+        for (const int64_t schedule : schedules) hash = (hash ^ static_cast<uint64_t>(schedule)) * 0x9E3779B97F4A7C15, hash ^= hash >> 29;
+        const auto alike = numbers_.equal_range(hash);
+        for (auto found = alike.first; found != alike.second; ++found)
+            if (runs_[found->second].is(schedules, windows)) return found->second;
+        const int64_t number = static_cast<int64_t>(runs_.size());
+        numbers_.emplace(hash, number), runs_.push_back({schedules, windows, {}, {}, {}, {}});
+        return number;
+    }
+
+    // Run what has not been run, and add up the tiles that were looked at.
+    void finish() {
         p_.check_interrupt();
-        outcomes_.resize(tiles_.size());
-        gang_.run(tiles_.data(), tiles_.size(), outcomes_.data());
-        for (const Served& served : served_) account(served, tiles_[served.run], outcomes_[served.run]);
-        tiles_.clear(), served_.clear();
+        for (; ran_ < static_cast<int64_t>(runs_.size()); ran_ += std::min<int64_t>(gang_.places(), runs_.size() - ran_))
+            gang_.run(runs_.data() + ran_, std::min<int64_t>(gang_.places(), runs_.size() - ran_));
+        for (const Tile& tile : tiles_) account(tile);
+        tiles_.clear();
+        if (runs_.size() >= kMostRuns) runs_.clear(), numbers_.clear(), ran_ = 0;
     }
 
     // Add a tile to the totals; each schedule counts for every PE that follows it.
-    void account(const Served& served, const Tile& tile, const Outcome& outcome) {
-        const int64_t windows = tile.windows.size();
-        int64_t outputs = 0, busy = 0;
-        for (size_t i = 0; i < served.partners.size(); i++) {
-            const int64_t partners = served.partners[i];
-            totals_.pairs += outcome.pairs[i] * partners, totals_.sync += outcome.sync[i] * partners;
-            totals_.starved += outcome.starved[i] * partners, busy += outcome.end[i] * partners, outputs += partners;
+    void account(const Tile& tile) {
+        const int64_t windows = tile.windows->size();
+        int64_t outputs = 0, busy = 0, cycles = 0;
+        for (const Member& member : tile.members) {
+            const Run& run = runs_[member.run];
+            totals_.pairs += run.pairs[member.place] * member.partners, totals_.sync += run.sync[member.place] * member.partners;
+            totals_.starved += run.starved[member.place] * member.partners;
+            cycles = std::max(cycles, run.end[member.place]), busy += run.end[member.place] * member.partners, outputs += member.partners;
         }
-        totals_.barrier += kTensorDashLanes * (outcome.cycles * outputs - busy);
-        totals_.working += kTensorDashLanes * outcome.cycles * outputs;
-        totals_.outputs += outputs, totals_.scanned += windows * static_cast<int64_t>(served.partners.size());
-        totals_.cycles[served.index] = outcome.cycles;
-        totals_.positions[served.index] = windows * kTensorDashLanes;
-        if (windows && tile.windows.back() == window_count_ - 1)  // the last window may hold fewer positions
-            totals_.positions[served.index] -= window_count_ * kTensorDashLanes - p_.k;
+        totals_.barrier += kTensorDashLanes * (cycles * outputs - busy);
+        totals_.working += kTensorDashLanes * cycles * outputs;
+        totals_.outputs += outputs, totals_.scanned += windows * static_cast<int64_t>(tile.members.size());
+        totals_.cycles[tile.index] = cycles;
+        totals_.positions[tile.index] = windows * kTensorDashLanes;
+        if (windows && tile.windows->back() == window_count_ - 1)  // the last window may hold fewer positions
+            totals_.positions[tile.index] -= window_count_ * kTensorDashLanes - p_.k;
     }
 
     const TensorDashProblem& p_;
     TensorDashTotals& totals_;
     int64_t window_count_;
     Gang gang_;
-    std::vector<Tile> tiles_;       // to be run next
-    std::vector<Outcome> outcomes_;
-    std::vector<Served> served_;    // tiles, each by one of those
+    std::shared_ptr<const Windows> all_windows_;
+    std::vector<int64_t> partners_, schedules_;  // of the tile that is looked at
+    std::vector<Tile> tiles_;       // that were looked at
+    std::vector<Run> runs_;
+    int64_t ran_ = 0;               // how many of them were run
+    std::unordered_multimap<uint64_t, int64_t> numbers_;  // runs by a hash of what they are
 };
 
 }  // namespace
 
-void run_tensordash(const TensorDashProblem& p, TensorDashTotals& totals) { TensorDashRun(p, totals).run(); }
+void run_tensordash(const TensorDashProblem& p, TensorDashTotals& totals) { TensorDash(p, totals).run(); }
 
 }  // namespace accelsim
