@@ -1,9 +1,9 @@
 """How the cost of a simulation grows: `python benchmarks/scaling.py`.
 
 Made-up traces of CIFAR ResNet-18 (or of equal layers, for their number) are written to a file and replayed on one
-worker, each case in a process of its own: processor time (the median of several runs, the first, which may compile,
-not counted) by batch, layers, array and density. Then one and two workers, in wall time and in turn, and the peak of
-resident memory (Linux) against 300 MB and twice the packed masks of the largest operation.
+worker, each case in a process of its own: processor time (the median of several runs, the first not counted) by batch,
+layers, network, array and density. Then one and two workers, in wall time and in turn, and the peak of resident memory
+(Linux) against 300 MB and twice the packed masks of the largest operation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Case:
 
     Attributes:
         batch: images.
-        layers: how many equal layers; 0 means ResNet-18.
+        network: as `accelsim synth` names it.
+        layers: how many equal layers in its place; 0: none.
         array: rows and columns.
         density: of weights and activations.
         sync: PEs that share a scan pointer.
@@ -41,6 +42,7 @@ class Case:
     """
 
     batch: int = 32
+    network: str = "resnet18-cifar"
     layers: int = 0
     array: int = 16
     density: float = 0.4
@@ -59,7 +61,7 @@ def write_trace(case: Case, path: Path) -> int:
     equal = Layer(name="", c_in=64, c_out=64, kernel=(3, 3), padding=(1, 1), image=(32, 32), after_relu=True)
     layers = [Layer(**(vars(equal) | {"name": f"conv{number}"})) for number in range(case.layers)]
     made = synthesize(
-        layers or "resnet18-cifar",
+        layers or case.network,
         batch=case.batch,
         weight_density=case.density,
         activation_density=case.density,
@@ -117,12 +119,20 @@ def series(title: str, cases: dict[str, tuple[float, Case]]) -> None:
 
 
 def growth(repeats: int, quick: bool) -> None:
-    """Print the cost by batch, layers, array and density."""
+    """Print the cost by batch, layers, network, array and density."""
+    from accelsim.synth import NETWORKS
+
     few, batch, batches = (1, 1, (1,)) if quick else (None, 32, BATCHES)
     series("ResNet-18 by batch, 16x16", {f"batch {n}": (n, Case(batch=n, repeats=repeats)) for n in batches})
     series(
         f"Equal layers (64 channels, 32x32), batch {batch}",
         {f"{n} layers": (n, Case(batch=batch, layers=n, repeats=repeats)) for n in LAYERS[:few]},
+    )
+    networks = ("resnet18-cifar",) if quick else ("resnet18", "resnet50", "mobilenet-v2")
+    sizes = {name: sum(layer.macs for layer in NETWORKS[name]()) for name in networks}
+    series(
+        "By network, 224x224 images, batch 1 (size: multiply-accumulates)",
+        {name: (size, Case(batch=1, network=name, repeats=repeats)) for name, size in sizes.items()},
     )
     for sync in ("row",) if quick else ("row", "array"):
         series(
@@ -146,7 +156,6 @@ def two_workers(repeats: int, quick: bool) -> None:
 
 def peaks(repeats: int, quick: bool) -> None:
     """Print the peak of resident memory by batch and workers; a process replays once, `repeats` plays no part."""
-    measure(Case(batch=1, once=True))  # fills the kernel cache: compiling takes memory of its own
     cases = {
         f"batch {n}, {workers} worker{'s' * (workers > 1)}": Case(batch=n, workers=(workers,), once=True)
         for n in ((1,) if quick else MEMORY_BATCHES)

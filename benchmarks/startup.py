@@ -104,13 +104,13 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--part", action="append", choices=("help", "caches", "sweep"), help="default: all")
+    parser.add_argument("--part", action="append", choices=("help", "replays", "sweep"), help="default: all")
     parser.add_argument("--quick", action="store_true", help="sweep over one layer of one step, to see that it runs")
     options = parser.parse_args()
-    parts = options.part or ["help", "caches", "sweep"]
+    parts = options.part or ["help", "replays", "sweep"]
     if "help" in parts:
         helping(options.repeats)
-    if "caches" in parts:
+    if "replays" in parts:
         replays(options.repeats)
     if "sweep" in parts:
         sweep(options.repeats, options.quick)

@@ -4,7 +4,7 @@ SimCLR trains a CIFAR ResNet-18, its weights pruned in one shot, for some steps 
 full batch is recorded (two views, all three passes, all sparse layers and the dense ones). Steps of that batch and
 simulations of the recorded one are timed in turn on the same threads; the ratio is the median over the pairs. On one
 thread processor time is the one to look at on a machine with other work; wall time needs a quiet one. The first
-simulation, which may compile, is not counted.
+simulation is not counted.
 """
 
 from __future__ import annotations

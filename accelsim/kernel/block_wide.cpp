@@ -7,23 +7,37 @@
 namespace accelsim {
 namespace {
 
+constexpr int64_t kMostPlanes = 31;  // whose pairs fit a byte
+
+// Add the pairs of some planes of 64 lanes beside a few rows of the loop to wider counts.
+template <int rows>
+inline void count_planes(const Block& b, const Bytes* planes, const Looped* looped, int64_t plane_count, uint32_t* arrivals) {
+    const int64_t vectors = b.parts * kPart, lanes = b.parts * kLanes, pitch = b.pitch;
+    Bytes n[rows][kPart] = {};
+    for (int64_t plane = 0; plane < plane_count; plane++)
+        for (int row = 0; row < rows; row++)
+            for (int v = 0; v < kPart; v++) n[row][v] += pairs_of(looped[row * pitch + plane], planes[plane * vectors + v]);
+    for (int row = 0; row < rows; row++) {
+        const uint8_t* counts = reinterpret_cast<const uint8_t*>(n[row]);
+        for (int64_t lane = 0; lane < kLanes; lane++) arrivals[row * lanes + lane] += counts[lane];
+    }
+}
+
 // Pairs of one window for every PE of a block, with windows of any width.
 void count_wide(const Block& b, int64_t window, uint32_t* arrivals) {
     const int64_t vectors = b.parts * kPart, lanes = b.parts * kLanes;
-    constexpr int64_t most = 31;  // planes whose pairs fit a byte
     const Bytes* planes = reinterpret_cast<const Bytes*>(b.lane_planes) + window * b.window_planes * vectors;
     memset(arrivals, 0, b.loop * lanes * 4);
-    for (int64_t row = 0; row < b.loop; row++)
-        for (int64_t part = 0; part < vectors; part += kPart)
-            for (int64_t first = 0; first < b.window_planes; first += most) {
-                Bytes n[kPart];
-                count_pairs<0>(n, planes + first * vectors + part, vectors,
-                               b.loop_planes + row * b.pitch + window * b.window_planes + first,
-                               std::min<int64_t>(most, b.window_planes - first));
-                uint32_t* to = arrivals + row * lanes + part * kWidth;
-                const uint8_t* counts = reinterpret_cast<const uint8_t*>(n);
-                for (int64_t lane = 0; lane < kLanes; lane++) to[lane] += counts[lane];
-            }
+    for (int64_t part = 0; part < b.parts; part++)
+        for (int64_t first = 0; first < b.window_planes; first += kMostPlanes) {
+            const Bytes* of_part = planes + first * vectors + part * kPart;
+            const Looped* looped = b.loop_planes + window * b.window_planes + first;
+            const int64_t count = std::min(kMostPlanes, b.window_planes - first);
+            uint32_t* to = arrivals + part * kLanes;
+            int64_t row = 0;
+            for (; row + 4 <= b.loop; row += 4) count_planes<4>(b, of_part, looped + row * b.pitch, count, to + row * lanes);
+            for (; row < b.loop; row++) count_planes<1>(b, of_part, looped + row * b.pitch, count, to + row * lanes);
+        }
     if (!b.wanted) return;
     for (int64_t i = 0; i < b.loop * lanes; i++) arrivals[i] &= b.wanted[i] ? ~0u : 0;
     for (int64_t row = 0; row < b.loop; row++)
@@ -39,13 +53,13 @@ void find_stalls(const Block& b, const uint32_t* queues, const uint32_t* arrival
             const uint32_t full = queues[row * lanes + lane] + arrivals[row * lanes + lane];
             stalls[lane] = stalls[lane] > full ? stalls[lane] : full;
         }
+    for (int64_t apart = 1; apart < b.segment; apart *= 2)
+        for (int64_t lane = 0; lane < lanes; lane++)
+            if (!(lane & apart)) stalls[lane] = stalls[lane + apart] = std::max(stalls[lane], stalls[lane + apart]);
     const uint32_t depth = static_cast<uint32_t>(b.fifo_depth), consumed = static_cast<uint32_t>(b.lanes_per_pe);
-    for (int64_t first = 0; first < lanes; first += b.segment) {
-        uint32_t fullest = 0;
-        for (int64_t lane = first; lane < first + b.segment; lane++) fullest = fullest > stalls[lane] ? fullest : stalls[lane];
-        const uint32_t stall = fullest > depth ? (fullest - depth + consumed - 1) / consumed : 0;
-        for (int64_t lane = first; lane < first + b.segment; lane++) stalls[lane] = stall;
-    }
+    for (int64_t lane = 0; lane < lanes; lane++) stalls[lane] = stalls[lane] > depth ? stalls[lane] - depth : 0;
+    if (consumed > 1)
+        for (int64_t lane = 0; lane < lanes; lane++) stalls[lane] = (stalls[lane] + consumed - 1) / consumed;
 }
 
 // Let a row of PEs consume while their pointer stands still, then push the window, then consume once more.

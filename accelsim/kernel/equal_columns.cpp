@@ -92,7 +92,7 @@ struct Outcomes {
     std::vector<int64_t> places;                   // a hash table of outcomes
 };
 
-// What the PEs of a tile did, by row. A row has up to 64 columns, so its sums are below 64 K L: see `scan_equal_columns`.
+// What the PEs of a tile did, by row. A row has up to 64 columns, so its sums fit 32 bits: see `scan_equal_columns`.
 struct Sums {
     static constexpr int64_t kRows = 8;  // added side by side
     typedef uint32_t Rows __attribute__((vector_size(4 * kRows)));
@@ -130,8 +130,8 @@ public:
                  const KindsOfColumns& kinds, const ScanTotals& totals)
         : p_(p), a_(a), b_(b), grid_(grid), kinds_(kinds), totals_(totals), span_(8),
           rows_planes_(grid.pitch * kLanes), wanted_(kMostKinds * kLanes), kind_planes_(kMostKinds * grid.pitch),
-          loop_planes_(kMostKinds * grid.pitch), extra_(kMostKinds * kLanes), starved_(kMostKinds * kLanes), pairs_(kLanes),
-          queues_(kMostKinds * kLanes), arrivals_(2 * kMostKinds * kLanes), of_set_(size_t{1} << kinds.count()) {
+          loop_planes_(kMostKinds * grid.pitch), wide_(!fits_bytes(p.fifo_depth, p.scan_width, p.lanes, kMostKinds)), extra_(kMostKinds * kLanes), starved_(kMostKinds * kLanes), pairs_(kLanes),
+          queues_(kMostKinds * kLanes * (wide_ ? 4 : 1)), arrivals_(kMostKinds * kLanes * (wide_ ? 4 : 2)), of_set_(size_t{1} << kinds.count()) {
         while (span_ < p.rows) span_ *= 2;
         for (int64_t kind = 0; kind < kinds.count(); kind++)
             lay_out_row(kind_planes_.data() + kind * grid.pitch, grid.planes, b.seen(kinds.first[kind]), b.seen_words());
@@ -148,7 +148,7 @@ public:
                 if (outcomes_.count > Outcomes::kMost) forget_outcomes();
                 look_at_columns(first, count), look_at_rows(first, count), ask(count);
                 run_asked();
-                for (int64_t i = 0; i < count; i++) account(p_.first_tile[row_tile] + first + i, i, wide(first + i));
+                for (int64_t i = 0; i < count; i++) account(p_.first_tile[row_tile] + first + i, i, width(first + i));
             }
             p_.check_interrupt();
         }
@@ -156,7 +156,7 @@ public:
 
 private:
     int64_t tiles() const { return ceil_div(columns_, p_.cols); }
-    int64_t wide(int64_t tile) const { return std::min(p_.cols, columns_ - tile * p_.cols); }
+    int64_t width(int64_t tile) const { return std::min(p_.cols, columns_ - tile * p_.cols); }
     void forget_outcomes() {
         const int64_t most = p_.sync == Sync::array ? tiles() : std::min<int64_t>(of_set_.size(), tiles() * height_);
         outcomes_.clear(kinds_.count(), span_, std::max<int64_t>(most, 1)), std::fill(of_set_.begin(), of_set_.end(), -1);
@@ -194,7 +194,7 @@ private:
             uint64_t* of_kind = look_.of_kind.data() + tile * kinds_.count();
             const int64_t* column = column_ + (first + tile) * p_.cols;
             look_.present[tile] = 0;
-            for (int64_t i = 0; i < wide(first + tile); i++) {
+            for (int64_t i = 0; i < width(first + tile); i++) {
                 const uint8_t kind = kinds_.of_row[p_.b.row_of ? p_.b.row_of[column[i]] : column[i]];
                 of_kind[kind] |= 1ull << i, look_.present[tile] |= static_cast<Kinds>(1 << kind);
             }
@@ -206,7 +206,7 @@ private:
         std::fill_n(look_.need.begin(), height_ < span_ ? count * span_ : 0, 0);
         for (int64_t row = 0; row < height_; row++)
             for (int64_t tile = 0; tile < count; tile++)
-                look_.need[tile * span_ + row] = read_bits(needed_.row(row), (first + tile) * p_.cols, wide(first + tile));
+                look_.need[tile * span_ + row] = read_bits(needed_.row(row), (first + tile) * p_.cols, width(first + tile));
         std::fill_n(look_.takes_part.begin(), count * span_, 0);
         for (int64_t tile = 0; tile < count; tile++) {
             const uint64_t* need = look_.need.data() + tile * span_;
@@ -277,7 +277,9 @@ private:
                              rows_planes_.data(), loop_planes_.data(), grid_.pitch, nullptr, wanted_.data(), windows_.data(),
                              static_cast<int64_t>(windows_.size()), extra_.data(), starved_.data(), pairs_.data(),
                              queues_.data(), arrivals_.data()};
-        alone ? per_row_each(block) : over_loop_each(block);
+        if (wide_) wide(block, alone, true);
+        else if (alone) per_row_each(block);
+        else over_loop_each(block);
         for (int64_t i = 0; i < count; i++)
             for (int64_t at = 0; at < loop; at++) {
                 const int64_t to = outcomes_.at(chosen[i].second, kind_of[at]);
@@ -340,6 +342,7 @@ private:
     int64_t span_;  // lanes of a tile's rows
     AlignedBuffer<uint8_t> rows_planes_, wanted_;
     AlignedBuffer<Looped> kind_planes_, loop_planes_;
+    bool wide_;     // queues need 32 bits
     AlignedBuffer<uint32_t> extra_, starved_, pairs_;
     AlignedBuffer<uint8_t> queues_, arrivals_;
     // of a row tile
@@ -358,7 +361,7 @@ private:
 bool scan_equal_columns(const ScanProblem& p, const Aligned& a, const Aligned& b, const WindowGrid& grid,
                         const ScanTotals& totals) {
     if (p.sync == Sync::column || p.b.dropped || (p.a.dropped && !p.a.shown) || p.rows > kLanes || p.cols > 64) return false;
-    if (!fits_bytes(p.fifo_depth, p.scan_width, p.lanes, kMostKinds) || p.k * p.lanes >= int64_t{1} << 26) return false;
+    if (p.k * std::max(p.lanes, p.scan_width) >= int64_t{1} << 26) return false;
     KindsOfColumns kinds;
     if (!find_kinds(p.b, kinds)) return false;
     find_contained(b, kinds);

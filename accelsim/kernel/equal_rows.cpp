@@ -8,11 +8,11 @@ constexpr int64_t kNeighbours = 16;  // lanes among whose counts a PE can pick
 
 class EqualRows {
 public:
-    EqualRows(const ScanProblem& p, const Aligned& a, const Aligned& b, const ScanTotals& totals)
-        : p_(p), totals_(totals), windows_(p.windows()),
-          pitch_(ceil_div(p.windows(), 16) * 16 + 16), counts_(p.b.items * pitch_), streamed_(p.a.dropped ? windows_ : 0),
+    EqualRows(const ScanProblem& p, const Aligned& a, const Aligned& b, const WindowGrid& grid, bool wide, const ScanTotals& totals)
+        : p_(p), a_(a), b_(b), grid_(grid), totals_(totals), wide_(wide), windows_(p.windows()),
+          pitch_(ceil_div(p.windows(), 16) * 16 + 16), counts_(wide ? 0 : p.b.items * pitch_), streamed_(p.a.dropped ? windows_ : 0),
           extra_(kLanes), starved_(kLanes), pairs_(kLanes) {
-        count_columns(a, b);
+        if (!wide) count_columns(a, b);
         used_ = windows_, positions_ = p.k;
         for (int64_t window = 0; p.a.dropped && window < windows_; window++) {
             streamed_[window] = any_non_zero(a.non_zeros(0), window);
@@ -26,8 +26,9 @@ public:
         for (int64_t first = 0; first < p_.b.items; first += kLanes) {
             const int64_t count = std::min(kLanes, p_.b.items - first);
             const uint8_t* lanes[kLanes] = {};
-            for (int64_t i = 0; i < count; i++) lanes[i] = counts_of(first + i);
-            run(lanes, 1, nullptr, 1);
+            for (int64_t i = 0; i < count && !wide_; i++) lanes[i] = counts_of(first + i);
+            if (wide_) run_wide(first, count);
+            else run(lanes, 1, nullptr, 1);
             std::copy_n(extra_.data(), count, extra.begin() + first), std::copy_n(starved_.data(), count, starved.begin() + first);
             std::copy_n(pairs_.data(), count, pairs.begin() + first);
         }
@@ -149,6 +150,24 @@ private:
                                     slots, picks, extra_.data(), starved_.data(), pairs_.data(), queues(slots)};
         counted(block);
     }
+    // Columns whose queues need 32 bits, beside one row.
+    void run_wide(int64_t first, int64_t count) {
+        AlignedBuffer<uint8_t> planes(grid_.pitch * kLanes), wanted(kLanes);
+        AlignedBuffer<Looped> row(grid_.pitch);
+        AlignedBuffer<uint32_t> queue(kLanes), arrivals(kLanes);
+        const uint64_t* columns[kLanes] = {};
+        for (int64_t i = 0; i < count; i++) columns[i] = b_.seen(first + i);
+        lay_out_lanes(planes.data(), kLanes, grid_.planes, columns, b_.seen_words());
+        lay_out_row(row.data(), grid_.planes, a_.seen(0), a_.seen_words());
+        memset(wanted.data(), 255, kLanes);
+        std::vector<int32_t> windows;
+        for (int64_t window = 0; window < windows_; window++)
+            if (!p_.a.dropped || streamed_[window]) windows.push_back(static_cast<int32_t>(window));
+        const Block block = {1, 1, 1, p_.lanes, p_.fifo_depth, grid_.window_planes, p_.scan_width, planes.data(), row.data(), grid_.pitch,
+                             nullptr, wanted.data(), windows.data(), static_cast<int64_t>(windows.size()), extra_.data(), starved_.data(),
+                             pairs_.data(), queue.data(), arrivals.data()};
+        wide(block, true, false);
+    }
     uint8_t* queues(int64_t slots) {
         if (slots > room_) room_ = slots, queues_.reset(new AlignedBuffer<uint8_t>(slots * kLanes));
         return queues_->data();
@@ -168,7 +187,11 @@ private:
     }
 
     const ScanProblem& p_;
+    const Aligned& a_;
+    const Aligned& b_;
+    const WindowGrid& grid_;
     const ScanTotals& totals_;
+    bool wide_;                       // queues need 32 bits
     int64_t windows_, pitch_;
     AlignedBuffer<uint8_t> counts_;   // [columns][pitch]: pairs of each window
     std::vector<uint8_t> streamed_;
@@ -184,16 +207,17 @@ private:
 
 }  // namespace
 
-bool scan_equal_rows(const ScanProblem& p, const Aligned& a, const Aligned& b, const ScanTotals& totals) {
-    if (p.b.dropped || !fits_bytes(p.fifo_depth, p.scan_width, p.lanes, std::max(p.rows, p.cols))) return false;
+bool scan_equal_rows(const ScanProblem& p, const Aligned& a, const Aligned& b, const WindowGrid& grid, const ScanTotals& totals) {
+    const bool wide = !fits_bytes(p.fifo_depth, p.scan_width, p.lanes, std::max(p.rows, p.cols));
+    if (p.b.dropped) return false;
     if (p.a.shown || p.a.dropped)
         for (int64_t row = 1; row < p.a.items; row++)
             if (memcmp(p.a.row(0), p.a.row(row), p.a.words * sizeof *p.a.bits)) return false;
     int64_t span = 1;
     while (span < p.cols) span *= 2;
     const bool alone = p.sync == Sync::pe || p.sync == Sync::column;
-    if (!alone && span > (p.sync == Sync::array ? kLanes : kNeighbours)) return false;
-    EqualRows equal(p, a, b, totals);
+    if (!alone && (wide || span > (p.sync == Sync::array ? kLanes : kNeighbours))) return false;
+    EqualRows equal(p, a, b, grid, wide, totals);
     if (alone) equal.run_columns_alone();
     else if (p.sync == Sync::array) equal.run_tiles(span);
     else equal.run_rows();
