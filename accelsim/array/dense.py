@@ -1,4 +1,4 @@
-"""The dense PE: L positions of K a cycle, whatever they hold, less the windows dropped by `skipping.blocks`."""
+"""The dense PE: L positions of K per cycle, whatever they hold, less the windows dropped by `skipping.blocks`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DenseSkipping(Skipping):
 
 
 class DensePE(PE[DenseSkipping]):
-    """Dense PEs: ceil(K / L) cycles a tile, less dropped windows."""
+    """Dense PEs: ceil(K / L) cycles per tile, less dropped windows."""
 
     configuration = DenseSkipping
 

@@ -70,7 +70,7 @@ class SystolicPE(PE[SystolicSkipping]):
         """Lay O[M, N] = A[M, K] · B[K, N] on the array by its dataflow."""
         rows, cols = self.array.rows, self.array.cols
         through = rows + cols - 2  # from the first PE's first operand to the last PE's
-        load = rows  # cycles that shift the stationary operand in, a row of PEs each
+        load = rows  # cycles that shift the stationary operand in, one row of PEs per cycle
         along_rows, along_cols, steps, overhead = {
             "output_stationary": (m, n, k, through),
             "weight_stationary": (k, m, n, load + through),

@@ -1,6 +1,6 @@
 """TensorDash (Mahmoud et al., MICRO 2020): 16 lanes whose operands move up in time and across lanes, past zeros.
 
-One of the two operands is scheduled, a schedule per array row (A) or column (B). A schedule sees the next windows of
+One of the two operands is scheduled, one schedule per array row (A) or column (B). A schedule sees the next windows of
 16 positions; in a cycle each lane takes the first of its eight candidates that is non-zero and still there, and the
 windows left empty move out. Every non-zero of the scheduled operand is consumed once, whatever its partner is.
 """

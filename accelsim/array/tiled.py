@@ -25,7 +25,7 @@ class TiledGemm:
     Attributes:
         gemm: with the rows of A in the order of `mapping.row_order`.
         rows, cols: R and C of the array.
-        needed: words [M, ceil(N / 64)], outputs that must be computed; None if all are.
+        needed: words [stack · M, ceil(N / 64)], outputs that must be computed; None if all are.
         columns: int64, the scheduled columns of all row tiles, one list after another (one list if they all agree).
         starts, stops: int64 [row tiles], each row tile's part of `columns`.
     """

@@ -15,13 +15,13 @@ def profile(
     script: Annotated[Path, typer.Argument(help="The training script.")],
     hw: HardwareFile,
     arguments: Annotated[list[str] | None, typer.Argument(help="The script's own arguments.")] = None,
-    every: Annotated[int, typer.Option(min=1, help="Simulate every so many optimiser steps.")] = 100,
+    every: Annotated[int, typer.Option(min=1, help="Optimiser steps from one simulated step to the next.")] = 100,
     out: Annotated[Path | None, typer.Option(help="Folder for layers.csv, training.csv and summary.json.")] = None,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard scalars.")] = None,
 ) -> None:
     """Run a training script, unchanged, and simulate some of its steps as they happen.
 
-    Options stand before the script, what is behind it is the script's. Its output and its exit code stay its own.
+    Options stand before the script; what comes after it is the script's. Its output and its exit code stay its own.
     """
     from accelsim.hardware.load import load_hardware
     from accelsim.live.scalars import require_tensorboard

@@ -114,7 +114,7 @@ _MODULES = {"torch": "torch", "scikit-image": "skimage", "matplotlib": "matplotl
 
 
 def _require(*packages: str | None) -> None:
-    """Say what to install before anything is trained, rather than behind it."""
+    """Say what to install before anything is trained, rather than after it."""
     for package in packages:
         if package is not None:
             need(_MODULES[package], package, "accelsim train", "train", TrainingError)

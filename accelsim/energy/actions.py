@@ -91,8 +91,8 @@ def leakage_uw(table: EnergyTable, hw: Hardware) -> float:
     """Static power of the machine, microwatts: lanes, the queues of PEs that have some, and buffers.
 
     A lane is a multiplier (operand_bits squared), an adder (accumulator_bits) and the registers of two operands and
-    the accumulator; a scanning PE has a queue of fifo_depth pairs. DRAM's own background power is not counted. That of
-    an idealised machine is NaN.
+    the accumulator; PEs that skip zeros of `tensors` have a queue of fifo_depth pairs. DRAM's own background power is
+    not counted. That of an idealised machine is NaN.
     """
     if hw.idealised:
         return math.nan
@@ -240,7 +240,7 @@ ARRAY_ACTIONS = (
         "leakage_pj",
         unit="cycle",
         means="a cycle of the whole machine, memory stalls included",
-        cost="static power (`leakage`) / clock: lanes, queues (scanning PEs only), buffers",
+        cost="static power (`leakage`) / clock: lanes, queues (where PEs skip zeros of `tensors`), buffers",
         count=lambda hw, did: did.cycles,
         pj=lambda table, hw: leakage_uw(table, hw) / hw.clock_mhz,  # uW / MHz = uW x us = pJ
     ),

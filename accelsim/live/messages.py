@@ -1,4 +1,4 @@
-"""What meter and worker say to each other: pickles behind their length, over the worker's standard streams.
+"""What meter and worker say to each other: pickles, each after its length, over the worker's standard streams.
 
 Both ends are this package, started by the same user; a pickle of theirs is as safe as their code.
 """

@@ -24,7 +24,7 @@ class Finder:
     """Finds a script's model and puts a meter around the rest of its training; a context manager.
 
     The model is the outermost module with the most parameters that ran forward before an optimizer's first step; the
-    meter starts behind that step. Other modules are recorded under their class's name, as by any tracer.
+    meter starts after that step. Other modules are recorded under their class's name, as by any tracer.
 
     Args:
         hw, every, out, tensorboard: as in `live`.

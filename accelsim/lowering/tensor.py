@@ -81,7 +81,7 @@ class Tensor:
             pixels: what `pixels` returns, where `in_words`.
             first, count: the channels to take.
             taps: where the kernel reads the image.
-            groups: how many times so many channels to take.
+            groups: how many groups of that many channels to take.
 
         Returns:
             Words [groups * N * Y * X, words], row bits ordered r, s, channel.

@@ -2,7 +2,7 @@
 
 Written pass by pass as the simulation goes, so memory does not grow with the run. Timestamps are microseconds at the
 machine's clock. Every slice is a begin and an end event on one track, because an end that is given as a start plus a
-duration is rounded, and then lies behind the start of the next slice in some viewers. A slice's cycles stand in its
+duration is rounded, and then ends after the start of the next slice in some viewers. A slice's cycles stand in its
 arguments.
 """
 

@@ -160,7 +160,7 @@ class TrainConfig:
         return [part for name, value in asdict(self).items() for part in (option(name), str(value))]
 
     def learning_rate_at(self, step: int) -> float:
-        """Learning rate of a step: half a cosine from `learning_rate` at the first step towards 0 behind the last."""
+        """Learning rate of a step: half a cosine from `learning_rate` at the first step towards 0 after the last."""
         return self.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
 
 

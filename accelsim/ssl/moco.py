@@ -14,7 +14,7 @@ from accelsim.ssl.momentum import MomentumBranch
 class MoCo(Framework):
     """InfoNCE of the first views' queries against the second views' keys and a queue of earlier keys.
 
-    Not symmetric: a step is (F + I + W) of the query branch and F of the key branch. The key encoder moves behind every
+    Not symmetric: a step is (F + I + W) of the query branch and F of the key branch. The key encoder moves after every
     optimiser step (equation 2), which is where the published code's update before the next step's forward leaves it.
 
     Args:

@@ -1,4 +1,4 @@
-"""Layers behind the encoder. A bias before batch norm has no effect, so there is none, whatever the paper prints."""
+"""Layers after the encoder. A bias before batch norm has no effect, so there is none, whatever the paper prints."""
 
 from __future__ import annotations
 

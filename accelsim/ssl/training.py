@@ -142,7 +142,7 @@ class Training:
 
     @property
     def sparsities(self) -> list[float]:
-        """The encoder's sparsity behind every step done."""
+        """The encoder's sparsity after every step done."""
         updates = {update.step: update.sparsity[0] for update in self.mask_updates}
         now, history = self.initial_sparsity, []
         for step in range(self.step):

@@ -37,7 +37,7 @@ def vgg16() -> Network:
         for _ in range(repeats):
             layers.append(_conv(f"features.{position}", channels, width, 3, 1, image))
             channels, position = width, position + 2  # a ReLU between two convolutions
-        image, position = image // 2, position + 1  # and a pooling behind each group
+        image, position = image // 2, position + 1  # and a pooling after each group
     for index, (c_in, c_out) in ((0, (channels * 7 * 7, 4096)), (3, (4096, 4096)), (6, (4096, 1000))):
         layers.append(_linear(f"classifier.{index}", c_in, c_out, after_relu=True))
     return _from_data(layers)
@@ -66,7 +66,7 @@ def vit_s16() -> Network:
 def mobilenet_v2() -> Network:
     """MobileNetV2 (Sandler et al. 2018), 224x224 images, 1000 classes: 0.301 G multiply-accumulates.
 
-    Inverted residual blocks: widen, filter each channel by itself, narrow. What narrows has no ReLU behind it.
+    Inverted residual blocks: widen, filter each channel by itself, narrow. No ReLU follows what narrows.
     """
     stem = Layer(name="features.0.0", c_in=3, c_out=32, kernel=(3, 3), stride=(2, 2), padding=(1, 1), image=(224, 224))
     layers, channels, image, block = [stem], 32, 112, 1
@@ -133,7 +133,7 @@ def _resnet(stem: Layer, image: int, blocks: tuple[int, ...], *, bottleneck: boo
 
 
 def _conv(name: str, c_in: int, c_out: int, kernel: int, stride: int, image: int) -> Layer:
-    """Return a square convolution behind a ReLU, padded by half its kernel."""
+    """Return a square convolution after a ReLU, padded by half its kernel."""
     return Layer(
         name=name,
         c_in=c_in,

@@ -27,7 +27,7 @@ class Plan(Facts):
         weight, activation, gradient: densities; no gradient where the operation runs forward only.
         clustering: of the input's zeros, see `accelsim.synth.clustering`.
         output_needed: density, None where all outputs are needed.
-        input_grad_extra: share of the input's zeros whose gradient is needed all the same, 0 behind a ReLU; None where
+        input_grad_extra: share of the input's zeros whose gradient is needed all the same, 0 after a ReLU; None where
             all input gradients are needed.
         weight_grad_extra: the same of the weight's zeros.
         pattern: of the weight's zeros.

@@ -39,7 +39,7 @@ class BitMask:
         if any(extent < 0 for extent in shape) or packed.size != -(-size // 8):
             raise TraceError(f"a mask of shape {shape} needs {-(-size // 8)} bytes, not {packed.size}")
         if size % 8 and packed[-1] >> (size % 8):
-            raise TraceError(f"a mask of shape {shape} has bits set behind its last element")
+            raise TraceError(f"a mask of shape {shape} has bits set after its last element")
         packed.flags.writeable = False
         self.shape, self.bits = shape, packed
 

@@ -31,7 +31,7 @@ MAGIC = "accelsim trace"
 PROTOCOL = 4
 
 PREAMBLE_LIMIT = 256
-_MAGIC_AT = 11  # behind PROTO and FRAME, of which the second holds a length
+_MAGIC_AT = 11  # after PROTO and FRAME, of which the second holds a length
 _MAGIC_BYTES = b"\x8c" + bytes([len(MAGIC)]) + MAGIC.encode()
 
 _PRELUDE = struct.Struct("<QII")
@@ -90,7 +90,7 @@ def trailer(footer_offset: int) -> bytes:
 
 
 def read_preamble(file: BinaryIO) -> tuple[int, str]:
-    """Read the format version and the version of the accelsim that wrote the file; leaves the file behind them.
+    """Read the format version and the version of the accelsim that wrote the file; leaves the file after them.
 
     Raises:
         FormatError: this is no trace; the sentence says what it looks like.
@@ -148,7 +148,7 @@ def read_prelude(file: BinaryIO, file_bytes: int) -> tuple[int, int]:
 
 
 def read_chunk(file: BinaryIO, file_bytes: int, limit: int = MAX_VALUE_BYTES) -> Any:
-    """Read the chunk at the file's position and return its value; leaves the file behind it.
+    """Read the chunk at the file's position and return its value; leaves the file after it.
 
     Args:
         file_bytes: the file's size.

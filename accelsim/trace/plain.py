@@ -37,7 +37,7 @@ class _Decoder:
     slots of one's choice) is refused.
 
     Attributes:
-        at: position behind what was read so far.
+        at: position after what was read so far.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -115,7 +115,7 @@ class _Decoder:
         return self._memo[self.number(layout)]
 
     def since_mark(self) -> tuple[Any, ...]:
-        """Take the values behind the last mark."""
+        """Take the values after the last mark."""
         return self.last(len(self._stack) - self._marks.pop())
 
     def last(self, count: int) -> tuple[Any, ...]:
@@ -203,7 +203,7 @@ def load_first_plain(data: bytes) -> tuple[Any, int]:
     decoder = _Decoder(data)
     try:
         value = decoder.value()
-    except (IndexError, ValueError, struct.error):  # too little on the stack, or behind the position
+    except (IndexError, ValueError, struct.error):  # too little on the stack, or after the position
         raise FormatError(_NO_PICKLE) from None
     check_plain(value, "it")
     return value, decoder.at

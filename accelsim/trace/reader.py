@@ -208,7 +208,7 @@ class TraceReader:
                 if isinstance(header, dict) and "index" in header:
                     _parsed_footer(header, offset)
                     if size - file.tell() >= TRAILER_BYTES:
-                        raise FormatError("the file's end behind the index is damaged")
+                        raise FormatError("the file's end after the index is damaged")
                     self.meta = header["meta"]
                     break
                 entry = Entry.from_plain(header)

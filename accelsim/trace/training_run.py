@@ -20,11 +20,11 @@ class MaskWork:
     """What an update of the masks looked at, all selections of a step together.
 
     Attributes:
-        step: the step ahead of whose forward, or behind whose backward, the masks changed.
+        step: the step before whose forward, or after whose backward, the masks changed.
         judged: weights compared with each other, or with a threshold; one that is judged twice counts twice.
         words_read: numbers read to judge them (weights, averages, dense gradients).
         mask_bits: bits of the masks that were read and written anew.
-        pruned, grown: weights that lived before a selection and not behind it, and the reverse.
+        pruned, grown: weights that lived before a selection and not after it, and the reverse.
     """
 
     step: int

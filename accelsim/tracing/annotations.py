@@ -50,7 +50,7 @@ class Listener(Protocol):
         """The running step computes dense weight gradients."""
 
     def masks_selected(self, selection: Selection) -> None:
-        """Masks changed ahead of the running step's forward or behind its backward."""
+        """Masks changed before the running step's forward or after its backward."""
 
 
 class _Notes:

@@ -14,7 +14,7 @@ class StepPlan:
     """Every Nth step, and beside each the nearest later one of the other kind.
 
     A step that grows weights by gradient computes gradients that the others leave out, so the two kinds are sampled
-    each for itself. An ordinary step that is recorded beside a planned one is not the very next behind a growth step if
+    each for itself. An ordinary step that is recorded beside a planned one is not the one right after a growth step if
     it can be helped: there the newborn weights are still exactly zero, so it is sparser than its kind. A run that never
     grows weights is recorded at every Nth step and nowhere else.
 
@@ -32,7 +32,7 @@ class StepPlan:
         self.planned = range(first, last, count("every", every, 1))
         self.both_kinds = growth_steps
         self._grows = False
-        self._passed_over: int | None = None  # the ordinary step right behind a growth step, once
+        self._passed_over: int | None = None  # the ordinary step right after a growth step, once
         self._owed: set[bool] = set()  # kinds: True is growth
 
     def begins(self, step: int) -> bool:

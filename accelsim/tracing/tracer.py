@@ -52,11 +52,11 @@ class Tracer:
         model: names come from its `named_modules()`; modules outside it are recorded under their class's name.
         path: the trace file, replaced if it exists. In a process group of several (`torchrun`), each process writes
             NAME.rank0.pkl, NAME.rank1.pkl, ... of NAME.pkl.
-        every: record every so many steps. Where a sparse method grows weights by gradient in some steps, the nearest
-            later step of the other kind is recorded beside each (see `growth_steps`).
+        every: record one step in this many. Where a sparse method grows weights by gradient in some steps, the nearest
+            later step of the other kind is also recorded with each (see `growth_steps`).
         start: the first step to record.
         stop: the step at which to stop, not recorded itself; None means never.
-        growth_steps: record steps that grow weights by gradient as a kind of their own: behind each recorded step the
+        growth_steps: record steps that grow weights by gradient as a kind of their own: after each recorded step the
             next one of the other kind, before `stop`, is recorded too. So up to twice as many steps are in the file
             if weights grow by gradient, and no other ones if they do not.
         first_step: number of the step that runs when the block is entered (a resumed run goes on counting).

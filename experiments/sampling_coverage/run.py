@@ -68,7 +68,7 @@ class Case:
 
 
 def machine(name: str) -> Hardware:
-    """Load a machine; behind a comma, with so many bytes of DRAM a cycle."""
+    """Load a machine; a number after a comma replaces its DRAM bandwidth, in bytes per cycle."""
     file, _, bandwidth = name.partition(", ")
     hw = load_hardware(ROOT / "hw_configs" / f"{file}.yaml")
     if not bandwidth:

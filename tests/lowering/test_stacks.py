@@ -28,7 +28,7 @@ def one_by_one(self: Lowering, words: int, stacked: bool) -> Iterator[tuple[int,
 
 
 def same(one: MaskedGemm, other: MaskedGemm) -> None:
-    """The same GEMM, with the same masks and the same lines behind B."""
+    """The same GEMM, with the same masks, and B gathered from the same lines."""
     for name in ("m", "n", "k", "a_kind", "b_kind", "output_kind", "group", "phase"):
         assert getattr(one, name) == getattr(other, name), name
     for name in ("a", "columns", "needed"):

@@ -36,7 +36,7 @@ def test_nan_is_not_zero() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "bits", "cause"),
-    [((9,), b"\1", "needs 2 bytes, not 1"), ((3,), b"\x08", "behind its last element"), ((-1, -8), b"\0", "needs")],
+    [((9,), b"\1", "needs 2 bytes, not 1"), ((3,), b"\x08", "after its last element"), ((-1, -8), b"\0", "needs")],
 )
 def test_bits_must_fit_the_shape(shape: tuple[int, ...], bits: bytes, cause: str) -> None:
     with pytest.raises(TraceError, match=cause):

@@ -106,7 +106,7 @@ def test_damage_in_a_record_names_it(tmp_path: Path, small: bytes) -> None:
 
 
 def test_bytes_after_the_end(tmp_path: Path, small: bytes) -> None:
-    with pytest.raises(TraceError, match="the file's end behind the index is damaged"):
+    with pytest.raises(TraceError, match="the file's end after the index is damaged"):
         _read(tmp_path / "run.pkl", small + b"more" * 50)
 
 

@@ -119,7 +119,7 @@ def test_a_defect_anywhere(place, tmp_path, monkeypatch):
 
 
 class _Disk:
-    """A file on a disk that is full after so many bytes, partway through a write."""
+    """A file on a disk that is full after a number of bytes, partway through a write."""
 
     def __init__(self, file, room):
         self._file, self._room = file, room
