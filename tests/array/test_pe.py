@@ -54,13 +54,32 @@ def test_what_makes_a_difference_makes_a_key() -> None:
     key = timing_key(Hardware.model_validate(base))
     for section, change in (
         ("array", {"rows": 3}),
+        ("array", {"cols": 3}),
         ("array", {"lanes": 2}),
         ("skipping", {"sync": "pe"}),
         ("skipping", {"scan_width": 8}),
         ("skipping", {"fifo_depth": 32}),
         ("skipping", {"outputs": True}),
         ("skipping", {"blocks": ["weight"]}),
+        ("skipping", {"tensors": ["activation"]}),
         ("mapping", {"row_order": "density"}),
         ("memory", {"buffers": {"input_words_per_cycle": 1}}),
     ):
         assert timing_key(Hardware.model_validate(base | {section: base.get(section, {}) | change})) != key
+
+
+@pytest.mark.parametrize(
+    ("array", "skipping", "section", "change"),
+    [
+        ({"interconnect": "systolic"}, {}, "array", {"dataflow": "weight_stationary"}),
+        ({"lanes": 16}, {"scheduler": "tensordash", "tensors": ["weight"]}, "skipping", {"stage_depth": 2}),
+        ({"lanes": 16}, {"scheduler": "tensordash", "tensors": ["weight"]}, "skipping", {"advance": "alone"}),
+        ({"lanes": 16}, {"tensors": ["weight"]}, "skipping", {"scheduler": "tensordash"}),
+    ],
+)
+def test_what_makes_a_difference_to_other_kinds(
+    array: dict[str, object], skipping: dict[str, object], section: str, change: dict[str, object]
+) -> None:
+    machine = {"name": "m", "array": {"rows": 2, "cols": 2} | array, "skipping": skipping}
+    changed = machine | {section: machine[section] | change}  # type: ignore[operator]
+    assert timing_key(Hardware.model_validate(changed)) != timing_key(Hardware.model_validate(machine))
