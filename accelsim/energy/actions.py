@@ -240,7 +240,7 @@ ARRAY_ACTIONS = (
         "leakage_pj",
         unit="cycle",
         means="a cycle of the whole machine, memory stalls included",
-        cost="static power (`leakage`) / clock: lanes, queues (where PEs skip zeros of `tensors`), buffers",
+        cost="static power (`leakage`) / clock: lanes, queues (where PEs skip the zeros of a tensor), buffers",
         count=lambda hw, did: did.cycles,
         pj=lambda table, hw: leakage_uw(table, hw) / hw.clock_mhz,  # uW / MHz = uW x us = pJ
     ),
