@@ -35,7 +35,7 @@ def main() -> None:
     arguments = parser.parse_args()
     space = load_space(arguments.space)
     swept = sweep(space, arguments.out, Processes())
-    sums = {"cycles": "sum", "energy_pj": "sum", "area_proxy": "first"}
+    sums = {"cycles": "sum", "energy_pj": "sum", "area_mm2": "first"}
     designs = swept.table.groupby("design").agg(sums)[list(OBJECTIVES)]
     on_front = _points(designs[front(np.asarray(designs))])
     budget = len(designs) // 5

@@ -237,7 +237,7 @@ class Fuzzer:
         self.trace = (folder / "run.pkl").read_bytes()
         simulate(small(), folder / "run.pkl", workers=1).save(folder / "saved")
         rows = pd.read_csv(folder / "saved" / "layers.csv").drop(columns=["step", "call", "layer", "trace", "kind"])
-        facts = {"trace": "run.pkl", "skipping.sync": "row", "memory.dram.bytes_per_cycle": 8.0, "area_proxy": 9}
+        facts = {"trace": "run.pkl", "skipping.sync": "row", "memory.dram.bytes_per_cycle": 8.0, "area_mm2": 0.9}
         rows.assign(**facts).to_parquet(folder / "sweep.parquet")
         self.sweep = (folder / "sweep.parquet").read_bytes()
         self.texts = {

@@ -51,7 +51,7 @@ def sweep(results: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
         )
         rows = rows.drop(columns=["step", "call", "trace", "m", "n", "k", "groups"])
         rows["speedup"] = rows["dense_cycles"] / rows["cycles"]
-        facts = {"skipping.sync": sync, "array.rows": 4, "memory.dram.bytes_per_cycle": 16.0, "area_proxy": 1000}
+        facts = {"skipping.sync": sync, "array.rows": 4, "memory.dram.bytes_per_cycle": 16.0, "area_mm2": 1.5}
         trace = str(results[name].parent / "run.pkl")
         tables.append(rows.assign(trace=trace, error=None, **facts))
     failed = pd.DataFrame([{"trace": tables[0]["trace"][0], "skipping.sync": "pe", "error": "too small", "pass": None}])

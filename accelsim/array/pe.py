@@ -15,12 +15,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.array.common_parts import lanes, window_filters, zero_tests
 from accelsim.array.outcome import GemmTiming
 from accelsim.array.ports import through_ports
 from accelsim.array.tiled import TiledGemm
 from accelsim.array.windows import Streams, find_streams
+from accelsim.hardware.logic import Logic
 from accelsim.hardware.model import Hardware
-from accelsim.hardware.parts import Array
+from accelsim.hardware.parts import Array, Precision
 from accelsim.hardware.pe_kinds import load_kind
 from accelsim.hardware.skipping import Skipping
 from accelsim.lowering.gemm import MaskedGemm
@@ -109,6 +111,30 @@ class PE(ABC, Generic[Configuration]):
     def window_positions(self) -> int:
         """K positions of a window, of which one enters in a cycle or is dropped by `skipping.blocks`; 0: no windows."""
         return self.array.lanes
+
+    @property
+    def group_extent(self) -> tuple[int, int]:
+        """Rows and columns of PEs that read each window at the same time; by default the whole array."""
+        return self.array.rows, self.array.cols
+
+    def parts(self, precision: Precision) -> tuple[Logic, ...]:
+        """Return what one array is made of: its area, leakage and energy follow from it.
+
+        By default lanes, tests for zeros (`skipping.gate_zeros`), filters of windows (`skipping.blocks`), and what the
+        kind adds.
+        """
+        array, skipping = self.array, self.skipping
+        filters = window_filters(array, skipping, self.window_positions)
+        return (
+            lanes(array, precision),
+            *zero_tests(array, skipping, precision),
+            *filters,
+            *self.own_parts(precision),
+        )
+
+    def own_parts(self, precision: Precision) -> tuple[Logic, ...]:
+        """Return the parts that dense PEs do not have; by default none."""
+        return ()
 
     def streams(self, tiled: TiledGemm) -> Streams:
         """Return what each tile streams."""

@@ -23,7 +23,8 @@ from accelsim.array.sync_groups import slowest_group
 from accelsim.array.tile import cut_tile
 from accelsim.array.tiled import Integers, TiledGemm
 from accelsim.array.windows import streamed_elements
-from accelsim.hardware.parts import MOST_EXTENT, Array, Depth, Extent
+from accelsim.hardware.logic import Logic, cells
+from accelsim.hardware.parts import MOST_EXTENT, Array, Depth, Extent, Precision
 from accelsim.hardware.skipping import MOST_BUILT_DEPTH, Skipping
 from accelsim.lowering.bits import Words
 
@@ -67,14 +68,6 @@ class ScanningSkipping(Skipping):
         """Whether queues are too deep to be built: they are there to never fill, and would leak nearly all energy."""
         return self.fifo_depth > MOST_BUILT_DEPTH
 
-    @property
-    def scanned_positions(self) -> int:
-        return self.scan_width
-
-    @property
-    def queued_pairs(self) -> int:
-        return self.fifo_depth
-
     def check_array(self, array: Array) -> None:
         super().check_array(array)
         if not self.tensors:
@@ -114,6 +107,51 @@ class ScanningPE(PE[ScanningSkipping]):
     @property
     def takes_stacks(self) -> bool:
         return True
+
+    @property
+    def group_extent(self) -> tuple[int, int]:
+        sync, rows, cols = self.skipping.sync, self.array.rows, self.array.cols
+        return rows if sync in ("column", "array") else 1, cols if sync in ("row", "array") else 1
+
+    def own_parts(self, precision: Precision) -> tuple[Logic, ...]:
+        """Scanner, crossbar and queue of each PE (rtl/scan_queue.sv).
+
+        A scanner's gates see each window. A pair goes from its position to one of D places, past the crossbar's gates
+        of that position, and leaves by the moves of one lane. All registers of a queue are clocked as long as the group
+        runs.
+        """
+        array, skipping = self.array, self.skipping
+        sizes = {"S": skipping.scan_width, "D": skipping.fifo_depth, "L": array.lanes, "W": precision.operand_bits}
+        scanner, crossbar, queue = (cells(part, **sizes) for part in ("scanner", "crossbar", "pair_queue"))
+        pes = array.rows * array.cols
+        return (
+            Logic(
+                "scanners",
+                pes,
+                scanner.gates,
+                scanner.flip_flops,
+                scanner.equivalents_per_gate,
+                switching={"window": scanner.gates},
+                clocked={"cycle": scanner.flip_flops},
+            ),
+            Logic(
+                "crossbars",
+                pes,
+                crossbar.gates,
+                crossbar.flip_flops,
+                crossbar.equivalents_per_gate,
+                switching={"pair": crossbar.gates / skipping.scan_width},
+            ),
+            Logic(
+                "queues",
+                pes,
+                queue.gates,
+                queue.flip_flops,
+                queue.equivalents_per_gate,
+                switching={"pair": queue.gates / array.lanes},
+                clocked={"cycle": queue.flip_flops},
+            ),
+        )
 
     def time(self, tiled: TiledGemm) -> GemmTiming:
         gemm = tiled.gemm

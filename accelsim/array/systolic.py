@@ -15,7 +15,8 @@ from pydantic import Field
 from accelsim.array.outcome import GemmTiming, Slots
 from accelsim.array.pe import PE, RtlArray
 from accelsim.array.tiled import TiledGemm
-from accelsim.hardware.parts import Array
+from accelsim.hardware.logic import Logic
+from accelsim.hardware.parts import Array, Precision
 from accelsim.hardware.skipping import Skipping
 
 
@@ -77,6 +78,19 @@ class SystolicPE(PE[SystolicSkipping]):
             "input_stationary": (k, n, m, load + through),
         }[self.array.dataflow]
         return Folding(along_rows, along_cols, -(-along_rows // rows), -(-along_cols // cols), steps, overhead)
+
+    def own_parts(self, precision: Precision) -> tuple[Logic, ...]:
+        """Registers by which a PE hands its operands on (rtl/systolic_pe.sv), clocked in each cycle of its work."""
+        flip_flops = 2 * precision.operand_bits + 1
+        return (
+            Logic(
+                "operand hand-on",
+                self.array.rows * self.array.cols,
+                0,
+                flip_flops,
+                clocked={"cycle": flip_flops},
+            ),
+        )
 
     def time(self, tiled: TiledGemm) -> GemmTiming:
         """Time a GEMM.

@@ -19,12 +19,14 @@ from accelsim.array.outcome import GemmTiming, Slots
 from accelsim.array.pe import PE, Forecast, TileAccount
 from accelsim.array.tiled import TiledGemm
 from accelsim.array.windows import find_present, streamed_elements
-from accelsim.hardware.parts import Array, Depth
+from accelsim.hardware.logic import MULTIPLEXER_EQUIVALENTS, Logic
+from accelsim.hardware.parts import Array, Depth, Precision
 from accelsim.hardware.skipping import MOST_BUILT_DEPTH, Skipping
 from accelsim.lowering.bits import Words
 from accelsim.lowering.gemm import MaskedGemm
 
 LANES = 16  # its moves and lane levels are defined for 16
+CANDIDATE_STEPS = (0, 1, 2, 1, 1, 2, 2, 1)  # windows ahead of each of a lane's eight candidates
 
 
 class TensorDashSkipping(Skipping):
@@ -38,25 +40,13 @@ class TensorDashSkipping(Skipping):
     advance: Literal["together", "alone"] = Field(
         "together", description="whether all schedules of a tile move on by the same windows or each alone"
     )
-    fifo_depth: Depth = Field(16, description="pairs of a PE's registers whose leakage is charged")
+    fifo_depth: Depth = Field(16, description="plays no part")
 
     energy_only = Skipping.energy_only | {"fifo_depth"}
 
     @property
     def idealised(self) -> bool:
         return self.fifo_depth > MOST_BUILT_DEPTH
-
-    @property
-    def scanned_positions(self) -> int:
-        return LANES
-
-    @property
-    def queued_pairs(self) -> int:
-        return self.stage_depth * LANES
-
-    @property
-    def leaking_pairs(self) -> int:
-        return self.fifo_depth
 
     def check_array(self, array: Array) -> None:
         super().check_array(array)
@@ -81,6 +71,26 @@ class TensorDashPE(PE[TensorDashSkipping]):
         if not (listed_a and listed_b):
             return "a" if listed_a else "b" if listed_b else None
         return "a" if _nonzeros(gemm.a) * gemm.n <= _nonzeros(gemm.columns) * gemm.m else "b"
+
+    def own_parts(self, precision: Precision) -> tuple[Logic, ...]:
+        """Staging registers of each row and column, and two multiplexers of eight operands a lane.
+
+        A row or column stages `stage_depth` windows of both its words and their mask. A word moves through them once.
+        """
+        array, depth, width = self.array, self.skipping.stage_depth, precision.operand_bits
+        staged = depth * LANES * (width + 1)
+        moves = sum(step < depth for step in CANDIDATE_STEPS) - 1  # multiplexers of two inputs a bit
+        chosen = 2 * width * moves
+        return (
+            Logic("staging registers", array.rows + array.cols, 0, staged, clocked={"word": depth * (width + 1)}),
+            Logic(
+                "operand multiplexers",
+                array.rows * array.cols,
+                LANES * chosen,
+                equivalents_per_gate=MULTIPLEXER_EQUIVALENTS,
+                switching={"pair": chosen},
+            ),
+        )
 
     def time(self, tiled: TiledGemm) -> GemmTiming:
         operand = self.scheduled_operand(tiled.gemm)

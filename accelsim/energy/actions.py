@@ -10,8 +10,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
+from accelsim.area import area
+from accelsim.array.pe import pe_of
 from accelsim.energy.table import EnergyTable
 from accelsim.errors import AccelsimError
+from accelsim.hardware.logic import FLIP_FLOP_EQUIVALENTS
 from accelsim.hardware.model import Hardware
 
 
@@ -88,24 +91,17 @@ class Action:
 
 
 def leakage_uw(table: EnergyTable, hw: Hardware) -> float:
-    """Static power of the machine, microwatts: lanes, the queues of PEs that have some, and buffers.
+    """Static power of the machine, microwatts: logic by its area, and buffers.
 
-    A lane is a multiplier (operand_bits squared), an adder (accumulator_bits) and the registers of two operands and
-    the accumulator; PEs that skip zeros of `tensors` have a queue of fifo_depth pairs. DRAM's own background power is
-    not counted. That of an idealised machine is NaN.
+    A gate equivalent leaks as much as that of a register bit does. DRAM's own background power is not counted. That of
+    an idealised machine is NaN.
     """
     if hw.idealised:
         return math.nan
-    leakage, array, precision, buffers = table.leakage, hw.array, hw.precision, hw.memory.buffers
-    pair_bits = 2 * precision.operand_bits
-    lane_uw = (
-        leakage.multiplier.value * precision.operand_bits**2
-        + leakage.adder.value * precision.accumulator_bits
-        + leakage.register_bit.value * (pair_bits + precision.accumulator_bits)
-    )
-    queue_uw = leakage.register_bit.value * hw.skipping.leaking_pairs * pair_bits
-    sram_uw = leakage.sram.value * (buffers.weight_kib + buffers.input_kib + buffers.output_kib)
-    return array.count * array.rows * array.cols * (array.lanes * lane_uw + queue_uw) + sram_uw
+    buffers = hw.memory.buffers
+    gate_uw = table.leakage.register_bit.value / FLIP_FLOP_EQUIVALENTS
+    sram_uw = table.leakage.sram.value * (buffers.weight_kib + buffers.input_kib + buffers.output_kib)
+    return area(hw).gate_equivalents * gate_uw + sram_uw
 
 
 def _gated(hw: Hardware, did: Actions) -> int:
@@ -164,11 +160,11 @@ ARRAY_ACTIONS = (
         "scanner",
         ("scan",),
         "fifo_scan_pj",
-        unit="window of 2 x {hw.skipping.scanned_positions} bits",
+        unit="window of two masks",
         means="a window of two masks that a PE's scanner looks at",
         cost="2 × scan_width (16 with TensorDash) × `queue.scan`",
         count=lambda hw, did: did.scan_windows,
-        pj=lambda table, hw: 2 * hw.skipping.scanned_positions * table.queue.scan.value,
+        pj=lambda table, hw: 2 * pe_of(hw).window_positions * table.queue.scan.value,
     ),
     Action(
         "weight_buffer",
@@ -240,7 +236,7 @@ ARRAY_ACTIONS = (
         "leakage_pj",
         unit="cycle",
         means="a cycle of the whole machine, memory stalls included",
-        cost="static power (`leakage`) / clock: lanes, queues (where PEs skip the zeros of a tensor), buffers",
+        cost="static power (`leakage`) / clock: logic by its area, buffers",
         count=lambda hw, did: did.cycles,
         pj=lambda table, hw: leakage_uw(table, hw) / hw.clock_mhz,  # uW / MHz = uW x us = pJ
     ),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from accelsim.area import area
 from accelsim.errors import SpaceError
-from accelsim.explore.area import area_proxy
 from accelsim.explore.designs import Design, Impossible, choose
 from accelsim.explore.evaluation import Evaluation
 from accelsim.explore.pareto import front
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILE = "search.parquet"
-OBJECTIVES = ("cycles", "energy_pj", "area_proxy")
+OBJECTIVES = ("cycles", "energy_pj", "area_mm2")
 Method = Literal["model", "nsga2", "tpe"]
 MOST_MODELLED = 20_000  # designs that the model looks at one by one
 _TOGETHER = 8  # proposals at a time, whatever the number of workers: a search goes the same way everywhere
@@ -74,7 +74,7 @@ def search(
     workers: Workers | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Found:
-    """Search a space for the Pareto front of cycles, energy (pJ) and area (`area_proxy`).
+    """Search a space for the Pareto front of cycles, energy (pJ) and area (mm2).
 
     Finished points are kept as a sweep keeps them, in the same folder if one likes. A search that was stopped, however
     hard, and is started again with the same options goes the same way, and simulates only what is missing.
@@ -155,7 +155,7 @@ def _proposer(space: Space, designs: _Designs, method: Method, seed: int) -> Pro
     if method == "model":
         every = designs.all()
         known = np.full((len(every), len(OBJECTIVES)), np.nan)
-        known[:, OBJECTIVES.index("area_proxy")] = [area_proxy(design.hardware) for design in every]
+        known[:, OBJECTIVES.index("area_mm2")] = [area(design.hardware).mm2 for design in every]
         return ModelProposer(axes, [design.number for design in every], known, seed)
     return OptunaProposer(axes, designs.__contains__, method, len(OBJECTIVES), seed)
 
@@ -164,7 +164,7 @@ def _costs(evaluation: Evaluation, design: Design) -> Costs | None:
     rows = [row for name in evaluation.traces for row in evaluation.rows(design, name)]
     if any(row["error"] is not None or row["energy_pj"] is None for row in rows):
         return None
-    return sum(row["cycles"] for row in rows), sum(row["energy_pj"] for row in rows), area_proxy(design.hardware)
+    return sum(row["cycles"] for row in rows), sum(row["energy_pj"] for row in rows), area(design.hardware).mm2
 
 
 def _front(costs: dict[int, Costs | None], designs: Sequence[Design]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from accelsim.explore.area import area_proxy
+from accelsim.area import area
 from accelsim.explore.designs import Design
 from accelsim.explore.parts import arrow
 from accelsim.explore.space import KEYS
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _LEAVES = sorted(key for key in KEYS if not any(other.startswith(f"{key}.") for other in KEYS))
-_FIRST = ("cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj", "area_proxy", "error")
+_FIRST = ("cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj", "area_mm2", "error")
 _MEASURES = (*_FIRST, *(name for name in (*COUNTS, *ENERGIES) if name not in _FIRST))
 
 
@@ -29,7 +29,7 @@ def tabulate(
     """Build the table, rows in the order of designs, traces and passes.
 
     Columns: `design` (its number in the full grid), the swept keys by their dotted names, `trace` as the space file
-    has it, `pass`, cycles and energies, `area_proxy`, `error`; then the other keys of the machine, `trace_sha256` and
+    has it, `pass`, cycles and energies, `area_mm2`, `error`; then the other keys of the machine, `trace_sha256` and
     `accelsim_version`. Keys that hold a list are text, "weight, activation"; a mapping is JSON.
 
     Args:
@@ -43,11 +43,11 @@ def tabulate(
         configuration = {"design": design.number} | {key: _plain(value) for key, value in design.values.items()}
         flat = dict(_flatten(design.hardware.model_dump(mode="json")))
         others = {key: _plain(flat.get(key)) for key in rest}
-        area = {"area_proxy": None if design.hardware.idealised else area_proxy(design.hardware)}
+        built = {"area_mm2": None if design.hardware.idealised else area(design.hardware).mm2}
         for name, trace in traces.items():
             origin = {"trace_sha256": trace.sha256, "accelsim_version": accelsim_version()}
             for row in sorted(rows_of(design, name), key=_place):
-                rows.append(configuration | {"trace": name} | row | area | others | origin)
+                rows.append(configuration | {"trace": name} | row | built | others | origin)
     columns = ["design", *swept, "trace", "pass", *_MEASURES, *rest, "trace_sha256", "accelsim_version"]
     return arrow().table({name: _column(name, [row[name] for row in rows]) for name in columns})
 
@@ -76,7 +76,7 @@ def _column(name: str, values: Iterable[Any]) -> Any:
     pa, values = arrow(), list(values)
     if name in COUNTS:
         return pa.array(values, pa.int64())
-    if name in ENERGIES or name == "speedup":
+    if name in ENERGIES or name in ("speedup", "area_mm2"):
         return pa.array(values, pa.float64())
     kinds = {type(value) for value in values if value is not None}
     known: list[tuple[set[type], Any]] = [({bool}, pa.bool_()), ({int}, pa.int64()), ({int, float}, pa.float64())]

@@ -55,21 +55,6 @@ class Skipping(Part):
         """Whether such PEs are a bound that nobody could build: they have cycles, but no energy."""
         return False
 
-    @property
-    def scanned_positions(self) -> int:
-        """K positions of both masks that one look at a window reads; 0 if nothing looks at windows."""
-        return 0
-
-    @property
-    def queued_pairs(self) -> int:
-        """Pairs of operands for which a PE has registers, in addition to those of its lanes."""
-        return 0
-
-    @property
-    def leaking_pairs(self) -> int:
-        """Those of them whose static power is charged."""
-        return self.queued_pairs
-
     def check_array(self, array: Array) -> None:
         """Raise ValueError if an array cannot be made of such PEs."""
         if array.interconnect == "systolic":

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accelsim.area import area
 from accelsim.energy.account import Actions, EnergyBreakdown, account, leakage_uw
 from accelsim.energy.load import load_table
 from accelsim.errors import AccelsimError
@@ -55,12 +56,12 @@ def test_one_kind_of_action_by_hand(count: dict[str, int], component: str, pj: f
 
 
 def test_leakage_by_hand() -> None:
-    lane_uw = 16**2 * 0.0472 + 32 * 0.0744 + (16 + 16 + 32) * 0.07395
-    queue_uw = 16 * 32 * 0.07395  # one a PE
+    gate_uw = 0.07395 / (4.522 / 0.798)  # a register bit's, for its area
     sram_uw = (8 + 32 + 1024) * 60.6
-    total_uw = 8 * (3 * lane_uw + queue_uw) + sram_uw
+    total_uw = area(machine()).gate_equivalents * gate_uw + sram_uw
     assert leakage_uw(HOROWITZ, machine()) == pytest.approx(total_uw)
-    assert leakage_uw(HOROWITZ, machine().dense()) == pytest.approx(total_uw - 8 * queue_uw)
+    dense_uw = area(machine().dense()).gate_equivalents * gate_uw + sram_uw
+    assert leakage_uw(HOROWITZ, machine().dense()) == pytest.approx(dense_uw)
     # 1000 cycles at 500 MHz are 2 us; 1 uW for 1 us is 1 pJ.
     breakdown = account(HOROWITZ, machine(), Actions(cycles=1000))
     assert breakdown.leakage_pj == breakdown.total_pj == pytest.approx(total_uw * 2)
@@ -93,8 +94,10 @@ def test_gating_moves_zeros_out_of_the_multiplier_and_nothing_else(table, done: 
     zeros_pj = done.macs_ineffectual * table.mac_pj(machine().precision)
     assert gated.gated_mac_pj == pytest.approx(zeros_pj * table.lane.gated.value)
     assert gated.mac_pj + zeros_pj == pytest.approx(open_.mac_pj)
-    assert gated.total_pj <= open_.total_pj
-    assert replace(gated, mac_pj=open_.mac_pj, gated_mac_pj=open_.gated_mac_pj) == open_
+    assert gated.leakage_pj >= open_.leakage_pj  # the tests for zeros
+    assert gated.total_pj - gated.leakage_pj <= open_.total_pj - open_.leakage_pj
+    same = {"mac_pj": 0.0, "gated_mac_pj": 0.0, "leakage_pj": 0.0}
+    assert replace(gated, **same) == replace(open_, **same)
 
 
 @given(tables, st.sampled_from(["weight_kib", "input_kib", "output_kib"]), actions)

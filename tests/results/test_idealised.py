@@ -147,7 +147,7 @@ def test_sweeps_have_nulls_and_searches_leave_it_out(trace: Path, tmp_path: Path
     ideal = table["skipping.fifo_depth"] == 65536
     assert table["error"].isna().all()
     assert (table["cycles"] > 0).all()
-    assert table[ideal][["energy_pj", "area_proxy", "energy_mac_pj"]].isna().all(axis=None)
+    assert table[ideal][["energy_pj", "area_mm2", "energy_mac_pj"]].isna().all(axis=None)
     assert (table[~ideal]["energy_pj"] > 0).all()
     assert (found.simulated, found.failed) == (3, 1)
     assert 65536 not in set(found.front["skipping.fifo_depth"])

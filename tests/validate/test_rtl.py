@@ -63,7 +63,7 @@ def test_random_gemms_agree(index: int) -> None:
 @verilated
 def test_a_fault_in_the_rtl_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "rtl", tmp_path / "rtl")
-    queue = tmp_path / "rtl" / "scan_queue.sv"
+    queue = tmp_path / "rtl" / "scanner.sv"
     right = queue.read_text(encoding="utf-8")
     line = "assign take = (present < T'(L)) ? present : T'(L);"
     assert right.count(line) == 1

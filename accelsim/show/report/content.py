@@ -19,7 +19,7 @@ from accelsim.show.tables import no_energy
 from accelsim.trace.unlowered import read_unlowered, shares
 
 MOST_ROWS = 2000
-_SWEPT_MEASURES = ("cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj", "dram_bytes", "area_proxy")
+_SWEPT_MEASURES = ("cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj", "dram_bytes", "area_mm2")
 
 
 @dataclass(frozen=True)

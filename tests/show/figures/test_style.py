@@ -103,7 +103,7 @@ def test_energies_have_the_prefix_that_suits_them() -> None:
 
 def designs(points: list[tuple[float, float]]) -> pd.DataFrame:
     rows = [
-        {"design": f"design {number}", "trace": "t", "cycles": x, "energy_pj": y, "area_proxy": 1000 * (1 + number % 3)}
+        {"design": f"design {number}", "trace": "t", "cycles": x, "energy_pj": y, "area_mm2": 1.5 * (1 + number % 3)}
         for number, (x, y) in enumerate(points)
     ]
     return pd.DataFrame(rows).assign(on_front=True)

@@ -1,0 +1,39 @@
+"""Parts of logic that several kinds of PE have: lanes, tests for zeros, filters of windows."""
+
+from __future__ import annotations
+
+from accelsim.hardware.logic import Logic, cells
+from accelsim.hardware.parts import Array, Precision
+from accelsim.hardware.skipping import Skipping
+
+
+def lanes(array: Array, precision: Precision) -> Logic:
+    """Return the PEs' multiply-accumulate lanes with their operand registers and accumulators.
+
+    Their energy is that of multiply-accumulates, which the energy table has.
+    """
+    built = cells("mac_lanes", L=array.lanes, W=precision.operand_bits, ACC=precision.accumulator_bits)
+    return Logic("lanes", array.rows * array.cols, built.gates, built.flip_flops, built.equivalents_per_gate)
+
+
+def zero_tests(array: Array, skipping: Skipping, precision: Precision) -> tuple[Logic, ...]:
+    """Return what tells each lane that an operand is zero, with `skipping.gate_zeros`: an OR over each operand's bits.
+
+    Their energy is part of a gated multiply-accumulate's, which the energy table has.
+    """
+    if not skipping.gate_zeros:
+        return ()
+    gates = 2 * (precision.operand_bits - 1) + 1
+    return (Logic("zero tests", array.rows * array.cols, array.lanes * gates),)
+
+
+def window_filters(array: Array, skipping: Skipping, window_positions: int) -> tuple[Logic, ...]:
+    """Return what looks for windows without a non-zero, one for each row and column, with `skipping.blocks`.
+
+    A filter sees a mask bit for each word that comes from the buffers.
+    """
+    if not skipping.blocks:
+        return ()
+    built = cells("window_filter", S=window_positions)
+    each = {"word": built.gates / window_positions}
+    return (Logic("window filters", array.rows + array.cols, built.gates, 0, built.equivalents_per_gate, each),)
