@@ -77,12 +77,13 @@ def machines(draw) -> Hardware:
                 "rows": draw(extents),
                 "cols": draw(extents),
                 "lanes": draw(st.integers(1, 4)),
+                "drain": draw(st.sampled_from(("overlapped", "exposed", "free"))),
             },
             "mapping": {"row_order": draw(st.sampled_from(("natural", "density")))},
             "memory": {
                 "buffers": {
-                    "weight_words_per_cycle": draw(st.sampled_from((None, None, 1, 3, 8))),
-                    "input_words_per_cycle": draw(st.sampled_from((None, None, 1, 3, 8))),
+                    "weight_words_per_cycle": draw(st.sampled_from(("window", "unlimited", 1, 3, 8, 50))),
+                    "input_words_per_cycle": draw(st.sampled_from(("window", "unlimited", 1, 3, 8, 50))),
                 }
             },
             "skipping": {

@@ -7,14 +7,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from accelsim import kernel
 from accelsim.array.outcome import GemmTiming, Slots
 from accelsim.array.pe import PE, Forecast, RtlArray
-from accelsim.array.tiled import Integers, TiledGemm
+from accelsim.array.tiled import TiledGemm
 from accelsim.array.windows import Streams, streamed_elements
 from accelsim.hardware.parts import Array
 from accelsim.hardware.skipping import Skipping
-from accelsim.lowering.bits import WORD
 
 
 class DenseSkipping(Skipping):
@@ -78,7 +76,7 @@ class DensePE(PE[DenseSkipping]):
     def _time_streams(self, tiled: TiledGemm, streams: Streams) -> GemmTiming:
         """Time a GEMM of which windows or outputs are left out."""
         lanes, (cycles, positions) = self.array.lanes, streams
-        working = _working(tiled)
+        working = tiled.outputs
         pairs = int((working * positions).sum())
         return GemmTiming(
             tile_cycles=cycles,
@@ -95,22 +93,3 @@ class DensePE(PE[DenseSkipping]):
             outputs=int(working.sum()),
             tile_positions=positions,
         )
-
-
-def _working(tiled: TiledGemm) -> Integers:
-    """Outputs that each tile computes: int64 [tiles]."""
-    if tiled.needed is None:
-        return tiled.heights * tiled.widths
-    working, needed = np.empty(tiled.tiles, np.int64), tiled.needed
-    kernel.compiled.count_outputs(
-        needed,
-        len(needed),
-        needed.shape[1] * WORD,
-        tiled.columns,
-        tiled.starts,
-        tiled.stops,
-        tiled.rows,
-        tiled.cols,
-        working,
-    )
-    return working

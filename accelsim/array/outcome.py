@@ -21,7 +21,8 @@ class Slots:
         barrier: the PE's group has ended, another has not.
         sync: the group's scanner was blocked by a full queue, or the group is only draining.
         starved: the scanner advanced and gave the PE too little.
-        skew: operands travel into, or results out of, a systolic array (its fill and drain).
+        port: the PE's group waits for a window that the buffers' ports have not delivered yet.
+        skew: operands travel into, or results out of, the array (its fill and drain).
         memory: the array waits for data or for room.
     """
 
@@ -31,6 +32,7 @@ class Slots:
     barrier: int = 0
     sync: int = 0
     starved: int = 0
+    port: int = 0
     skew: int = 0
     memory: int = 0
 
@@ -58,7 +60,8 @@ class GemmTiming:
         slots: where the lane-cycles of all tiles went.
         scan_windows: windows looked at, summed over PEs; 0 on a dense PE.
         fifo_pushes: pairs that went through a queue; 0 on a dense PE.
-        streamed_a, streamed_b: operand elements sent from the buffers to the array, summed over tiles.
+        streamed_a, streamed_b: operand elements read from the buffers: those of a window once for every cycle in which
+            some group of PEs takes it.
         outputs: outputs computed.
         tile_positions: int64, K positions streamed through each tile; None means all of K through every one.
     """

@@ -10,19 +10,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.array.common_parts import lanes, window_filters, zero_tests
+from accelsim.array.drain import drained
 from accelsim.array.outcome import GemmTiming
-from accelsim.array.ports import through_ports
+from accelsim.array.ports import Ports, through_ports
 from accelsim.array.tiled import TiledGemm
 from accelsim.array.windows import Streams, find_streams
 from accelsim.hardware.logic import Logic
 from accelsim.hardware.model import Hardware
-from accelsim.hardware.parts import Array, Precision
+from accelsim.hardware.parts import Array, Buffers, Precision
 from accelsim.hardware.pe_kinds import load_kind
 from accelsim.hardware.skipping import Skipping
 from accelsim.lowering.gemm import MaskedGemm
@@ -88,12 +89,29 @@ class PE(ABC, Generic[Configuration]):
 
     configuration: ClassVar[type[Skipping]]
 
-    def __init__(self, array: Array, skipping: Configuration) -> None:
-        self.array, self.skipping = array, skipping
+    def __init__(self, array: Array, skipping: Configuration, buffers: Buffers) -> None:
+        self.array, self.skipping, self.buffers = array, skipping, buffers
 
     @abstractmethod
     def time(self, tiled: TiledGemm) -> GemmTiming:
-        """Run a GEMM, memory and the buffers' ports aside."""
+        """Run a GEMM; memory and the drain aside, and as if each window could be read as soon as all others.
+
+        PEs that take positions of K as they come leave the ports to `run`; others wait for them here (`ports`).
+        """
+
+    def run(self, tiled: TiledGemm) -> GemmTiming:
+        """Run a GEMM, memory aside."""
+        return drained(self.array, tiled, through_ports(self.ports, self.array, tiled, self.time(tiled)))
+
+    def unported(self) -> Self:
+        """Return the same PEs with ports that read as many words as are asked for."""
+        width = {"weight_words_per_cycle": "unlimited", "input_words_per_cycle": "unlimited"}
+        return type(self)(self.array, self.skipping, self.buffers.model_copy(update=width))
+
+    @property
+    def ports(self) -> Ports:
+        """Words that can be read in a cycle."""
+        return Ports.of(self.buffers, self.array, self.port_positions)
 
     @property
     def key(self) -> Hashable:
@@ -136,6 +154,11 @@ class PE(ABC, Generic[Configuration]):
         """Return the parts that dense PEs do not have; by default none."""
         return ()
 
+    @property
+    def port_positions(self) -> int:
+        """K positions that a row or column of PEs takes at most in a cycle: what ports of the width `window` read."""
+        return self.window_positions
+
     def streams(self, tiled: TiledGemm) -> Streams:
         """Return what each tile streams."""
         return find_streams(self.skipping, tiled, self.window_positions)
@@ -146,9 +169,21 @@ class PE(ABC, Generic[Configuration]):
 
     def dense_formula(self, m: int, n: int, k: int) -> tuple[str, int]:
         """Return the cycles of a GEMM on such an array without skipping: as arithmetic, and its value."""
-        row_tiles, column_tiles, lanes = -(-m // self.array.rows), -(-n // self.array.cols), self.array.lanes
-        text = f"{row_tiles:,} row tiles × {column_tiles:,} column tiles × ceil({k:,} / {lanes})"
-        return text, row_tiles * column_tiles * -(-k // lanes)
+        rows, column_tiles, lanes = self.array.rows, -(-n // self.array.cols), self.array.lanes
+        steps = -(-k // lanes)
+        full, rest = divmod(m, rows)
+        text = f"{-(-m // rows):,} row tiles × {column_tiles:,} column tiles × ceil({k:,} / {lanes})"
+        match self.array.drain:
+            case "exposed":
+                text += f" + {column_tiles:,} column tiles × {m:,} rows that drain"
+                return text, column_tiles * (-(-m // rows) * steps + m)
+            case "overlapped" if steps < min(m, rows):
+                tiles = full * max(steps, rows) + (max(steps, rest) if rest else 0)
+                text = f"{column_tiles:,} column tiles × ({full:,} × {max(steps, rows):,}"
+                text += f" + {max(steps, rest):,})" if rest else ")"
+                return f"{text} where ceil({k:,} / {lanes}) = {steps:,} is less than the rows that drain", column_tiles * tiles
+            case _:
+                return text, -(-m // rows) * column_tiles * steps
 
     def explain_tile(self, tiled: TiledGemm, index: int) -> TileAccount:
         """Return what one tile's cycles are made of, for `accelsim explain`."""
@@ -161,15 +196,14 @@ class PE(ABC, Generic[Configuration]):
 
 def pe_of(hw: Hardware) -> PE[Any]:
     """Return the PEs of a machine."""
-    made: PE[Any] = load_kind(hw.skipping.kind)(hw.array, hw.skipping)
+    made: PE[Any] = load_kind(hw.skipping.kind)(hw.array, hw.skipping, hw.memory.buffers)
     return made
 
 
 def timing_key(hw: Hardware) -> Hashable:
     """Return a key that two machines share only if `TiledGemm.of` and `time_tiled` give the same for both."""
-    buffers = hw.memory.buffers
-    ports = (buffers.weight_words_per_cycle, buffers.input_words_per_cycle)
-    return pe_of(hw).key, ports, hw.mapping.row_order
+    pe = pe_of(hw)
+    return pe.key, pe.ports, hw.array.drain, hw.mapping.row_order
 
 
 def time_gemm(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
@@ -179,4 +213,4 @@ def time_gemm(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:
 
 def time_tiled(hw: Hardware, tiled: TiledGemm) -> GemmTiming:
     """Run one GEMM, tiled for the machine, on its array, memory aside."""
-    return through_ports(hw, tiled, pe_of(hw).time(tiled))
+    return pe_of(hw).run(tiled)

@@ -1,42 +1,64 @@
-"""Ports between the on-chip buffers and the array: a tile takes at least as long as its words take to arrive."""
+"""Ports between the on-chip buffers and the array: how many words of an operand can be read in a cycle."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from accelsim.array.outcome import GemmTiming, Slots
+from accelsim.array.outcome import GemmTiming
 from accelsim.array.tiled import Integers, TiledGemm
-from accelsim.hardware.model import Hardware
-from accelsim.hardware.parts import Buffers
+from accelsim.array.waiting import lengthen
+from accelsim.hardware.parts import Array, Buffers, Width
 
 
-def through_ports(hw: Hardware, tiled: TiledGemm, timing: GemmTiming) -> GemmTiming:
-    """Stretch tiles to ceil(words / words_per_cycle) of either operand; the array waits, in `memory` slots.
+class Ports(NamedTuple):
+    """Words of operands A and B that can be read in a cycle; None: as many as are asked for."""
 
-    Words are those of the windows that are streamed, for the rows and columns that a tile uses. A port works ahead as
-    far as it likes within a tile, so this is the least that a port can cost; banks and their conflicts are left out.
+    a_words: int | None
+    b_words: int | None
+
+    @classmethod
+    def of(cls, buffers: Buffers, array: Array, positions: int) -> Self:
+        """Return a machine's ports.
+
+        Args:
+            positions: of K, that a row or column of PEs takes at most in a cycle.
+        """
+        a_words = _words(buffers.weight_words_per_cycle, array.rows * positions)
+        return cls(a_words, _words(buffers.input_words_per_cycle, array.cols * positions))
+
+
+def _words(width: Width, window: int) -> int | None:
+    match width:
+        case "unlimited":
+            return None
+        case "window":
+            return window
+        case _:
+            return int(width)
+
+
+def through_ports(ports: Ports, array: Array, tiled: TiledGemm, timing: GemmTiming) -> GemmTiming:
+    """Lengthen tiles to ceil(words / words per cycle) of either operand; PEs with an output wait in `port` slots.
+
+    Words are those of the windows that are streamed, for the rows and columns that a tile uses, each once. It is all
+    that a port costs PEs that take positions of K as they come, and the least that it costs any others.
     """
-    array, buffers = hw.array, hw.memory.buffers
-    if buffers.weight_words_per_cycle is None and buffers.input_words_per_cycle is None:
+    if ports == (None, None):
         return timing
     positions = np.full(tiled.tiles, tiled.gemm.k) if timing.tile_positions is None else timing.tile_positions
-    cycles = np.maximum(timing.tile_cycles, port_cycles(buffers, tiled, positions))
-    waiting = int((cycles - timing.tile_cycles).sum())
-    slots = timing.slots + Slots(memory=array.rows * array.cols * array.lanes * waiting)
-    return replace(timing, tile_cycles=cycles, slots=slots)
+    return lengthen(array, tiled, timing, np.maximum(timing.tile_cycles, port_cycles(ports, tiled, positions)), "port")
 
 
-def port_cycles(buffers: Buffers, tiled: TiledGemm, positions: Integers) -> Integers:
-    """Return how long each tile's words take to arrive, int64 [tiles]; 0 where neither port is limited.
+def port_cycles(ports: Ports, tiled: TiledGemm, positions: Integers) -> Integers:
+    """Return how long each tile's words take to be read once, int64 [tiles]; 0 where neither port is limited.
 
     Args:
         positions: int64 [tiles], K positions that each tile streams.
     """
     cycles = np.zeros(tiled.tiles, np.int64)
-    ports = ((tiled.heights, buffers.weight_words_per_cycle), (tiled.widths, buffers.input_words_per_cycle))
-    for lines, words_per_cycle in ports:
-        if words_per_cycle is not None:
-            cycles = np.maximum(cycles, -(-lines * positions // words_per_cycle))
+    for lines, words in ((tiled.heights, ports.a_words), (tiled.widths, ports.b_words)):
+        if words is not None:
+            cycles = np.maximum(cycles, -(-lines * positions // words))
     return cycles

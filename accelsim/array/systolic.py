@@ -14,6 +14,7 @@ from pydantic import Field
 
 from accelsim.array.outcome import GemmTiming, Slots
 from accelsim.array.pe import PE, RtlArray
+from accelsim.array.ports import Ports
 from accelsim.array.tiled import TiledGemm
 from accelsim.hardware.logic import Logic
 from accelsim.hardware.parts import Array, Precision
@@ -66,6 +67,11 @@ class SystolicPE(PE[SystolicSkipping]):
     @property
     def window_positions(self) -> int:
         return 0
+
+    @property
+    def ports(self) -> Ports:
+        """Operands enter at its edges at a fixed rate, a word per row and column and cycle, for which ports are made."""
+        return Ports(None, None)
 
     def fold(self, m: int, n: int, k: int) -> Folding:
         """Lay O[M, N] = A[M, K] · B[K, N] on the array by its dataflow."""
@@ -127,6 +133,9 @@ class SystolicPE(PE[SystolicSkipping]):
     def dense_formula(self, m: int, n: int, k: int) -> tuple[str, int]:
         folding = self.fold(m, n, k)
         text = f"{folding.row_folds:,} × {folding.col_folds:,} folds × ({folding.steps:,} + {folding.overhead:,})"
+        if self.array.drain == "exposed" and self.array.dataflow == "output_stationary":
+            text += f" + {folding.col_folds:,} column folds × {m:,} rows that drain"
+            return text, folding.cycles + folding.col_folds * m
         return text, folding.cycles
 
     def rtl(self) -> RtlArray:

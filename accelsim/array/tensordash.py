@@ -61,6 +61,10 @@ class TensorDashPE(PE[TensorDashSkipping]):
 
     configuration = TensorDashSkipping
 
+    @property
+    def port_positions(self) -> int:
+        return LANES * self.skipping.stage_depth
+
     def scheduled_operand(self, gemm: MaskedGemm) -> Literal["a", "b"] | None:
         """Name the operand that a GEMM's schedules follow, "a" or "b"; None if `skipping.tensors` lists neither.
 
@@ -153,7 +157,7 @@ class TensorDashPE(PE[TensorDashSkipping]):
         expected = np.maximum(streams.windows / self.skipping.stage_depth, most_pairs(tensors, tiled) / LANES)
         known = known_pairs(narrowed, tiled) | streamed_elements(tiled, streams.positions)
         known["fifo_pushes"] = (known["streamed_a"] + known["streamed_b"]) // 2
-        return Forecast(TensorDashPE(self.array, narrowed), expected, streams.positions, exact=False, known=known)
+        return Forecast(TensorDashPE(self.array, narrowed, self.buffers), expected, streams.positions, exact=False, known=known)
 
     def explain_tile(self, tiled: TiledGemm, index: int) -> TileAccount:
         operand, cycles = self.scheduled_operand(tiled.gemm), int(self.time(tiled).tile_cycles[index])
@@ -163,7 +167,7 @@ class TensorDashPE(PE[TensorDashSkipping]):
     def _unscheduled(self) -> DensePE:
         """The same PEs on a GEMM whose zeros they do not see."""
         unscheduled = {"blocks": self.skipping.blocks, "outputs": self.skipping.outputs}
-        return DensePE(self.array, DenseSkipping.model_validate(unscheduled))
+        return DensePE(self.array, DenseSkipping.model_validate(unscheduled), self.buffers)
 
 
 def _nonzeros(words: Words) -> int:

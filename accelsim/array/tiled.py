@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from accelsim import kernel
 from accelsim.hardware.model import Hardware
-from accelsim.lowering.bits import Words, take_columns
+from accelsim.lowering.bits import WORD, Words, take_columns
 from accelsim.lowering.gemm import MaskedGemm
 
 Integers = NDArray[np.int64]
@@ -99,6 +99,25 @@ class TiledGemm:
     def widths(self) -> Integers:
         """Columns that each tile uses: int64 [tiles]."""
         return np.asarray(np.minimum(self.cols, (self.stops - self.starts)[self.row_tiles] - self._first_columns))
+
+    @cached_property
+    def outputs(self) -> Integers:
+        """Outputs that each tile computes: int64 [tiles]."""
+        if self.needed is None:
+            return self.heights * self.widths
+        outputs, needed = np.empty(self.tiles, np.int64), self.needed
+        kernel.compiled.count_outputs(
+            needed,
+            len(needed),
+            needed.shape[1] * WORD,
+            self.columns,
+            self.starts,
+            self.stops,
+            self.rows,
+            self.cols,
+            outputs,
+        )
+        return outputs
 
     @cached_property
     def effectual_macs(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.array import PE, Slots, TileAccount, TiledGemm, pe_of, time_tiled
+from accelsim.array.ports import through_ports
 from accelsim.array.tile import cut_tile, streamed_windows
 from accelsim.energy.load import load_table
 from accelsim.errors import TraceError, not_this
@@ -49,6 +50,7 @@ class SlowestTile:
         lower_bound: ceil(most_effectual / lanes), which no skipping of zeros can beat.
         account: what its PEs say of it.
         port_cycles: cycles of it that wait for words from the buffers.
+        drain_cycles: cycles of it that wait until results have left the array.
     """
 
     group: int
@@ -65,6 +67,7 @@ class SlowestTile:
     lower_bound: int
     account: TileAccount
     port_cycles: int
+    drain_cycles: int
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,7 @@ def _tile_cycles(every: NDArray[np.int64]) -> TileCycles:
 def _slowest_tile(pe: PE[Any], tiled: TiledGemm, index: int, cycles: int) -> SlowestTile:
     gemm, tile, width = tiled.gemm, cut_tile(tiled, index), pe.window_positions
     windows = streamed_windows(pe.skipping, tile, width).size
+    read_cycles = int(through_ports(pe.ports, pe.array, tiled, pe.time(tiled)).tile_cycles[index])
     return SlowestTile(
         group=gemm.group,
         phase=gemm.phase,
@@ -229,5 +233,6 @@ def _slowest_tile(pe: PE[Any], tiled: TiledGemm, index: int, cycles: int) -> Slo
         most_effectual=tile.most_effectual,
         lower_bound=-(-tile.most_effectual // pe.array.lanes),
         account=pe.explain_tile(tiled, index),
-        port_cycles=cycles - int(pe.time(tiled).tile_cycles[index]),
+        port_cycles=read_cycles - int(pe.unported().time(tiled).tile_cycles[index]),
+        drain_cycles=cycles - read_cycles,
     )

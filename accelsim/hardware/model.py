@@ -48,9 +48,9 @@ class Hardware(Part):
     @classmethod
     def _feeds_the_array(cls, memory: Memory, info: ValidationInfo) -> Memory:
         array, buffers = info.data.get("array"), memory.buffers
-        limited = buffers.weight_words_per_cycle or buffers.input_words_per_cycle
+        limited = isinstance(buffers.weight_words_per_cycle, int) or isinstance(buffers.input_words_per_cycle, int)
         if array is not None and array.interconnect == "systolic" and limited:
-            raise ValueError("a systolic array takes a fixed number of words a cycle, leave words_per_cycle null")
+            raise ValueError("a systolic array takes a fixed number of words a cycle, leave words_per_cycle out")
         precision = info.data.get("precision")
         if array is None or precision is None:
             return memory

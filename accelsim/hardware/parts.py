@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictFloat,
@@ -23,6 +24,10 @@ Extent = Annotated[StrictInt, Field(ge=1, le=MOST_EXTENT)]
 Depth = Annotated[StrictInt, Field(ge=1, le=1 << 20)]
 Rate = Annotated[StrictFloat, Field(gt=0, le=1e9)]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+Width = Annotated[
+    Depth | Literal["window", "unlimited"],
+    BeforeValidator(lambda given: "unlimited" if given is None else given),  # null: the spelling of older files
+]
 _TILE_POSITIONS = 64  # of K, the fewest that the memory model cuts a tile into
 
 
@@ -57,7 +62,11 @@ class Array(Part):
         description="broadcast: operands reach a whole row or column of PEs in the same cycle; systolic: they move on"
         " from PE to PE, a cycle each",
     )
-
+    drain: Literal["overlapped", "exposed", "free"] = Field(
+        "overlapped",
+        description="how results leave stationary-output PEs, a row of them per cycle: while the next tile runs, from a"
+        " second set of accumulators; after the tile; or in no time, which cannot be built",
+    )
     count: Extent = Field(
         1, description="arrays like this one; a pass's tiles are dealt to them in turn, they share DRAM and store"
     )
@@ -121,11 +130,15 @@ class Buffers(Part):
         64,
         description="holds partial sums and outputs, accumulator_bits each; by default at least two for each PE",
     )
-    weight_words_per_cycle: Depth | None = Field(
-        None, description="words of operand A that reach an array in a cycle; null: as many as it asks for"
+    weight_words_per_cycle: Width = Field(
+        "window",
+        description="words of operand A that can be read for an array in a cycle; window: what a PE's row takes at"
+        " most in a cycle, for every row; unlimited (or null): as many as are asked for, which cannot be built",
     )
-    input_words_per_cycle: Depth | None = Field(
-        None, description="words of operand B that reach an array in a cycle; null: as many as it asks for"
+    input_words_per_cycle: Width = Field(
+        "window",
+        description="words of operand B that can be read for an array in a cycle; window: what a PE's column takes at"
+        " most in a cycle, for every column; unlimited (or null): as many as are asked for",
     )
 
     def grown_to(self, array: Array, precision: Precision) -> Buffers:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -76,6 +77,8 @@ def _type_words(annotation: Any) -> str:
         return _number_words(rules) or _type_words(kind)
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType) and type(None) not in get_args(annotation):
+        return ", or ".join(_type_words(part) for part in get_args(annotation))
     if get_origin(annotation) is tuple:
         return f"list of {_type_words(get_args(annotation)[0])}"
     if type(None) in get_args(annotation):

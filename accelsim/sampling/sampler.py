@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.array import PE, Forecast, GemmTiming, Slots, TiledGemm, pe_of, time_tiled, timing_key
-from accelsim.array.ports import through_ports
 from accelsim.hardware.model import Hardware
 from accelsim.sampling.allocate import Sizes
 from accelsim.sampling.cost import saves_half, strip_cost
@@ -60,7 +59,7 @@ class Sampler:
         forecast = pe_of(hw).forecast(tiled)
         if forecast is None:
             return time_tiled(hw, tiled)
-        predicted = predict_cycles(hw.memory.buffers, tiled, forecast)
+        predicted = predict_cycles(tiled, forecast)
         members = cut_strata(strips.sums(predicted), strips.tiles, strips.row)
         sizes = self.sizes.get((key, timing_key(hw))) or self._first_sizes(members)
         if 2 * sum(sizes) >= len(strips) or not self.pays(strips, sum(sizes)):
@@ -78,7 +77,7 @@ class Sampler:
         for strip in wanted:
             if strip not in known:
                 part = strips.tiles_of(strip)
-                timing = through_ports(hw, part, pe.time(part))
+                timing = pe.run(part)
                 known[strip] = values_of(timing), timing.tile_cycles
         return known
 

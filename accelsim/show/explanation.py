@@ -184,6 +184,8 @@ def _why(tile: SlowestTile, lanes: int) -> Iterator[str]:
     yield from tile.account.sentences
     if tile.port_cycles:
         yield f"{_n(tile.port_cycles)} more cycles until its words have come through the buffers' ports"
+    if tile.drain_cycles:
+        yield f"{_n(tile.drain_cycles)} more cycles until results have left through the columns"
     yield (
         f"at best {_n(tile.lower_bound)} cycles: its busiest PE has {_n(tile.most_effectual)} pairs of two non-zeros"
         f" for {lanes} lane{'s' * (lanes > 1)}"

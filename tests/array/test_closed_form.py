@@ -13,11 +13,13 @@ from accelsim.lowering import lower
 
 pytestmark = pytest.mark.closed_form
 ALL = ["weight", "activation", "gradient"]
+UNLIMITED = {"weight_words_per_cycle": "unlimited", "input_words_per_cycle": "unlimited"}
 
 
 def machine(rows: int = 4, cols: int = 4, lanes: int = 1, *, count: int = 1, **parts: object) -> Hardware:
-    array = {"rows": rows, "cols": cols, "lanes": lanes, "count": count}
-    return Hardware.model_validate({"name": "m", "array": array, **parts})
+    """PEs alone: operands come as they are asked for, and results leave in no time."""
+    array = {"rows": rows, "cols": cols, "lanes": lanes, "count": count, "drain": "free"}
+    return Hardware.model_validate({"name": "m", "array": array, "memory": {"buffers": UNLIMITED}, **parts})
 
 
 def linear(weight: np.ndarray, activation: np.ndarray) -> OpTrace:

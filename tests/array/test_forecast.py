@@ -26,7 +26,7 @@ def test_known_counts_are_those_of_a_simulation(hw: Hardware, op: OpTrace, which
         whole = time_tiled(hw, tiled)
         counts = dict(zip(COUNTS, values_of(whole).tolist(), strict=True))
         assert forecast.known == {name: counts[name] for name in forecast.known}
-        predicted = predict_cycles(hw.memory.buffers, tiled, forecast)
+        predicted = predict_cycles(tiled, forecast)
         assert predicted.shape == whole.tile_cycles.shape
         assert ((predicted > 0) | (whole.tile_cycles == 0)).all()
         if forecast.exact:

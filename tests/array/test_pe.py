@@ -56,6 +56,8 @@ def test_what_makes_a_difference_makes_a_key() -> None:
         ("array", {"rows": 3}),
         ("array", {"cols": 3}),
         ("array", {"lanes": 2}),
+        ("array", {"drain": "free"}),
+        ("array", {"drain": "exposed"}),
         ("skipping", {"sync": "pe"}),
         ("skipping", {"scan_width": 8}),
         ("skipping", {"fifo_depth": 32}),

@@ -20,7 +20,7 @@ from tests.array.test_closed_form import ALL, array_cycles, linear, machine
 from tests.strategies import machines, operations
 
 pytestmark = pytest.mark.relations
-SLOTS = ("effectual", "ineffectual", "edge", "barrier", "sync", "starved", "skew", "memory")
+SLOTS = ("effectual", "ineffectual", "edge", "barrier", "sync", "starved", "port", "skew", "memory")
 MEMORY = {
     "dram": {"bytes_per_cycle": 4, "latency_cycles": 20},
     "buffers": {"weight_kib": 4, "input_kib": 8, "output_kib": 4},

@@ -42,7 +42,7 @@ def machine(
         "scan_width": scan_width,
     }
     return Hardware.model_validate(
-        {"name": "td", "array": {"rows": rows, "cols": cols, "lanes": 16}, "skipping": skipping}
+        {"name": "td", "array": {"rows": rows, "cols": cols, "lanes": 16, "drain": "free"}, "skipping": skipping}
     )
 
 
@@ -58,8 +58,9 @@ def machines(draw) -> Hardware:
         draw(st.booleans()),
         draw(st.sampled_from((4, 16, 40))),
     )
-    ports = {name: draw(st.sampled_from((None, None, 5, 40))) for name in ("weight", "input")}
+    ports = {name: draw(st.sampled_from(("window", "unlimited", 5, 40))) for name in ("weight", "input")}
     more = {
+        "array": hw.array.model_dump() | {"drain": draw(st.sampled_from(("overlapped", "exposed", "free")))},
         "mapping": {"row_order": draw(st.sampled_from(("natural", "density")))},
         "memory": {"buffers": {f"{name}_words_per_cycle": words for name, words in ports.items()}},
     }
@@ -124,6 +125,9 @@ def test_the_shipped_machine_runs() -> None:
     hw = load_hardware(Path(__file__).parents[2] / "hw_configs" / "tensordash16x16.yaml")
     rng = np.random.default_rng(0)
     op = linear(rng.random((64, 640)) < 0.1, rng.random((640, 64)) < 0.5)
+    row = simulate(hw, [op], workers=1).layers.iloc[0]
+    assert row["dense_array_cycles"] / row["array_cycles"] == 640 / 16 / 16  # results take 16 cycles to leave
+    hw = hw.model_copy(update={"array": hw.array.model_copy(update={"drain": "free"})})
     row = simulate(hw, [op], workers=1).layers.iloc[0]
     assert 2.5 < row["dense_array_cycles"] / row["array_cycles"] < 3
 

@@ -30,7 +30,7 @@ def test_rows_say_what_the_model_says() -> None:
     assert "| `skipping.tensors` | list of `weight`, `activation`, `gradient` | `[]` |" in text
     assert "| `memory.buffers.output_kib` | whole number, 1 to 1048576 | `64` | KiB |" in text
     assert (
-        "| `memory.buffers.input_words_per_cycle` | whole number, 1 to 1048576, or `null` | `null` | words/cycle |"
+        "| `memory.buffers.input_words_per_cycle` | whole number, 1 to 1048576, or `window`, `unlimited` | `window` |"
         in text
     )
     assert "| `memory.dram` | mapping or `null` | `null` |" in text

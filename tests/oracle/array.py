@@ -102,10 +102,24 @@ def _run_tile(hw: Hardware, gemm: PlainGemm, a: Mask, b: Mask, wanted: Mask, tim
         (streamed * a.shape[0], hw.memory.buffers.weight_words_per_cycle),
         (streamed * b.shape[1], hw.memory.buffers.input_words_per_cycle),
     ):
-        if port is not None:
+        if isinstance(port, int):
             fed = max(fed, -(-words // port))
-    timing.slots["memory"] += (fed - duration) * lanes * len(all_pes)
-    timing.tile_cycles.append(fed)
+    end_tile(hw, wanted, {"duration": duration, "fed": fed}, timing)
+
+
+def end_tile(hw: Hardware, wanted: Mask, cycles: dict[str, int], timing: PlainTiming) -> None:
+    """Let all PEs wait until the tile's words have come (`fed`), then until the results before have left."""
+    duration, fed, rows = cycles["duration"], cycles["fed"], wanted.shape[0]
+    drained = fed
+    if duration and hw.array.drain == "overlapped":
+        drained = max(fed, rows)
+    if duration and hw.array.drain == "exposed":
+        drained = fed + rows
+    every, working = hw.array.rows * hw.array.cols * hw.array.lanes, int(wanted.sum()) * hw.array.lanes
+    timing.slots["port"] += (fed - duration) * working
+    timing.slots["skew"] += (drained - fed) * working
+    timing.slots["edge"] += (drained - duration) * (every - working)
+    timing.tile_cycles.append(drained)
 
 
 def _groups(hw: Hardware, pes: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:

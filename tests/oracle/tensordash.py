@@ -14,7 +14,7 @@ import numpy as np
 
 from accelsim.hardware.model import Hardware
 from accelsim.hardware.skipping import Skipping
-from tests.oracle.array import PlainTiming, plain_time
+from tests.oracle.array import PlainTiming, end_tile, plain_time
 from tests.oracle.lowering import Mask, PlainGemm
 
 Window = list[bool]
@@ -47,7 +47,7 @@ def plain_tensordash(hw: Hardware, gemm: PlainGemm) -> PlainTiming:
             a, b, wanted = gemm.a[top : top + rows], gemm.b[:, taken].T, needed[top : top + rows, taken]
             a, b = _streamed(skipping, gemm, a, b)
             cycles = _run_tile(hw, *((a, b, wanted) if operand == "a" else (b, a, wanted.T)), timing)
-            _feed(hw, a.size, b.size, cycles, timing)
+            end_tile(hw, wanted, {"duration": cycles, "fed": max(cycles, _fed(hw, a.size, b.size))}, timing)
     return timing
 
 
@@ -96,14 +96,11 @@ def _run_tile(hw: Hardware, scheduled: Mask, partners: Mask, wanted: Mask, timin
     return cycle
 
 
-def _feed(hw: Hardware, a_words: int, b_words: int, cycles: int, timing: PlainTiming) -> None:
-    """Add the tile, stretched to what the buffers' ports take for its words."""
-    buffers, fed = hw.memory.buffers, cycles
-    for words, port in ((a_words, buffers.weight_words_per_cycle), (b_words, buffers.input_words_per_cycle)):
-        if port is not None:
-            fed = max(fed, -(-words // port))
-    timing.slots["memory"] += 16 * hw.array.rows * hw.array.cols * (fed - cycles)
-    timing.tile_cycles.append(fed)
+def _fed(hw: Hardware, a_words: int, b_words: int) -> int:
+    """Cycles that the buffers' ports take for a tile's words."""
+    buffers = hw.memory.buffers
+    ports = ((a_words, buffers.weight_words_per_cycle), (b_words, buffers.input_words_per_cycle))
+    return max(-(-words // port) if isinstance(port, int) else 0 for words, port in ports)
 
 
 def _windows(row: Mask) -> list[Window]:
