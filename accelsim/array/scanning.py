@@ -84,6 +84,8 @@ class _Scanned(NamedTuple):
         starved: lane-cycles in which the scanner advanced and gave too little.
         busy: cycles until a PE's group ended, summed over PEs with an output.
         windows: windows looked at, summed over PEs.
+        waited: lane-cycles in which the PE's group waited for a port.
+        a_reads, b_reads: words read from the buffers; 0 where one group reads each window once.
     """
 
     cycles: Integers
@@ -93,6 +95,9 @@ class _Scanned(NamedTuple):
     starved: Integers
     busy: Integers
     windows: Integers
+    waited: Integers
+    a_reads: Integers
+    b_reads: Integers
 
 
 class ScanningPE(PE[ScanningSkipping]):
@@ -169,7 +174,9 @@ class ScanningPE(PE[ScanningSkipping]):
         """A scanner takes one cycle per window, a lane one per pair; the PE expected to have most pairs decides."""
         streams = self.streams(tiled)
         expected = np.maximum(streams.windows, most_pairs(self.skipping.tensors, tiled) / self.array.lanes)
-        known = known_pairs(self.skipping, tiled) | streamed_elements(tiled, streams.positions)
+        known = known_pairs(self.skipping, tiled)
+        if self._reads_once:
+            known |= streamed_elements(tiled, streams.positions)
         known["scan_windows"] = int((tiled.heights * tiled.widths * streams.windows).sum())
         if "ineffectual" in known:
             known["fifo_pushes"] = known["effectual"] + known["ineffectual"]
@@ -187,6 +194,11 @@ class ScanningPE(PE[ScanningSkipping]):
 
     def rtl(self) -> RtlArray:
         return RtlArray("scanning", self.skipping.scan_width, self.skipping.fifo_depth, self.skipping.sync)
+
+    @property
+    def _reads_once(self) -> bool:
+        """Whether each window is read once for a tile, by the one scan pointer of all PEs."""
+        return self.skipping.sync == "array"
 
     def _as_seen(self, kind: str, rows: Words) -> Words:
         """What of an operand can make a difference: nothing, if its zeros are neither skipped nor dropped."""
@@ -230,6 +242,8 @@ class ScanningPE(PE[ScanningSkipping]):
             skipping.scan_width,
             min(skipping.fifo_depth, max(gemm.k, skipping.scan_width)),  # a queue never holds more than K pairs
             SYNC.index(skipping.sync),
+            self.ports.a_words or 0,
+            self.ports.b_words or 0,
             gemm.a_kind in skipping.tensors,
             gemm.b_kind in skipping.tensors,
             gemm.a_kind in skipping.blocks,
@@ -241,7 +255,10 @@ class ScanningPE(PE[ScanningSkipping]):
 
     def _timing(self, tiled: TiledGemm, scanned: _Scanned, pairs: int, effectual: int) -> GemmTiming:
         lanes, pes = self.array.lanes, tiled.rows * tiled.cols
-        busy, starved = int(scanned.busy.sum()), int(scanned.starved.sum())
+        busy, starved, waited = int(scanned.busy.sum()), int(scanned.starved.sum()), int(scanned.waited.sum())
+        reads = streamed_elements(tiled, scanned.positions)
+        if not self._reads_once:
+            reads = {"streamed_a": int(scanned.a_reads.sum()), "streamed_b": int(scanned.b_reads.sum())}
         worked = int((scanned.outputs * scanned.cycles).sum())
         return GemmTiming(
             tile_cycles=scanned.cycles,
@@ -251,12 +268,13 @@ class ScanningPE(PE[ScanningSkipping]):
                 ineffectual=pairs - effectual,
                 edge=lanes * (pes * int(scanned.cycles.sum()) - worked),
                 barrier=lanes * (worked - busy),
-                sync=lanes * busy - pairs - starved,
+                sync=lanes * busy - pairs - starved - waited,
                 starved=starved,
+                port=waited,
             ),
             scan_windows=int(scanned.windows.sum()),
             fifo_pushes=pairs,
-            **streamed_elements(tiled, scanned.positions),
+            **reads,
             outputs=int(scanned.outputs.sum()),
             tile_positions=scanned.positions,
         )

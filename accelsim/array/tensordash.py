@@ -157,7 +157,9 @@ class TensorDashPE(PE[TensorDashSkipping]):
         expected = np.maximum(streams.windows / self.skipping.stage_depth, most_pairs(tensors, tiled) / LANES)
         known = known_pairs(narrowed, tiled) | streamed_elements(tiled, streams.positions)
         known["fifo_pushes"] = (known["streamed_a"] + known["streamed_b"]) // 2
-        return Forecast(TensorDashPE(self.array, narrowed, self.buffers), expected, streams.positions, exact=False, known=known)
+        return Forecast(
+            TensorDashPE(self.array, narrowed, self.buffers), expected, streams.positions, exact=False, known=known
+        )
 
     def explain_tile(self, tiled: TiledGemm, index: int) -> TileAccount:
         operand, cycles = self.scheduled_operand(tiled.gemm), int(self.time(tiled).tile_cycles[index])

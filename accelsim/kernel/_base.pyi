@@ -30,6 +30,8 @@ def scan(
     scan_width: int,
     fifo_depth: int,
     sync: int,
+    a_words: int,
+    b_words: int,
     a_shown: bool,
     b_shown: bool,
     a_dropped: bool,
@@ -38,7 +40,7 @@ def scan(
     totals: Integers,
     /,
 ) -> None:
-    """Totals [7, tiles], zero at first: see `ScanTotals` in scan.h."""
+    """Totals [10, tiles], zero at first: see `ScanTotals` in scan.h."""
 
 def tensordash(
     m: int,

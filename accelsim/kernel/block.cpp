@@ -149,88 +149,6 @@ void run_over_loop(const Block& b) {
     end_over_loop<each>(b, division, pointer);
 }
 
-// Push one window into the queues of 64 lanes whose stalls end within the row: see the timing model, section 2.
-template <int fixed_planes, bool masked, bool each>
-inline void push_per_row(const Block& b, int64_t window, int64_t part, const Periods& periods, const Division& division,
-                         LaneSums<kMostVectors>& starved, LaneSums<kMostVectors>& pairs, Bytes* lost_by_pe) {
-    const int64_t vectors = b.parts * kPart, window_planes = fixed_planes ? fixed_planes : b.window_planes, loop = b.loop, pitch = b.pitch;
-    const Bytes* planes = reinterpret_cast<const Bytes*>(b.lane_planes) + window * window_planes * vectors + part;
-    const Bytes depth = all_bytes(static_cast<int>(b.fifo_depth)), all = all_bytes(b.lanes_per_pe);
-    const Bytes* live = reinterpret_cast<const Bytes*>(b.live);
-    Bytes eats[kPart];
-    for (int v = 0; v < kPart; v++) eats[v] = live ? live[window * vectors + part + v] & all : all;
-    Bytes* queue = static_cast<Bytes*>(b.queues) + part;
-    Bytes* waited = static_cast<Bytes*>(b.arrivals) + part;
-    const Bytes* wanted = reinterpret_cast<const Bytes*>(b.wanted) + part;
-    const Looped* looped = b.loop_planes + window * window_planes;
-    for (int64_t first = 0; first < loop; first += periods.rows) {
-        Bytes lost[kPart] = {}, found[kPart] = {};
-        for (int64_t row = first; row < std::min<int64_t>(first + periods.rows, loop); row++) {
-            Bytes n[kPart], full[kPart];
-            count_pairs<fixed_planes>(n, planes, vectors, looped + row * pitch, window_planes);
-            for (int v = 0; v < kPart; v++) {
-                if (masked) n[v] &= wanted[row * vectors + v], found[v] += n[v];
-                full[v] = queue[row * vectors + v] + n[v];
-            }
-            Bytes fullest[kPart];
-            for (int v = 0; v < kPart; v++) fullest[v] = full[v];
-            if (b.segment > 1) spread_largest(fullest, kPart, b.segment);
-            for (int v = 0; v < kPart; v++) {
-                const int64_t at = row * vectors + v;
-                const Bytes stall = division.cycles(beyond(fullest[v], depth));
-                const Bytes held = larger(beyond(full[v], division.pairs(stall)), n[v]);
-                if (each) lost_by_pe[row * vectors + part + v] += beyond(eats[v], held);
-                else lost[v] += beyond(eats[v], held);
-                waited[at] += stall, queue[at] = beyond(held, eats[v]);
-            }
-        }
-        for (int v = 0; v < kPart; v++) {
-            if (!each) starved.add(part + v, lost[v]);
-            if (masked) pairs.add(part + v, found[v]);
-        }
-    }
-}
-
-template <int fixed_planes, bool masked, bool each>
-void run_per_row(const Block& b) {
-    const int64_t vectors = b.parts * kPart, lanes = b.parts * kLanes, bytes = b.loop * lanes;
-    const Division division(b.lanes_per_pe);
-    const Periods periods(b);
-    Bytes* queue = static_cast<Bytes*>(b.queues);
-    Bytes* waited = static_cast<Bytes*>(b.arrivals);
-    Bytes* lost_by_pe = waited + b.loop * vectors;
-    LaneSums<kMostVectors> starved, pairs;
-    starved.clear(vectors), pairs.clear(vectors);
-    memset(queue, 0, bytes), memset(waited, 0, bytes), memset(b.extra_cycles, 0, bytes * 4);
-    memset(b.starved, 0, (each ? bytes : lanes) * 4);
-    if (each) memset(lost_by_pe, 0, bytes);
-    if (masked) memset(b.pairs, 0, lanes * 4);
-    // A stall makes room for one window, so it takes at most ceil(S / L) cycles; a PE loses at most L lane-cycles a window.
-    const int64_t byte_period = std::max<int64_t>(1, 255 / std::max<int64_t>(b.scan_width, each ? b.lanes_per_pe : 1));
-    int64_t until_flush = periods.windows, until_byte_flush = byte_period;
-    for (int64_t i = 0; i < b.window_count; i++) {
-        for (int64_t part = 0; part < vectors; part += kPart)
-            push_per_row<fixed_planes, masked, each>(b, b.windows[i], part, periods, division, starved, pairs, lost_by_pe);
-        const bool last = i + 1 == b.window_count;
-        if (--until_flush == 0 || last) {
-            until_flush = periods.windows;
-            if (!each) starved.flush(b.starved, vectors);
-            if (masked) pairs.flush(b.pairs, vectors);
-        }
-        if (--until_byte_flush == 0 || last) {
-            until_byte_flush = byte_period;
-            add_and_clear(b.extra_cycles, waited, bytes);
-            if (each) add_and_clear(b.starved, lost_by_pe, bytes);
-        }
-    }
-    for (int64_t row = 0; row < b.loop; row++) {  // the queues run empty
-        Bytes* left = queue + row * vectors;
-        spread_largest(left, vectors, b.segment);
-        for (int64_t v = 0; v < vectors; v++) left[v] = division.cycles(left[v]);
-    }
-    add_and_clear(b.extra_cycles, queue, bytes);
-}
-
 // Pick the instance for a window of 1, 2, 4 or any number of planes.
 template <template <int, bool, bool> class Loop, bool masked, bool each>
 void choose_planes(const Block& b) {
@@ -244,21 +162,17 @@ template <int planes, bool masked, bool each>
 struct OverLoop {
     static void run(const Block& b) { b.parts == 1 ? run_over_loop<planes, masked, each, kPart>(b) : run_over_loop<0, masked, each, kMostVectors>(b); }
 };
-template <int planes, bool masked, bool each>
-struct PerRow { static void run(const Block& b) { run_per_row<planes, masked, each>(b); } };
 
 }  // namespace
 
 void over_loop(const Block& b) {
     b.wanted ? choose_planes<OverLoop, true, false>(b) : choose_planes<OverLoop, false, false>(b);
 }
-void per_row(const Block& b) { b.wanted ? choose_planes<PerRow, true, false>(b) : choose_planes<PerRow, false, false>(b); }
 void over_loop_each(const Block& b) { choose_planes<OverLoop, true, true>(b); }
-void per_row_each(const Block& b) { choose_planes<PerRow, true, true>(b); }
 
 // What each lane's PEs did together, over the rows of the loop. Whether PEs are masked is asked outside of the loops: newer clangs
 // make masked loads from nowhere of it, which do not fault but are slow.
-void add_up(const Block& b, bool per_row, LaneTotals& lanes) {
+void add_up(const Block& b, bool by_row, LaneTotals& lanes) {
     const int64_t count = b.parts * kLanes, loop = b.loop;
     uint32_t *__restrict outputs = lanes.outputs, *__restrict longest = lanes.longest;
     uint64_t* __restrict busy = lanes.busy;
@@ -267,9 +181,9 @@ void add_up(const Block& b, bool per_row, LaneTotals& lanes) {
     std::fill_n(outputs, count, wanted ? 0 : static_cast<uint32_t>(loop)), std::fill_n(longest, count, 0), std::fill_n(busy, count, 0);
     for (int64_t row = 0; wanted && row < loop; row++)
         for (int64_t lane = 0; lane < count; lane++) outputs[lane] += wanted[row * count + lane] & 1;
-    if (!per_row)
+    if (!by_row)
         for (int64_t lane = 0; lane < count; lane++) longest[lane] = extra[lane], busy[lane] = static_cast<uint64_t>(extra[lane]) * outputs[lane];
-    for (int64_t row = 0; per_row && row < loop; row++, extra += count) {
+    for (int64_t row = 0; by_row && row < loop; row++, extra += count) {
         for (int64_t lane = 0; lane < count; lane++) longest[lane] = longest[lane] > extra[lane] ? longest[lane] : extra[lane];
         if (wanted)
             for (int64_t lane = 0; lane < count; lane++) busy[lane] += extra[lane] & -static_cast<uint32_t>(wanted[row * count + lane] & 1);

@@ -3,8 +3,9 @@
 // A *block* is a rectangle of PEs. One operand lies along its lanes, 64 PEs side by side, one byte each; the other one is
 // looped over, row by row. Which operand is which is up to the caller, as is how PEs share scan pointers:
 //
-//   over_loop  the PEs of one lane, or of `segment` neighbouring lanes, share a pointer over the whole loop;
-//   per_row    the PEs of `segment` neighbouring lanes share a pointer within each row of the loop; 1: each PE alone.
+//   over_loop  the PEs of one lane, or of `segment` neighbouring lanes, share a pointer over the whole loop, and every
+//              window can be read in one cycle;
+//   ported     any groups of PEs, any ports, any queues.
 //
 // docs/performance.md explains how windows of pairs become table look-ups and how a stall becomes one step.
 #pragma once
@@ -44,12 +45,24 @@ struct Block {
     const int32_t* windows;        // which windows are streamed
     int64_t window_count;
     // What they did; zeroed by the engine. Cycles beyond one for each window that is streamed.
-    uint32_t* extra_cycles;        // over_loop: [lane]; per_row: [loop][lane]
+    uint32_t* extra_cycles;        // [lane], or [loop][lane] where groups end within a row
     uint32_t* starved;             // [lane], or [loop][lane] where `each`
     uint32_t* pairs;               // [lane]; only where `wanted`
-    // Room for [loop][lane] bytes each (words for wide queues).
+    // Room for [loop][lane] bytes each; only for over_loop.
     void* queues;
     void* arrivals;
+};
+
+// Groups of PEs and the ports from which they read their windows; `wanted` and `pairs` must be there.
+struct PortedBlock {
+    const Block& pes;              // `segment`: 1 or `span`
+    bool by_row;                   // whether groups end within a row of the loop
+    int64_t span;                  // lanes from one tile to the next, a power of two
+    const int64_t* lanes_of;       // [tiles]: lanes that each tile uses
+    int64_t windows, last_size;    // along K, and positions of the last one
+    int64_t lane_words, loop_words;  // of either operand, that can be read in a cycle; 0: as many as are asked for
+    int64_t* lost;                 // [lane]: lane-cycles of waiting for windows
+    int64_t *lane_reads, *loop_reads;  // [tiles]: words read of either operand
 };
 
 // The pairs of every window, counted beforehand: for PEs beside rows that are all alike.
@@ -58,10 +71,8 @@ struct CountedBlock {
     const uint8_t* const* counts;  // [lane]: bytes [windows]; null: no PE
     const uint8_t* streamed;       // [window]: whether it is; null: all are
     int64_t window_count;
-    int64_t slots;                 // PEs of each lane
-    const uint8_t* picks;          // [slot][lane]: whose counts among its 16 neighbours' the PE sees, 128: none; null: its own
     uint32_t *extra_cycles, *starved, *pairs;  // [lane]
-    uint8_t* queues;               // room for [slots][64] bytes
+    uint8_t* queue;                // room for 64 bytes
 };
 
 // What the PEs of each lane did together.
@@ -78,13 +89,11 @@ void lay_out_row(Looped* planes, int64_t plane_count, const uint64_t* row, int64
 
 void over_loop(const Block&);
 void over_loop_each(const Block&);                 // with `starved` of each PE; `arrivals` has room for twice the bytes
-void per_row(const Block&);
-void per_row_each(const Block&);
-void wide(const Block&, bool per_row, bool each);  // queues of 32 bits: any depth, scan width and lanes
+void ported(const PortedBlock&);
 void counted(const CountedBlock&);
 // Pairs of two rows of bits in each window of S positions, at most 255.
 void count_windows(uint8_t* counts, const uint64_t* a, const uint64_t* b, int64_t k, int64_t scan_width);
-void add_up(const Block&, bool per_row, LaneTotals&);
+void add_up(const Block&, bool by_row, LaneTotals&);
 
 // Whether queues of D pairs and windows of S fit the bytes of the fast loops.
 inline bool fits_bytes(int64_t fifo_depth, int64_t scan_width, int64_t lanes, int64_t loop) {

@@ -18,40 +18,30 @@ inline void turn_counts(uint8_t* turned, const uint8_t* const* counts, int64_t f
     }
 }
 
-// The rules of push_over_loop, for `slots` PEs of each lane.
-template <bool picked>
-void run_counted(const CountedBlock& b) {
+}  // namespace
+
+// The rules of push_over_loop, for one PE of each lane.
+void counted(const CountedBlock& b) {
     const Division division(b.lanes_per_pe);
     const Bytes depth = all_bytes(static_cast<int>(b.fifo_depth)), all = all_bytes(static_cast<int>(b.lanes_per_pe));
-    Bytes* queue = reinterpret_cast<Bytes*>(b.queues);
-    const Bytes* picks = reinterpret_cast<const Bytes*>(b.picks);
+    Bytes* queue = reinterpret_cast<Bytes*>(b.queue);
     Bytes stalled[kPart] = {}, eats[kPart] = {}, fullest[kPart] = {}, last[kPart] = {};
     LaneSums<kPart> starved, pairs, waited;
     starved.clear(kPart), pairs.clear(kPart), waited.clear(kPart);
     alignas(64) uint8_t turned[16 * kLanes];
-    const int64_t bytes = b.slots * kLanes;
-    memset(queue, 0, bytes);
+    memset(queue, 0, kLanes);
     memset(b.extra_cycles, 0, kLanes * 4), memset(b.starved, 0, kLanes * 4), memset(b.pairs, 0, kLanes * 4);
-    const int64_t rows = std::max<int64_t>(1, 255 / b.lanes_per_pe), period = std::max<int64_t>(1, 256 / ((b.slots + rows - 1) / rows));
-    int64_t until_flush = period;
+    int64_t until_flush = 256;
     for (int64_t window = 0; window < b.window_count; window++) {
         if (window % 16 == 0) turn_counts(turned, b.counts, window);
         if (!b.streamed || b.streamed[window]) {
             const Bytes* own = reinterpret_cast<const Bytes*>(turned) + window % 16 * kPart;
-            for (int v = 0; v < kPart; v++) fullest[v] = Bytes{};
-            for (int64_t first = 0; first < b.slots; first += rows) {
-                Bytes lost[kPart] = {};
-                for (int64_t slot = first; slot < std::min<int64_t>(first + rows, b.slots); slot++)
-                    for (int v = 0; v < kPart; v++) {
-                        const int64_t at = slot * kPart + v;
-                        const Bytes n = picked ? look_up(own[v], picks[at]) : own[v], arrived = picked ? look_up(last[v], picks[at]) : last[v];
-                        const Bytes held = larger(beyond(queue[at], stalled[v]), arrived), next = beyond(held, eats[v]) + n;
-                        lost[v] += beyond(eats[v], held);
-                        queue[at] = next, fullest[v] = larger(fullest[v], next);
-                    }
-                for (int v = 0; v < kPart; v++) starved.add(v, lost[v]);
+            for (int v = 0; v < kPart; v++) {
+                const Bytes held = larger(beyond(queue[v], stalled[v]), last[v]);
+                starved.add(v, beyond(eats[v], held));
+                fullest[v] = queue[v] = beyond(held, eats[v]) + own[v];
             }
-            if (!picked) spread_largest(fullest, kPart, b.segment);
+            spread_largest(fullest, kPart, b.segment);
             for (int v = 0; v < kPart; v++) {
                 const Bytes stall = division.cycles(beyond(fullest[v], depth));
                 pairs.add(v, own[v]), waited.add(v, stall);
@@ -59,26 +49,19 @@ void run_counted(const CountedBlock& b) {
             }
         }
         if (--until_flush == 0 || window + 1 == b.window_count)
-            until_flush = period, starved.flush(b.starved, kPart), pairs.flush(b.pairs, kPart), waited.flush(b.extra_cycles, kPart);
+            until_flush = 256, starved.flush(b.starved, kPart), pairs.flush(b.pairs, kPart), waited.flush(b.extra_cycles, kPart);
     }
-    for (int v = 0; v < kPart; v++) fullest[v] = Bytes{};
-    for (int64_t slot = 0; slot < b.slots; slot++)
-        for (int v = 0; v < kPart; v++) {
-            const int64_t at = slot * kPart + v;
-            const Bytes held = larger(beyond(queue[at], stalled[v]), picked ? look_up(last[v], picks[at]) : last[v]);
-            starved.add(v, beyond(eats[v], held)), fullest[v] = larger(fullest[v], beyond(held, eats[v]));
-        }
+    for (int v = 0; v < kPart; v++) {
+        const Bytes held = larger(beyond(queue[v], stalled[v]), last[v]);
+        starved.add(v, beyond(eats[v], held)), fullest[v] = beyond(held, eats[v]);
+    }
     starved.flush(b.starved, kPart);
-    if (!picked) spread_largest(fullest, kPart, b.segment);
+    spread_largest(fullest, kPart, b.segment);
     for (int v = 0; v < kPart; v++) {
         const Bytes draining = division.cycles(fullest[v]);
         for (int i = 0; i < kWidth; i++) b.extra_cycles[v * kWidth + i] += draining[i];
     }
 }
-
-}  // namespace
-
-void counted(const CountedBlock& b) { b.picks ? run_counted<true>(b) : run_counted<false>(b); }
 
 // Pairs of two rows of bits in each window of S positions, at most 255.
 void count_windows(uint8_t* counts, const uint64_t* a, const uint64_t* b, int64_t k, int64_t scan_width) {

@@ -59,7 +59,7 @@ struct Look {
     std::vector<uint64_t> of_kind;   // [tiles][kinds]: columns of each kind
     std::vector<uint64_t> need;      // [tiles][span]: columns at which each row has an output
     std::vector<Kinds> takes_part;   // [tiles][span]: kinds that decide when each row's pointer waits
-    std::vector<int64_t> outcome;    // [tiles][span]: which outcome each row has
+    std::vector<int64_t> outcome;    // [tiles]: which outcome each has
     std::vector<Kinds> present;      // [tiles]: kinds that a tile has
 };
 
@@ -130,14 +130,14 @@ public:
                  const KindsOfColumns& kinds, const ScanTotals& totals)
         : p_(p), a_(a), b_(b), grid_(grid), kinds_(kinds), totals_(totals), span_(8),
           rows_planes_(grid.pitch * kLanes), wanted_(kMostKinds * kLanes), kind_planes_(kMostKinds * grid.pitch),
-          loop_planes_(kMostKinds * grid.pitch), wide_(!fits_bytes(p.fifo_depth, p.scan_width, p.lanes, kMostKinds)), extra_(kMostKinds * kLanes), starved_(kMostKinds * kLanes), pairs_(kLanes),
-          queues_(kMostKinds * kLanes * (wide_ ? 4 : 1)), arrivals_(kMostKinds * kLanes * (wide_ ? 4 : 2)), of_set_(size_t{1} << kinds.count()) {
+          loop_planes_(kMostKinds * grid.pitch), extra_(kMostKinds * kLanes), starved_(kMostKinds * kLanes), pairs_(kLanes),
+          queues_(kMostKinds * kLanes), arrivals_(kMostKinds * kLanes * 2) {
         while (span_ < p.rows) span_ *= 2;
         for (int64_t kind = 0; kind < kinds.count(); kind++)
             lay_out_row(kind_planes_.data() + kind * grid.pitch, grid.planes, b.seen(kinds.first[kind]), b.seen_words());
         const int64_t together = std::min(kTogether, ceil_div(p.b.items, p.cols));
         look_.of_kind.resize(together * kinds.count()), look_.need.resize(together * span_);
-        look_.takes_part.resize(together * span_), look_.outcome.resize(together * span_), look_.present.resize(together);
+        look_.takes_part.resize(together * span_), look_.outcome.resize(together), look_.present.resize(together);
     }
 
     void run() {
@@ -158,8 +158,7 @@ private:
     int64_t tiles() const { return ceil_div(columns_, p_.cols); }
     int64_t width(int64_t tile) const { return std::min(p_.cols, columns_ - tile * p_.cols); }
     void forget_outcomes() {
-        const int64_t most = p_.sync == Sync::array ? tiles() : std::min<int64_t>(of_set_.size(), tiles() * height_);
-        outcomes_.clear(kinds_.count(), span_, std::max<int64_t>(most, 1)), std::fill(of_set_.begin(), of_set_.end(), -1);
+        outcomes_.clear(kinds_.count(), span_, std::max<int64_t>(tiles(), 1));
     }
 
     void take_row_tile(int64_t row_tile) {
@@ -220,27 +219,12 @@ private:
         }
     }
     Kinds effective(Kinds set) const {
-        if (!set) return 0;
-        return p_.sync == Sync::pe ? static_cast<Kinds>((1 << kinds_.count()) - 1) : kinds_.beside[set];
+        return set ? kinds_.beside[set] : Kinds{0};
     }
 
-    // A row's PEs depend on the row's kinds, under array sync on those of all rows, with pointers of their own on none.
+    // What a tile's PEs do depends on the kinds of all its rows.
     void ask(int64_t count) {
-        std::vector<Kinds> sets(span_);
-        for (int64_t tile = 0; tile < count; tile++) {
-            const Kinds* parts = look_.takes_part.data() + tile * span_;
-            int64_t* outcome = look_.outcome.data() + tile * span_;
-            if (p_.sync == Sync::array) {
-                std::fill_n(outcome, span_, outcomes_.find(parts));
-                continue;
-            }
-            for (int64_t row = 0; row < height_; row++) {
-                if (!parts[row]) continue;
-                int64_t& found = of_set_[parts[row]];
-                if (found < 0) std::fill(sets.begin(), sets.end(), parts[row]), found = outcomes_.find(sets.data());
-                outcome[row] = found;
-            }
-        }
+        for (int64_t tile = 0; tile < count; tile++) look_.outcome[tile] = outcomes_.find(look_.takes_part.data() + tile * span_);
     }
 
     // Run what was asked for, side by side where the same kinds take part.
@@ -272,18 +256,15 @@ private:
             for (int64_t row = 0; row < height_; row++)
                 for (int64_t at = 0; at < loop; at++)
                     if (outcomes_.takes_part[chosen[i].second * span_ + row] >> kind_of[at] & 1) wanted_.data()[at * kLanes + i * span_ + row] = 255;
-        const bool alone = p_.sync == Sync::pe;
-        const Block block = {1, loop, p_.sync == Sync::array ? span_ : 1, p_.lanes, p_.fifo_depth, grid_.window_planes, p_.scan_width,
+        const Block block = {1, loop, span_, p_.lanes, p_.fifo_depth, grid_.window_planes, p_.scan_width,
                              rows_planes_.data(), loop_planes_.data(), grid_.pitch, nullptr, wanted_.data(), windows_.data(),
                              static_cast<int64_t>(windows_.size()), extra_.data(), starved_.data(), pairs_.data(),
                              queues_.data(), arrivals_.data()};
-        if (wide_) wide(block, alone, true);
-        else if (alone) per_row_each(block);
-        else over_loop_each(block);
+        over_loop_each(block);
         for (int64_t i = 0; i < count; i++)
             for (int64_t at = 0; at < loop; at++) {
                 const int64_t to = outcomes_.at(chosen[i].second, kind_of[at]);
-                std::copy_n(extra_.data() + (alone ? at * kLanes : 0) + i * span_, span_, outcomes_.extra.data() + to);
+                std::copy_n(extra_.data() + i * span_, span_, outcomes_.extra.data() + to);
                 std::copy_n(starved_.data() + at * kLanes + i * span_, span_, outcomes_.starved.data() + to);
             }
     }
@@ -291,18 +272,10 @@ private:
     // Add up what a tile's PEs did: each row and kind counts as often as it has an output.
     void account(int64_t index, int64_t tile, int64_t wide) {
         const int64_t used = static_cast<int64_t>(windows_.size());
-        const int64_t* outcome = look_.outcome.data() + tile * span_;
-        const Kinds* parts = look_.takes_part.data() + tile * span_;
-        int64_t common = -1;  // the outcome of all rows with an output
-        bool differ = false;
-        for (int64_t row = 0; row < height_; row++) {
-            if (!parts[row]) continue;
-            differ |= common >= 0 && outcome[row] != common, common = outcome[row];
-        }
         totals_.positions[index] = positions_, totals_.scanned[index] += height_ * wide * used;
         uint32_t longest = 0;
-        for (int64_t row = 0; common >= 0 && row < span_; row += Sums::kRows) {
-            const Sums sums = add_rows(tile, row, common, differ);
+        for (int64_t row = 0; row < span_; row += Sums::kRows) {
+            const Sums sums = add_rows(tile, row);
             const int64_t outputs = Sums::total(sums.outputs);
             totals_.outputs[index] += outputs, totals_.busy[index] += Sums::total(sums.extra) + outputs * used;
             totals_.starved[index] += Sums::total(sums.starved), totals_.pairs[index] += Sums::total(sums.pairs);
@@ -311,24 +284,15 @@ private:
         totals_.cycles[index] = used + longest;
     }
 
-    // Add up eight rows of a tile, which have a common outcome unless they `differ`.
-    Sums add_rows(int64_t tile, int64_t first_row, int64_t common, bool differ) const {
+    // Add up eight rows of a tile.
+    Sums add_rows(int64_t tile, int64_t first_row) const {
         Sums sums = {};
         const int64_t at = tile * span_ + first_row;
         for (Kinds left = look_.present[tile]; left; left &= static_cast<Kinds>(left - 1)) {
             const int kind = __builtin_ctz(left);
             const uint64_t columns = look_.of_kind[tile * kinds_.count() + kind];
-            const int64_t shared = outcomes_.at(common, kind) + first_row;
-            if (!differ) {
-                sums.add(look_.need.data() + at, columns, outcomes_.extra.data() + shared, outcomes_.starved.data() + shared, pairs_of_[kind] + first_row);
-                continue;
-            }
-            uint32_t extra[Sums::kRows], starved[Sums::kRows];
-            for (int64_t i = 0; i < Sums::kRows; i++) {
-                const int64_t own = look_.takes_part[at + i] && first_row + i < height_ ? outcomes_.at(look_.outcome[at + i], kind) + first_row + i : shared + i;
-                extra[i] = outcomes_.extra[own], starved[i] = outcomes_.starved[own];
-            }
-            sums.add(look_.need.data() + at, columns, extra, starved, pairs_of_[kind] + first_row);
+            const int64_t own = outcomes_.at(look_.outcome[tile], kind) + first_row;
+            sums.add(look_.need.data() + at, columns, outcomes_.extra.data() + own, outcomes_.starved.data() + own, pairs_of_[kind] + first_row);
         }
         return sums;
     }
@@ -342,7 +306,6 @@ private:
     int64_t span_;  // lanes of a tile's rows
     AlignedBuffer<uint8_t> rows_planes_, wanted_;
     AlignedBuffer<Looped> kind_planes_, loop_planes_;
-    bool wide_;     // queues need 32 bits
     AlignedBuffer<uint32_t> extra_, starved_, pairs_;
     AlignedBuffer<uint8_t> queues_, arrivals_;
     // of a row tile
@@ -352,7 +315,6 @@ private:
     std::vector<int32_t> windows_;
     uint32_t pairs_of_[kMostKinds][kLanes];
     Outcomes outcomes_;
-    std::vector<int64_t> of_set_;  // the outcome of rows in which a set of kinds takes part
     Look look_;                    // at some of its tiles
 };
 
@@ -360,7 +322,7 @@ private:
 
 bool scan_equal_columns(const ScanProblem& p, const Aligned& a, const Aligned& b, const WindowGrid& grid,
                         const ScanTotals& totals) {
-    if (p.sync == Sync::column || p.b.dropped || (p.a.dropped && !p.a.shown) || p.rows > kLanes || p.cols > 64) return false;
+    if (p.b.dropped || (p.a.dropped && !p.a.shown) || p.rows > kLanes || p.cols > 64) return false;
     if (p.k * std::max(p.lanes, p.scan_width) >= int64_t{1} << 26) return false;
     KindsOfColumns kinds;
     if (!find_kinds(p.b, kinds)) return false;

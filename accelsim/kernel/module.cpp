@@ -55,6 +55,14 @@ Operand operand(const Bits& bits, const Array<const int32_t>& row_of, int64_t st
     return made;
 }
 
+// A tile's cycles are counted in 32 bits: each window waits for its words and for room.
+void require_cycles(const ScanProblem& p) {
+    int64_t each = 1 + ceil_div(p.scan_width, p.lanes);
+    if (p.a_words) each = std::max(each, each + ceil_div(p.rows * p.scan_width, p.a_words));
+    if (p.b_words) each = std::max(each, each + ceil_div(p.cols * p.scan_width, p.b_words));
+    require(p.windows() <= (int64_t{1} << 31) / (2 * each), "ports are so narrow that a tile may take 2^30 cycles");
+}
+
 PyObject* scan(Arguments& in) {
     ScanProblem p = {};
     const int64_t stack = in.number(1), m = in.number(1), n = in.number(1);
@@ -69,16 +77,19 @@ PyObject* scan(Arguments& in) {
     const int64_t sync = in.number();
     require(sync < 4, "sync is none of 0 to 3");
     p.sync = static_cast<Sync>(sync);
-    require(p.sync != Sync::array || p.cols <= kMostParts * kLanes, "an array with one scan pointer has more than 4096 columns");
+    require(std::max(p.rows, p.cols) <= kMostParts * kLanes, "an array has more than 4096 rows or columns");
+    p.a_words = in.number(), p.b_words = in.number();
+    require_cycles(p);
     const bool a_shown = in.flag(), b_shown = in.flag(), a_dropped = in.flag(), b_dropped = in.flag();
     p.count_pairs = in.flag();
     p.a = operand(a, {nullptr, 0}, stack, m, p.k, a_shown, a_dropped), p.b = operand(b, b_of, stack, n, p.k, b_shown, b_dropped);
     p.check_interrupt = check_interrupt;
     const int64_t tiles = schedule.count();
-    int64_t* totals = in.array<int64_t>().of(7 * tiles, "totals");
+    int64_t* totals = in.array<int64_t>().of(10 * tiles, "totals");
     WithoutLock unlocked;
     for (int64_t gemm = 0; gemm < stack; gemm++) {
-        scan_gemm(p, {totals, totals + tiles, totals + 2 * tiles, totals + 3 * tiles, totals + 4 * tiles, totals + 5 * tiles, totals + 6 * tiles});
+        scan_gemm(p, {totals, totals + tiles, totals + 2 * tiles, totals + 3 * tiles, totals + 4 * tiles, totals + 5 * tiles, totals + 6 * tiles,
+                      totals + 7 * tiles, totals + 8 * tiles, totals + 9 * tiles});
         p.a.bits += m * p.a.words, p.b.bits += b_of.data ? 0 : n * p.b.words, p.needed += p.needed ? m * p.needed_words : 0;
         p.starts += p.row_tiles, p.stops += p.row_tiles, p.first_tile += p.row_tiles;
     }

@@ -29,19 +29,21 @@ struct Side {
 
 // How the array is laid out in blocks.
 struct Layout {
-    explicit Layout(const ScanProblem& p) {
-        const bool large = p.cols > kLanes || (p.needed ? p.rows : p.a.items) > 32;
-        rows_along_lanes = p.sync == Sync::row && large;
-        per_row = p.sync == Sync::pe || (p.sync == Sync::row && !rows_along_lanes);
-        segment = 1;
-        const bool across = p.sync == Sync::array || (p.sync == Sync::row && per_row);
-        while (across && segment < p.cols) segment *= 2;
-        parts = std::max<int64_t>(1, segment / kLanes);
-        wide = !fits_bytes(p.fifo_depth, p.scan_width, p.lanes, rows_along_lanes ? p.cols : p.rows);
+    explicit Layout(const ScanProblem& p)
+        : rows_along_lanes(p.sync == Sync::column), by_row(p.sync != Sync::array), plain(reads_at_once(p)), span(1) {
+        while (span < (rows_along_lanes ? p.rows : p.cols)) span *= 2;
+        segment = p.sync == Sync::pe ? 1 : span;
+        parts = std::max<int64_t>(1, span / kLanes);
+    }
+    // Whether one group takes a window in every cycle, and its queues fit bytes.
+    static bool reads_at_once(const ScanProblem& p) {
+        return p.sync == Sync::array && (!p.a_words || p.a_words >= p.rows * p.scan_width) &&
+               (!p.b_words || p.b_words >= p.cols * p.scan_width) && fits_bytes(p.fifo_depth, p.scan_width, p.lanes, p.rows);
     }
     bool rows_along_lanes;  // A's rows lie along the lanes, and B's columns are looped over; else the other way round
-    bool per_row;           // groups end within a row of the loop
-    bool wide;              // queues need 32 bits
+    bool by_row;            // groups end within a row of the loop
+    bool plain;             // `over_loop` can run it
+    int64_t span;           // lanes from one tile to the next
     int64_t segment;        // lanes that share a pointer
     int64_t parts;          // of a block
 };
@@ -78,12 +80,12 @@ public:
     StripRun(const ScanProblem& p, const WindowGrid& grid, const Layout& layout, Side& lanes, Side& loop,
              const Strip& strip, const ScanTotals& totals)
         : p_(p), grid_(grid), layout_(layout), lanes_(lanes), loop_(loop), strip_(strip), totals_(totals),
-          block_lanes_(layout.parts * kLanes), span_(layout.segment > 1 ? layout.segment : lanes.tile),
-          tiles_(ceil_div(lanes.count(), lanes.tile)),
-          lane_count_(layout.segment > 1 ? tiles_ * span_ : lanes.count()),
+          block_lanes_(layout.parts * kLanes), span_(layout.span), tiles_(ceil_div(lanes.count(), lanes.tile)),
+          lane_count_(tiles_ * span_),
           loop_planes_(std::min(loop.tile, loop.count()) * grid.pitch), windows_(grid.windows), loop_present_(grid.windows),
           wanted_(loop.tile * block_lanes_), extra_(loop.tile * block_lanes_), starved_(block_lanes_), pairs_(block_lanes_),
-          lane_rows_(block_lanes_), queues_(loop.tile * block_lanes_ * (layout.wide ? 4 : 1)), arrivals_(loop.tile * block_lanes_ * (layout.wide ? 4 : 1)) {
+          lane_rows_(block_lanes_), queues_(loop.tile * block_lanes_), arrivals_(loop.tile * block_lanes_),
+          lanes_of_(block_lanes_ / span_), lost_(block_lanes_), lane_reads_(lanes_of_.size()), loop_reads_(lanes_of_.size()) {
         if (p.needed)
             needed_ = turn_needed(take_needed(p, strip.first_row, strip.rows, strip.columns, strip.column_count), strip.rows,
                                   strip.column_count, layout.rows_along_lanes);
@@ -158,7 +160,6 @@ private:
 
     // Outputs that 64 lanes need beside one row of the loop.
     uint64_t needed_bits(const uint64_t* row, int64_t first_lane) const {
-        if (layout_.segment == 1) return read_bits(row, first_lane, std::min<int64_t>(64, lane_count_ - first_lane));
         uint64_t bits = 0;
         for (int64_t lane = first_lane; lane < std::min(first_lane + 64, lane_count_);) {
             const int64_t tile = lane / span_, inside = lane % span_, stop = std::min((tile + 1) * span_, first_lane + 64);
@@ -167,6 +168,13 @@ private:
             lane = stop;
         }
         return bits;
+    }
+
+    // Every PE of a tile has an output.
+    void mark_all(int64_t rows) {
+        memset(wanted_.data(), 0, rows * block_lanes_);
+        for (int64_t row = 0; row < rows; row++)
+            for (size_t tile = 0; tile < lanes_of_.size(); tile++) memset(wanted_.data() + row * block_lanes_ + tile * span_, 255, lanes_of_[tile]);
     }
 
     void mark_wanted(int64_t block, int64_t first_row, int64_t rows) {
@@ -179,18 +187,22 @@ private:
     }
 
     void run_block(int64_t block_index, int64_t loop_tile, const uint8_t* planes, const uint8_t* live) {
-        const int64_t rows = loop_.in_tile(loop_tile);
+        const int64_t rows = loop_.in_tile(loop_tile), first_tile = block_index * block_lanes_ / span_;
+        for (size_t i = 0; i < lanes_of_.size(); i++)
+            lanes_of_[i] = first_tile + static_cast<int64_t>(i) < tiles_ ? lanes_.in_tile(first_tile + static_cast<int64_t>(i)) : 0;
         if (p_.needed) mark_wanted(block_index, loop_tile * loop_.tile, rows);
-        else if (p_.count_pairs) memset(wanted_.data(), 255, rows * block_lanes_);
-        const bool counts = p_.needed || p_.count_pairs;
+        else if (!layout_.plain || p_.count_pairs) mark_all(rows);
+        const bool counts = p_.needed || p_.count_pairs || !layout_.plain;
         const Block block = {layout_.parts, rows, layout_.segment, p_.lanes, p_.fifo_depth, grid_.window_planes, p_.scan_width,
                              planes, loop_planes_.data(), grid_.pitch, live, counts ? wanted_.data() : nullptr,
                              windows_.data(), window_count_, extra_.data(), starved_.data(), pairs_.data(),
                              queues_.data(), arrivals_.data()};
-        if (layout_.wide) wide(block, layout_.per_row, false);
-        else if (layout_.per_row) per_row(block);
-        else over_loop(block);
-        add_up(block, layout_.per_row, lane_totals_);
+        if (layout_.plain) over_loop(block);
+        else
+            ported({block, layout_.by_row, span_, lanes_of_.data(), grid_.windows, p_.window_size(grid_.windows - 1),
+                    layout_.rows_along_lanes ? p_.a_words : p_.b_words, layout_.rows_along_lanes ? p_.b_words : p_.a_words,
+                    lost_.data(), lane_reads_.data(), loop_reads_.data()});
+        add_up(block, layout_.by_row, lane_totals_);
         account(block_index * block_lanes_, loop_tile, rows);
         work_ += rows * block_lanes_ * window_count_;
         if (work_ > int64_t{1} << 26) work_ = 0, p_.check_interrupt();
@@ -216,11 +228,18 @@ private:
             if (pes) totals_.cycles[index] = std::max(totals_.cycles[index], scanned + longest), totals_.positions[index] = positions;
             totals_.outputs[index] += outputs;
             totals_.busy[index] += busy + scanned * outputs;
-            totals_.starved[index] += starved - p_.lanes * scanned * (pes - outputs);  // PEs without an output starve in every window
+            totals_.starved[index] += starved - (layout_.plain ? p_.lanes * scanned * (pes - outputs) : 0);  // `over_loop` lets PEs without an output starve
+            if (!layout_.plain) account_ports(index, lane - first_lane, last - first_lane, (lane - first_lane) / span_);
             totals_.scanned[index] += scanned * pes;
             totals_.pairs[index] += pairs;
             lane = stop;
         }
+    }
+
+    void account_ports(int64_t index, int64_t first, int64_t last, int64_t tile) {
+        for (int64_t at = first; at < last; at++) totals_.waited[index] += lost_[at];
+        totals_.a_reads[index] += layout_.rows_along_lanes ? lane_reads_[tile] : loop_reads_[tile];
+        totals_.b_reads[index] += layout_.rows_along_lanes ? loop_reads_[tile] : lane_reads_[tile];
     }
 
     void count_streamed(int64_t tile, int64_t& scanned, int64_t& positions) const {
@@ -250,6 +269,7 @@ private:
     BitMatrix needed_;
     std::vector<uint8_t> live_tiles_;
     bool any_dropped_;
+    std::vector<int64_t> lanes_of_, lost_, lane_reads_, loop_reads_;  // of a block
     int64_t window_count_ = 0, positions_ = 0, work_ = 0;
     LaneTotals lane_totals_;
 };
@@ -292,8 +312,9 @@ void scan_gemm(const ScanProblem& p, const ScanTotals& totals) {
     const Layout layout(p);
     const WindowGrid grid(p);
     const Aligned a(p.a, grid), b(p.b, grid);
-    if (p.needed && p.b.row_of && scan_equal_columns(p, a, b, grid, totals)) return;
-    if (p.needed && (scan_equal_rows(p, a, b, grid, totals) || scan_equal_columns(p, a, b, grid, totals))) return;
+    const bool plain = layout.plain && p.needed;
+    if (plain && p.b.row_of && scan_equal_columns(p, a, b, grid, totals)) return;
+    if (plain && (scan_equal_rows(p, a, b, grid, totals) || scan_equal_columns(p, a, b, grid, totals))) return;
     for (int64_t tile = 0; tile < p.row_tiles;) {
         const int64_t end = strip_end(p, tile, layout.rows_along_lanes), first_row = tile * p.rows;
         const Strip strip = {tile, end - tile, first_row, std::min(end * p.rows, p.a.items) - first_row,

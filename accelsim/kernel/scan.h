@@ -22,6 +22,7 @@ struct ScanProblem {
     int64_t k;
     int64_t rows, cols, lanes, scan_width, fifo_depth;  // R, C, L, S, D
     Sync sync;
+    int64_t a_words, b_words;  // that the operands' ports can read in a cycle; 0: as many as are asked for
     Operand a, b;
     const uint64_t* needed;    // [M][needed_words], outputs that must be computed; null: all of them
     int64_t needed_words;
@@ -48,6 +49,8 @@ struct ScanTotals {
     int64_t* starved;     // lane-cycles
     int64_t* busy;        // cycles until a PE's group ends, summed over PEs with an output
     int64_t* scanned;     // windows looked at, summed over PEs
+    int64_t* waited;      // lane-cycles in which a PE's group waited for a port
+    int64_t *a_reads, *b_reads;  // words read from the buffers
 };
 
 void scan_gemm(const ScanProblem& problem, const ScanTotals& totals);

@@ -25,6 +25,7 @@ def test_cycles_and_slots_equal(hw: Hardware, op: OpTrace, which: str) -> None:
         assert timing.tile_cycles.tolist() == expected.tile_cycles
         slots = {name: count for name, count in vars(timing.slots).items() if count}
         assert slots == {name: count for name, count in expected.slots.items() if count}
+        assert (timing.streamed_a, timing.streamed_b) == (expected.reads["a"], expected.reads["b"])
         assert timing.slots.total == hw.array.rows * hw.array.cols * hw.array.lanes * timing.cycles
 
 

@@ -124,7 +124,9 @@ def test_the_ideal_machine_takes_the_busiest_pe() -> None:
     expected = sum(max(1, pairs[i : i + 16, j : j + 16].max()) for i in range(0, 50, 16) for j in range(0, 70, 16))
     op = linear(weight, activation)
     assert array_cycles(hw, op) == expected
-    assert array_cycles(load_hardware(CONFIGS / "pe16x16_rowsync.yaml"), op) >= expected - 5  # it drops the empty row tile
+    assert (
+        array_cycles(load_hardware(CONFIGS / "pe16x16_rowsync.yaml"), op) >= expected - 5
+    )  # it drops the empty row tile
 
 
 @pytest.mark.parametrize("lanes", [1, 3])

@@ -94,6 +94,7 @@ void run_scan(Random& random, Digest& digest) {
     p.scan_width = random.one_of({1, 2, 3, 4, 5, 8, 12, 16, 31, 64, 100, 300});
     p.fifo_depth = p.scan_width + random.between(0, 40) + (random.chance(10) ? 100000 : 0);
     p.sync = static_cast<Sync>(random.between(0, 3));
+    p.a_words = random.one_of({0, 1, 7, 40, 300, 5000}), p.b_words = random.one_of({0, 1, 7, 40, 300, 5000});
     const int64_t words = ceil_div(g.k, 64);
     p.a = {g.a.data(), g.m, words, nullptr, g.m, random.chance(70), random.chance(30)};
     p.b = {g.b.data(), g.stored, words, g.b_of.empty() ? nullptr : g.b_of.data(), g.n, random.chance(70), random.chance(30)};
@@ -101,9 +102,10 @@ void run_scan(Random& random, Digest& digest) {
     p.columns = g.columns.data(), p.starts = g.starts.data(), p.stops = g.stops.data(), p.first_tile = g.first_tile.data();
     p.row_tiles = g.row_tiles, p.count_pairs = random.chance(50), p.check_interrupt = never;
     const int64_t tiles = g.first_tile.back();
-    Numbers totals[7];
+    Numbers totals[10];
     for (Numbers& total : totals) total.resize(tiles);
-    scan_gemm(p, {totals[0].data(), totals[1].data(), totals[2].data(), totals[3].data(), totals[4].data(), totals[5].data(), totals[6].data()});
+    scan_gemm(p, {totals[0].data(), totals[1].data(), totals[2].data(), totals[3].data(), totals[4].data(), totals[5].data(), totals[6].data(),
+                  totals[7].data(), totals[8].data(), totals[9].data()});
     for (const Numbers& total : totals) digest.add(total);
 }
 

@@ -34,8 +34,8 @@ def scan_arguments(m: int = 5, n: int = 7, k: int = 70) -> list[object]:
     rng = np.random.default_rng(0)
     a, b = (rng.integers(0, 2**6, (rows, -(-k // 64)), np.uint64) for rows in (m, n))
     starts, stops = np.zeros(3, np.int64), np.full(3, n)
-    scanner = [1, 16, 16, 0, True, True, False, False, True]
-    return [1, m, n, k, a, b, None, None, np.arange(n), starts, stops, 2, 3, *scanner, np.zeros((7, 9), np.int64)]
+    scanner = [1, 16, 16, 0, 0, 0, True, True, False, False, True]
+    return [1, m, n, k, a, b, None, None, np.arange(n), starts, stops, 2, 3, *scanner, np.zeros((10, 9), np.int64)]
 
 
 def test_arguments_that_fit_are_taken() -> None:
@@ -67,7 +67,7 @@ def test_arguments_that_fit_are_taken() -> None:
         (14, 0),
         (15, 15),  # a queue shorter than a window
         (16, 4),
-        (22, np.zeros((7, 8), np.int64)),
+        (24, np.zeros((10, 8), np.int64)),
         (1, 2**40),
     ],
 )
@@ -84,7 +84,7 @@ def test_arrays_of_another_layout_or_without_leave_to_write_are_refused() -> Non
     with pytest.raises((ValueError, BufferError)):
         kernel.compiled.scan(*arguments)
     arguments = scan_arguments()
-    totals = np.zeros((7, 9), np.int64)
+    totals = np.zeros((10, 9), np.int64)
     totals.flags.writeable = False
     arguments[-1] = totals
     with pytest.raises((ValueError, BufferError)):

@@ -1,13 +1,14 @@
 """The array as the timing contract words it: every cycle of every PE, stepped in plain Python; slow, for tests.
 
-A group of PEs shares a scan pointer. Each cycle it looks at one more window, if every PE of the group has room for the
-pairs that window offers it, and then every PE consumes up to L pairs from its queue.
+A group of PEs shares a scan pointer. Each cycle it looks at one more window, if the buffers' ports have it and every PE
+of the group has room for the pairs that it offers, and then every PE consumes up to L pairs from its queue.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,50 @@ Mask = NDArray[np.bool_]
 
 @dataclass
 class PlainTiming:
-    """Cycles of each tile, row tiles outermost, and the slot account as a counter of the names of `Slots`."""
+    """Cycles of each tile, row tiles outermost, the slot account as a counter of the names of `Slots`, words read."""
 
     tile_cycles: list[int] = field(default_factory=list)
     slots: Counter[str] = field(default_factory=Counter)
+    reads: Counter[str] = field(default_factory=Counter)
+
+
+class PlainPort:
+    """The share that one row of A or column of B has of its buffer's words per cycle.
+
+    Args:
+        width: words of this line per cycle; None: as many as are asked for.
+        full: words of a whole window.
+        sizes: words of each window.
+    """
+
+    def __init__(self, width: Fraction | None, full: int, sizes: list[int]) -> None:
+        self.width, self.full, self.sizes = width, full, sizes
+        self.narrow = width is not None and width < full
+        self.delivered = Fraction(0)
+        self.slowest = 0
+        self.kept: set[int] = set()
+
+    def begin_cycle(self, pointers: list[int]) -> None:
+        """Read on, given the next windows of all groups on the line."""
+        self.slowest = min(pointers)
+        if self.width is not None and self.narrow:
+            most = sum(self.sizes[: self.slowest + 1]) + self.full  # one window ahead
+            self.delivered = min(self.delivered + self.width, Fraction(most))
+
+    def has(self, window: int) -> bool:
+        """Whether a window can be taken in this cycle."""
+        if self.width is None:
+            return True
+        if not self.narrow:
+            return window < self.slowest + self.width // self.full
+        return window == self.slowest and self.delivered >= sum(self.sizes[: window + 1])
+
+    def reads(self, taken: set[int]) -> int:
+        """Words read in a cycle in which some groups took these windows; a narrow port keeps one until all have it."""
+        new = taken - self.kept
+        if self.narrow:
+            self.kept |= taken
+        return sum(self.sizes[window] for window in new)
 
 
 def plain_time(hw: Hardware, gemm: PlainGemm) -> PlainTiming:
@@ -71,39 +112,54 @@ def _run_tile(hw: Hardware, gemm: PlainGemm, a: Mask, b: Mask, wanted: Mask, tim
                 offered.append(bool(a[pe[0], k] and b[k, pe[1]]))
         return offered
 
-    ended: dict[tuple[int, int], int] = {}
-    for group in _groups(hw, all_pes) if scans else [all_pes]:
-        queues: dict[tuple[int, int], deque[bool]] = {pe: deque() for pe in group}
-        pointer = cycle = 0
-        while pointer < len(windows) or any(queues.values()):
-            advanced = False
-            if pointer < len(windows):
-                offers = {pe: pairs(pe, windows[pointer]) for pe in group}
-                if not scans or all(len(queues[pe]) + len(offers[pe]) <= skipping.fifo_depth for pe in group):
+    groups = [[pe for pe in group if pe in working] for group in (_groups(hw, all_pes) if scans else [all_pes])]
+    groups = [group for group in groups if group]
+    lines = [("a", row) for row in range(a.shape[0])] + [("b", col) for col in range(b.shape[1])]
+    ports = {line: _port(hw, line[0], len(a) if line[0] == "a" else b.shape[1], windows, width) for line in lines}
+    on_line = {line: [i for i, group in enumerate(groups) if _reads(hw, group, line)] for line in lines}
+    of_group = [[line for line in lines if i in on_line[line]] for i in range(len(groups))]
+    queues: dict[tuple[int, int], deque[bool]] = {pe: deque() for pe in working}
+    pointers, ended, cycle = [0] * len(groups), dict.fromkeys(all_pes, 0), 0
+    while any(pointer < len(windows) for pointer in pointers) or any(queues.values()):
+        for line, port in ports.items():
+            if readers := on_line[line]:
+                port.begin_cycle([pointers[i] for i in readers])
+        taken_of = {line: set[int]() for line in lines}
+        for i, group in enumerate(groups):
+            if pointers[i] == len(windows) and not any(queues[pe] for pe in group):
+                continue
+            cause = "sync"
+            if pointers[i] < len(windows):
+                offers = {pe: pairs(pe, windows[pointers[i]]) for pe in group}
+                if scans and not all(ports[line].has(pointers[i]) for line in of_group[i]):
+                    cause = "port"
+                elif not scans or all(len(queues[pe]) + len(offers[pe]) <= skipping.fifo_depth for pe in group):
+                    cause = "starved"
                     for pe in group:
                         queues[pe].extend(offers[pe])
-                    pointer += 1
-                    advanced = True
+                    for line in of_group[i]:
+                        taken_of[line].add(pointers[i])
+                    pointers[i] += 1
             for pe in group:
                 taken = [queues[pe].popleft() for _ in range(min(lanes, len(queues[pe])))]
                 timing.slots["effectual"] += sum(taken)
                 timing.slots["ineffectual"] += len(taken) - sum(taken)
-                lost = lanes - len(taken)
-                timing.slots["edge" if pe not in working else "starved" if advanced else "sync"] += lost
-            cycle += 1
-        for pe in group:
-            ended[pe] = cycle
-    duration = max(ended.values())
+                timing.slots[cause] += lanes - len(taken)
+                ended[pe] = cycle + 1
+        for line, port in ports.items():
+            timing.reads[line[0]] += port.reads(taken_of[line])
+        cycle += 1
+    duration = cycle
     for pe in all_pes:
         timing.slots["edge" if pe not in working else "barrier"] += lanes * (duration - ended[pe])
     streamed = sum(len(positions) for positions in windows)
     fed = duration
-    for words, port in (
+    for words, words_per_cycle in (
         (streamed * a.shape[0], hw.memory.buffers.weight_words_per_cycle),
         (streamed * b.shape[1], hw.memory.buffers.input_words_per_cycle),
     ):
-        if isinstance(port, int):
-            fed = max(fed, -(-words // port))
+        if isinstance(words_per_cycle, int) and not scans:
+            fed = max(fed, -(-words // words_per_cycle))
     end_tile(hw, wanted, {"duration": duration, "fed": fed}, timing)
 
 
@@ -120,6 +176,31 @@ def end_tile(hw: Hardware, wanted: Mask, cycles: dict[str, int], timing: PlainTi
     timing.slots["skew"] += (drained - fed) * working
     timing.slots["edge"] += (drained - duration) * (every - working)
     timing.tile_cycles.append(drained)
+
+
+def _port(hw: Hardware, operand: str, lines: int, windows: list[range], width: int) -> PlainPort:
+    """A line's share of its operand's port."""
+    buffers, array = hw.memory.buffers, hw.array
+    words = buffers.weight_words_per_cycle if operand == "a" else buffers.input_words_per_cycle
+    if words == "window":
+        words = (array.rows if operand == "a" else array.cols) * width
+    share = Fraction(words, lines) if isinstance(words, int) else None
+    return PlainPort(share, width, [len(positions) for positions in windows])
+
+
+def _reads(hw: Hardware, group: list[tuple[int, int]], line: tuple[str, int]) -> bool:
+    """Whether a group reads a line: one that spans rows or columns all of theirs, also for PEs without an output."""
+    rows, cols = {row for row, _ in group}, {col for _, col in group}
+    operand, at = line
+    match hw.skipping.sync if hw.skipping.tensors else "array":
+        case "array":
+            return True
+        case "row":
+            return operand == "b" or at in rows
+        case "column":
+            return operand == "a" or at in cols
+        case _:
+            return at in (rows if operand == "a" else cols)
 
 
 def _groups(hw: Hardware, pes: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
