@@ -49,8 +49,8 @@ def buffer_shapes(hw: Hardware) -> tuple[BufferShape, BufferShape, BufferShape]:
     share = 1 + mask / hw.precision.operand_bits
     shapes = []
     for name, kib, port, lines, line_groups, readers in (
-        ("weight", buffers.weight_kib, buffers.weight_words_per_cycle, group_rows, groups_down, groups_across),
-        ("input", buffers.input_kib, buffers.input_words_per_cycle, group_cols, groups_across, groups_down),
+        ("weight", buffers.weight_kib, pe.ports.a_words, group_rows, groups_down, groups_across),
+        ("input", buffers.input_kib, pe.ports.b_words, group_cols, groups_across, groups_down),
     ):
         together = lines * window
         words = port or together * line_groups * readers

@@ -181,10 +181,8 @@ class PE(ABC, Generic[Configuration]):
                 tiles = full * max(steps, rows) + (max(steps, rest) if rest else 0)
                 text = f"{column_tiles:,} column tiles × ({full:,} × {max(steps, rows):,}"
                 text += f" + {max(steps, rest):,})" if rest else ")"
-                return (
-                    f"{text} where ceil({k:,} / {lanes}) = {steps:,} is less than the rows that drain",
-                    column_tiles * tiles,
-                )
+                text += f" where ceil({k:,} / {lanes}) = {steps:,} is less than the rows that drain"
+                return text, column_tiles * tiles
             case _:
                 return text, -(-m // rows) * column_tiles * steps
 

@@ -70,7 +70,7 @@ class SystolicPE(PE[SystolicSkipping]):
 
     @property
     def ports(self) -> Ports:
-        """Operands enter at its edges at a fixed rate, a word per row and column and cycle, for which ports are made."""
+        """Operands enter at the edges, a word per row and column and cycle: its ports are made for that."""
         return Ports(None, None)
 
     def fold(self, m: int, n: int, k: int) -> Folding:

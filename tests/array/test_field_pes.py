@@ -124,9 +124,8 @@ def test_the_ideal_machine_takes_the_busiest_pe() -> None:
     expected = sum(max(1, pairs[i : i + 16, j : j + 16].max()) for i in range(0, 50, 16) for j in range(0, 70, 16))
     op = linear(weight, activation)
     assert array_cycles(hw, op) == expected
-    assert (
-        array_cycles(load_hardware(CONFIGS / "pe16x16_rowsync.yaml"), op) >= expected - 5
-    )  # it drops the empty row tile
+    scanning = load_hardware(CONFIGS / "pe16x16_rowsync.yaml")
+    assert array_cycles(scanning, op) >= expected - 5  # it drops the empty row tile
 
 
 @pytest.mark.parametrize("lanes", [1, 3])
@@ -155,7 +154,7 @@ def test_gating_saves_energy_and_no_cycle() -> None:
     plain, gated = (
         simulate(machine(skipping={"gate_zeros": gate}), [full], workers=1).layers.iloc[0] for gate in (False, True)
     )
-    assert gated["energy_pj"] == plain["energy_pj"]  # no zero, nothing to gate
+    assert 1 <= gated["energy_pj"] / plain["energy_pj"] < 1.001  # no zero, nothing to gate; the tests for zeros leak
 
 
 def test_a_hardware_that_skips_nothing_is_its_own_baseline() -> None:

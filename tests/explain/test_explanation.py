@@ -63,10 +63,9 @@ def test_totals_are_those_of_simulate(hw: Hardware, op: OpTrace, with_memory: bo
             assert part.tiles.tiles == sum(shapes.tiles for shapes in part.shapes)
             if arrays == 1:
                 assert part.tiles.mean * part.tiles.tiles == pytest.approx(row["array_cycles"])
-        unported = not any(
-            isinstance(getattr(hw.memory.buffers, f"{name}_words_per_cycle"), int) for name in ("weight", "input")
-        )
-        if arrays == 1 and unported:
+        buffers = hw.memory.buffers
+        ports = (buffers.weight_words_per_cycle, buffers.input_words_per_cycle)
+        if arrays == 1 and not any(isinstance(port, int) for port in ports):
             assert sum(shapes.dense_cycles for shapes in part.shapes) == row["dense_array_cycles"]
     json.dumps(dataclasses.asdict(explanation))
     explanation_text(explanation)

@@ -54,7 +54,7 @@ def test_pe16x16_is_the_documented_example() -> None:
                 "tensors": everything,
                 "scan_width": 16,
                 "fifo_depth": 16,
-                "sync": "row",
+                "sync": "array",
                 "blocks": ["weight"],
                 "outputs": True,
             },
