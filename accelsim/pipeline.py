@@ -7,46 +7,32 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from itertools import count, repeat
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
-from accelsim.array import time_tiled
 from accelsim.energy.load import load_table
 from accelsim.energy.mask_update import mask_update, mask_update_energy
 from accelsim.energy.table import EnergyTable
-from accelsim.energy.vector_work import vector_energy
-from accelsim.energy.vector_work import vector_work as estimate_vector_work
 from accelsim.errors import AccelsimError, HardwareError, TraceError, not_this
-from accelsim.fleet import Fleet, PassDetail, PassOfFleet, Timer
+from accelsim.fleet import Fleet, PassDetail
 from accelsim.hardware.load import check_hardware
 from accelsim.hardware.model import Hardware
-from accelsim.lowering import PASSES, Lowering, MaskedGemm, Pass, chosen_passes, passes_of
+from accelsim.lowering import PASSES, Pass, chosen_passes
+from accelsim.replay import Replay, ReplayedPass
 from accelsim.results import PassResult, Result, WholeRun, find_run, mask_update_table
+from accelsim.results.other_work import ASSUMED, NOT_ASKED, OF_A_PART, TOLD, OtherWorkCosts
 from accelsim.sampling import Sampler, Sampling, allocate, is_sure
-from accelsim.trace import OpTrace, TraceChain, TraceReader, open_trace
+from accelsim.trace import OpTrace, OtherWork, TraceChain, TraceReader, assumed_tally, open_trace
 
 S = TypeVar("S")
 T = TypeVar("T")
 Trace = str | os.PathLike[str] | TraceReader | Iterable[OpTrace]
 Sample = float | Literal["auto"] | Sampling | None
 OnPass = Callable[[int, PassResult, PassDetail], None]
-
-
-@dataclass(frozen=True)
-class ReplayedPass:
-    """One pass of one operation on all machines, in their order.
-
-    Attributes:
-        details: none unless somebody asked.
-    """
-
-    results: tuple[PassResult, ...]
-    details: tuple[PassDetail, ...] = ()
 
 
 Replayed = dict[int, tuple[ReplayedPass, ...]]
@@ -58,7 +44,7 @@ def simulate(
     trace: Trace,
     *,
     passes: Iterable[Pass] = PASSES,
-    vector_work: bool = False,
+    vector_work: bool = True,
     run_steps: int | None = None,
     sample: Sample = None,
     workers: int | None = None,
@@ -72,7 +58,9 @@ def simulate(
         trace: a trace file's path, an open reader (`open_trace(path).select(...)` replays a part; `open_traces(paths)`
             several files), or operations.
         passes: the passes to replay, some of `PASSES`.
-        vector_work: also estimate the work between the convolutions (batch norm, ReLU, optimiser).
+        vector_work: also count the work between the products (normalisation, activation functions, softmax, pooling,
+            optimiser), from what the trace tells or else an assumption; see `OtherWorkCosts`. It is in totals, not in
+            those of passes, and never counted where only some layers or passes are replayed.
         run_steps: the training's number of optimiser steps, for a trace that does not say it, or where the training
             went on when the tracer was gone; `Result.training` is about all of them.
         sample: simulate a random part of the tiles and say how sure the totals are (docs/sampling.md): a share of each
@@ -107,7 +95,7 @@ def simulate_many(
     trace: Trace,
     *,
     passes: Iterable[Pass] = PASSES,
-    vector_work: bool = False,
+    vector_work: bool = True,
     run_steps: int | None = None,
     sample: Sample = None,
     workers: int | None = None,
@@ -139,20 +127,17 @@ def simulate_many(
     workers = workers or os.cpu_count() or 1
 
     replayed: Replayed = {}
+    replay = Replay(fleet, tables, wanted, sampler)
+    tallies: dict[int, tuple[int, dict[str, int]]] = {}
 
-    def replay(numbered: tuple[int, int, OpTrace]) -> tuple[int, tuple[ReplayedPass, ...]]:
+    def run(numbered: tuple[int, int, OpTrace]) -> tuple[int, tuple[ReplayedPass, ...]]:
         number, file, op = numbered
         if not isinstance(op, OpTrace):
             raise TraceError(not_this(f"operation {number} of the trace", op, "an OpTrace"))
-        ran = [which for which in passes_of(op) if which in wanted]
-        timers = [time_tiled if sampler is None else partial(sampler.time, key=(number, which)) for which in ran]
-        lowering, detailed = Lowering(op), on_pass is not None and number not in replayed
-        return number, tuple(
-            _replay_pass(fleet, tables, lowering, file, which, timer, sampler is None, vector_work, detailed)
-            for which, timer in zip(ran, timers, strict=True)
-        )
+        tallies[number] = op.step, assumed_tally(op)
+        return number, replay.operation(op, number, file, on_pass is not None and number not in replayed)
 
-    for number, passes_done in _in_order(replay, _numbered(reader), workers):
+    for number, passes_done in _in_order(run, _numbered(reader), workers):
         replayed[number] = tuple(replace(done, details=()) for done in passes_done)
         on_operation()
         for done in passes_done:
@@ -163,15 +148,25 @@ def simulate_many(
         while again := _grow(sampler, sampling.error, hardware, replayed):
             if iter(reader) is reader:
                 raise AccelsimError("sample is auto, but these operations can be read only once; a list can be again")
-            replayed |= _in_order(replay, (one for one in _numbered(reader) if one[0] in again), workers)
+            replayed |= _in_order(run, (one for one in _numbered(reader) if one[0] in again), workers)
     rows = [
         [done.results[machine] for _, ops in sorted(replayed.items()) for done in ops] for machine in range(len(tables))
     ]
     if not rows[0]:
         raise AccelsimError(f"the trace holds no operation of {', '.join(wanted) or 'no pass'}; nothing to simulate")
     provenance = _provenance(reader, wanted == PASSES)
+    assumed = OtherWork.joined(OtherWork({step: tally}) for step, tally in tallies.values())
+    work, basis = _other_work(reader, assumed, wanted == PASSES) if vector_work else (OtherWork({}), NOT_ASKED)
     return [
-        Result.from_rows(own, hw, provenance, vector_work, whole_run, mask_update_costs(hw, table, whole_run), sampling)
+        Result.from_rows(
+            own,
+            hw,
+            provenance,
+            OtherWorkCosts.of(work, basis, hw, table),
+            whole_run,
+            mask_update_costs(hw, table, whole_run),
+            sampling,
+        )
         for hw, table, own in zip(hardware, tables, rows, strict=True)
     ]
 
@@ -181,83 +176,6 @@ def _check_machines(hardware: Sequence[Hardware]) -> None:
         raise HardwareError(not_this("hardware", hardware, "a list of Hardware; load_hardware reads one from a file"))
     for number, hw in enumerate(hardware):
         check_hardware(hw, "hw" if len(hardware) == 1 else f"hardware[{number}]")
-
-
-def simulate_pass(
-    hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass, *, with_vector_work: bool = False
-) -> PassResult:
-    """Run one pass of one operation on a machine and on its dense baseline."""
-    fleet, lowering = Fleet([hw]), Lowering(op)
-    done = _replay_pass(fleet, [table], lowering, 0, which, time_tiled, True, with_vector_work, detailed=False)
-    return done.results[0]
-
-
-def _replay_pass(
-    fleet: Fleet,
-    tables: Sequence[EnergyTable],
-    lowering: Lowering,
-    file: int,
-    which: Pass,
-    timer: Timer,
-    stacked: bool,
-    with_vector_work: bool,
-    detailed: bool,
-) -> ReplayedPass:
-    """Run one pass of one operation on all machines, and small GEMMs of several groups together if `stacked`."""
-    op, running = lowering.op, PassOfFleet(fleet, timer)
-    largest: MaskedGemm | None = None
-    macs = effectual_macs = 0
-    for gemm in lowering.gemms(which, stacked and fleet.stacks):
-        running.add(gemm)
-        macs += gemm.macs
-        effectual_macs += gemm.effectual_macs
-        largest = gemm if largest is None or gemm.macs // gemm.stack > largest.macs // largest.stack else largest
-    results = []
-    for machine, ((hw, _), table) in enumerate(zip(fleet.pairs, tables, strict=True)):
-        own, dense = running.account(machine, table)
-        vector_cycles, vector_energy_pj = _vector(hw, table, op, which) if with_vector_work else (0, 0.0)
-        results.append(
-            PassResult(
-                step=op.step,
-                layer=op.name,
-                call=op.call,
-                trace=file,
-                which=which,
-                kind=op.kind,
-                branch="recomputed" if op.recomputed else "online" if len(passes_of(op)) > 1 else "forward_only",
-                groups=op.groups,
-                images=op.masks["input"].shape[0],
-                m=largest.m if largest else 0,
-                n=largest.n if largest else 0,
-                k=largest.k if largest else 0,
-                macs=macs,
-                effectual_macs=effectual_macs,
-                machine=own,
-                dense=dense,
-                vector_cycles=vector_cycles,
-                vector_energy_pj=vector_energy_pj,
-            )
-        )
-    details = tuple(running.detail(machine) for machine in range(len(tables))) if detailed else ()
-    return ReplayedPass(tuple(results), details)
-
-
-def _vector(hw: Hardware, table: EnergyTable, op: OpTrace, which: Pass) -> tuple[int, float]:
-    """Cycles and energy of the vector work that goes with a pass.
-
-    Batch norm and ReLU run backward with the first gradient of the operation that was computed; the optimiser runs once
-    a step, with the weight gradient of a layer's first call.
-    """
-    stages: list[Literal["forward", "backward", "update"]] = []
-    if which == "forward":
-        stages.append("forward")
-    elif which == passes_of(op)[1]:
-        stages.append("backward")
-    if which == "weight_grad" and op.call == 0:
-        stages.append("update")
-    n, c, p, q = op.output_shape
-    work = [estimate_vector_work(hw, n * c * p * q, op.masks["weight"].size, stage) for stage in stages]
-    return sum(part.cycles for part in work), sum(vector_energy(table, hw, part).total_pj for part in work)
 
 
 def _grow(sampler: Sampler, error: float, hardware: Sequence[Hardware], replayed: Replayed) -> set[int]:
@@ -271,6 +189,19 @@ def _grow(sampler: Sampler, error: float, hardware: Sequence[Hardware], replayed
             sampler.enlarge(hw, sizes)
             again |= {key[0] for key in sizes if isinstance(key[0], int)}
     return again
+
+
+def _other_work(
+    trace: TraceReader | TraceChain | Iterable[OpTrace], assumed: OtherWork, all_passes: bool
+) -> tuple[OtherWork, str]:
+    """Return the work between the products of the replayed steps, and where its elements are from."""
+    file = trace if isinstance(trace, TraceReader | TraceChain) else None
+    if not all_passes or (file is not None and not file.all_layers):
+        return OtherWork({}), OF_A_PART
+    told = None if file is None else OtherWork.from_meta(file.meta)
+    if told is None or not assumed.steps.keys() <= told.steps.keys():
+        return assumed, ASSUMED
+    return OtherWork({step: told.steps[step] for step in assumed.steps}), TOLD
 
 
 def _numbered(trace: Iterable[OpTrace]) -> Iterator[tuple[int, int, OpTrace]]:
@@ -321,7 +252,7 @@ def _provenance(trace: TraceReader | TraceChain | Iterable[OpTrace], all_passes:
         return {"path": None, "sha256": None, "complete": True, "meta": {}, "replayed_whole": all_passes}
     path = str(trace.path) if isinstance(trace, TraceReader) else [str(path) for path in trace.paths]
     sha256 = _sha256(trace.path) if isinstance(trace, TraceReader) else [_sha256(path) for path in trace.paths]
-    meta = {key: value for key, value in trace.meta.items() if key != "training"}  # in the result's tables
+    meta = {key: value for key, value in trace.meta.items() if key not in ("training", "other_work")}  # in tables
     whole = all_passes and len(trace) == trace.records_in_file
     return {"path": path, "sha256": sha256, "complete": trace.complete, "meta": meta, "replayed_whole": whole}
 

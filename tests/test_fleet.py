@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import accelsim.fleet
-import accelsim.pipeline
+import accelsim.replay
 from accelsim import AccelsimError, Hardware, OpTrace, simulate, simulate_many
 from accelsim.lowering import Lowering
 from accelsim.results import Result
@@ -62,7 +62,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(module, name, counting)
 
     counted(Lowering, "gemms")
-    counted(accelsim.pipeline, "time_tiled")
+    counted(accelsim.replay, "time_tiled")
     counted(accelsim.fleet, "Mover")
     return counts
 

@@ -168,17 +168,49 @@ def test_reads_a_file_and_keeps_where_it_came_from(tmp_path: Path) -> None:
     assert simulate(small(), open_trace(path)).layers.equals(result.layers)
 
 
-def test_vector_work_is_extra_and_charged_once() -> None:
+def test_other_work_is_on_top_of_the_passes_and_the_same_in_the_baseline() -> None:
     first = layer(needs_input_grad=False)
-    plain = simulate(small(), [first])
-    counted = simulate(small(), [first, layer(call=1)], vector_work=True)
-    assert (plain.layers["vector_cycles"] == 0).all()
-    assert "speedup_with_vector_work" not in plain.summary["total"]
-    table = counted.layers.set_index(["call", "pass"])["vector_cycles"]
-    assert table[0, "weight_grad"] > table[1, "input_grad"] > table[1, "forward"] > 0
-    assert table[1, "weight_grad"] == 0  # the optimiser ran with call 0
-    total = counted.summary["total"]
-    assert 1 < total["speedup_with_vector_work"] < total["speedup"]
+    plain = simulate(small(), [first, layer(call=1)], vector_work=False).summary
+    counted = simulate(small(), [first, layer(call=1)]).summary
+    assert plain["other_work"]["basis"] == "left out"
+    assert plain["total"]["cycles"] == sum(part["cycles"] for part in plain["by_pass"].values())
+    assert counted["by_pass"] == plain["by_pass"]
+    done = counted["other_work"]["total"]
+    assert counted["other_work"]["basis"].startswith("assumed")
+    for name in ("cycles", "dram_bytes"):
+        assert counted["total"][name] == plain["total"][name] + done[name]
+        assert counted["total"][f"dense_{name}"] == plain["total"][f"dense_{name}"] + done[name]
+    assert counted["total"]["energy_pj"] == pytest.approx(plain["total"]["energy_pj"] + done["energy_pj"])
+    assert 1 < counted["total"]["speedup"] < plain["total"]["speedup"]
+    assert counted["by_step"]["0"] == counted["total"]
+
+
+def test_the_optimiser_runs_once_a_step_and_no_part_of_a_trace_has_other_work() -> None:
+    once, twice = (simulate(small(), ops) for ops in ([layer()], [layer(), layer(call=1)]))
+    kinds = [result.summary["other_work"]["by_kind"] for result in (once, twice)]
+    assert kinds[0]["optimizer"] == kinds[1]["optimizer"]
+    assert kinds[1]["norm"]["ops"] == 2 * kinds[0]["norm"]["ops"]
+    part = simulate(small(), [layer()], passes=["forward"]).summary
+    assert part["other_work"]["basis"].startswith("not counted")
+    assert part["total"]["cycles"] == part["by_pass"]["forward"]["cycles"]
+
+
+def test_a_traces_own_count_goes_before_any_assumption(tmp_path: Path) -> None:
+    tally = {"softmax": 1000, "gelu": 500, "adam": 70}
+    with TraceWriter(tmp_path / "run.pkl") as writer:
+        for step in (0, 1, 2):
+            writer.write(layer(step=step))
+        writer.meta["other_work"] = dict.fromkeys((0, 1, 2), tally)
+    whole = open_trace(tmp_path / "run.pkl")
+    result = simulate(small(), whole.select(steps=[0, 2]))
+    assert result.summary["other_work"]["basis"] == "counted by the tracer"
+    assert "other_work" not in result.summary["trace"]["meta"]
+    assert list(result.summary["other_work"]["by_kind"]) == ["activation", "softmax", "optimizer"]
+    assert result.summary["other_work"]["by_kind"]["softmax"]["ops"] == 2 * 8 * 1000
+    assert result.summary["total"]["other_work_cycles"] == sum(result.other_work.table["cycles"])
+    assert simulate(small(), whole.select(layers=["conv"])).summary["other_work"]["total"]["cycles"] > 0
+    steps = result.steps.set_index(["step", "pass"])["cycles"]
+    assert steps[0, "all passes"] == steps[0].drop("all passes").sum()
 
 
 @pytest.mark.parametrize("kind", ["conv", "conv_transpose", "matmul"])

@@ -80,6 +80,7 @@ def tables(summary: TraceSummary) -> list[TextTable]:
         _steps_table(summary),
         _layers_table(summary),
         _densities_table(summary),
+        _other_work_table(summary),
         _unlowered_table(summary),
     ]
     return [table for table in every if table.row_count]
@@ -147,6 +148,13 @@ def _densities_table(summary: TraceSummary) -> TextTable:
     for layer in summary.layers:
         shares = (layer.densities.get(name) for name in columns)
         table.add_row(_text(layer.name), *("" if share is None else f"{share:.4f}" for share in shares))
+    return table
+
+
+def _other_work_table(summary: TraceSummary) -> TextTable:
+    table = _table("Work between the products: elements, all steps", ["kind"], ["elements"])
+    for kind, elements in (summary.other_work or {}).items():
+        table.add_row(kind, _count(elements))
     return table
 
 

@@ -38,8 +38,12 @@ def run(
     step: Steps = None,
     pass_: Annotated[list[PassName] | None, typer.Option("--pass", help="Only this pass. Repeatable.")] = None,
     vector_work: Annotated[
-        bool, typer.Option("--vector-work", help="Add an estimate of batch norm, ReLU and optimiser.")
-    ] = False,
+        bool,
+        typer.Option(
+            "--vector-work/--no-vector-work",
+            help="Count the work between the products, too: normalisation, activation functions, optimiser, ...",
+        ),
+    ] = True,
     run_steps: Annotated[
         int | None, typer.Option(help="Optimiser steps of the whole training, where the trace does not say it.")
     ] = None,

@@ -25,7 +25,7 @@ class EnergyBreakdown:
         buffer_pj: on-chip buffers, read and written.
         dram_pj: DRAM, read and written.
         leakage_pj: static power of lanes, queues and buffers over all cycles.
-        vector_pj: arithmetic of the vector unit, if vector work was asked for.
+        vector_pj: arithmetic of the vector unit; none in a pass of the array.
     """
 
     mac_pj: float = 0.0

@@ -249,7 +249,7 @@ VECTOR_ACTIONS = (
         ("operate",),
         "vector_pj",
         unit="fp32 operation",
-        means="an operation of the vector unit, only if vector work is asked for",
+        means="an operation of the vector unit between the products",
         cost="mean of an fp32 product and sum (`multiply.fp32`, `add.fp32`)",
         count=lambda hw, did: did.vector_ops,
         pj=lambda table, hw: (table.multiply.fp32.value + table.add.fp32.value) / 2,

@@ -3,13 +3,11 @@
 A selection (which weights go, or which come) goes over its candidates twice: one pass finds the threshold, from a
 histogram of magnitudes, and one compares with it. In each pass a candidate is a word read from DRAM (its weight, moving
 average or dense gradient; none where chance decides) and a comparison; the mask's bits are read and written once. The
-vector unit of `vector_work` compares, one lane a column of the array, a candidate a lane and cycle, while the data
-moves. Nothing else runs meanwhile. The dense baseline trains dense and updates nothing.
+vector unit of `vector_work` compares, a candidate a lane and cycle, while the data moves. Nothing else runs meanwhile.
+The dense baseline trains dense and updates nothing.
 """
 
 from __future__ import annotations
-
-from math import ceil
 
 from accelsim.energy.account import Actions, EnergyBreakdown, account
 from accelsim.energy.table import EnergyTable
@@ -26,15 +24,10 @@ def mask_update(hw: Hardware, work: MaskWork) -> VectorWork:
 
     Returns:
         Comparisons as ops, bytes (0 on a machine with ideal memory), and cycles: the longer of comparing
-        (ops / array.cols) and moving (dram_bytes / bytes_per_cycle).
+        (ops / lanes) and moving (dram_bytes / bytes_per_cycle).
     """
-    ops = SELECTION_PASSES * work.judged
-    compute_cycles = ceil(ops / hw.array.cols)
-    if hw.memory.dram is None:
-        return VectorWork(ops, 0, compute_cycles)
     word_bits = SELECTION_PASSES * work.words_read * hw.precision.operand_bits
-    dram_bytes = ceil((word_bits + MASK_MOVES * work.mask_bits) / 8)
-    return VectorWork(ops, dram_bytes, max(compute_cycles, ceil(dram_bytes / hw.memory.dram.bytes_per_cycle)))
+    return VectorWork.on(hw, SELECTION_PASSES * work.judged, word_bits + MASK_MOVES * work.mask_bits)
 
 
 def mask_update_energy(table: EnergyTable, hw: Hardware, work: VectorWork) -> EnergyBreakdown:

@@ -1,6 +1,7 @@
-"""The actions and the shipped energy tables as Markdown; `python -m accelsim.energy.reference PAGE` refreshes a page's.
+"""The actions, the shipped energy tables and the prices of other work as Markdown.
 
-A page holds them between the lines `<!-- actions -->` or `<!-- table NAME -->` and `<!-- end -->`.
+`python -m accelsim.energy.reference PAGE` refreshes a page's: it holds them between the lines `<!-- actions -->`,
+`<!-- other work -->` or `<!-- table NAME -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import sys
 
 from accelsim.energy.actions import ACTIONS
 from accelsim.energy.load import load_table
+from accelsim.energy.vector_work import PRICES
 from accelsim.pages import refresh_files, refreshed
 
 
@@ -41,12 +43,22 @@ def table_markdown(name: str) -> str:
     return "\n".join(lines)
 
 
+def other_work_markdown() -> str:
+    """Every kind of work between the products: operations and words an element, and why."""
+    lines = ["| row | kind | operations | words moved | words of 32 bits | from |", "|---|---|---|---|---|---|"]
+    for kind, price in PRICES.items():
+        lines.append(f"| {price.row} | `{kind}` | {price.ops} | {price.moves} | {price.fp32_moves} | {price.rule} |")
+    return "\n".join(lines)
+
+
 def refresh(page: str) -> str:
     """Return a page's text with the actions and the shipped tables written anew."""
     return refreshed(page, _part)
 
 
 def _part(name: str) -> str:
+    if name == "other work":
+        return other_work_markdown()
     return actions_markdown() if name == "actions" else table_markdown(name.removeprefix("table "))
 
 

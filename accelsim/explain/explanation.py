@@ -20,7 +20,7 @@ from accelsim.hardware.load import check_hardware
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, Pass, chosen_passes, lower, passes_of
 from accelsim.memory import Mover
-from accelsim.pipeline import simulate_pass
+from accelsim.replay import replay_pass
 from accelsim.trace.fields import Padding
 from accelsim.trace.record import OpTrace
 
@@ -173,7 +173,7 @@ def explain_pass(hw: Hardware, op: OpTrace, which: Pass) -> PassExplanation:
         HardwareError: its energy table cannot be read.
         ValueError: the operation did not run this pass.
     """
-    result = simulate_pass(hw, load_table(hw.energy), op, which)
+    result = replay_pass(hw, load_table(hw.energy), op, which)
     pe = pe_of(hw)
     mover, shapes = Mover(hw), ShapeCollector(pe)
     cycles: list[NDArray[np.int64]] = []
@@ -208,7 +208,7 @@ def _natural_barrier(hw: Hardware, op: OpTrace, which: Pass) -> int | None:
     if hw.mapping.row_order == "natural":
         return None
     natural = hw.model_copy(update={"mapping": hw.mapping.model_copy(update={"row_order": "natural"})})
-    return simulate_pass(natural, load_table(hw.energy), op, which).machine.slots.barrier
+    return replay_pass(natural, load_table(hw.energy), op, which).machine.slots.barrier
 
 
 def _tile_cycles(every: NDArray[np.int64]) -> TileCycles:

@@ -13,6 +13,7 @@ from accelsim.explore.space import KEYS
 from accelsim.explore.task import COUNTS, ENERGIES, Row
 from accelsim.explore.trace_file import TraceFile
 from accelsim.lowering import PASSES
+from accelsim.results.other_work import OTHER_WORK
 from accelsim.trace.format import accelsim_version
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def tabulate(
 
 
 def _place(row: Row) -> int:
-    return PASSES.index(row["pass"]) if row["pass"] is not None else -1
+    return (None, *PASSES, OTHER_WORK).index(row["pass"])
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

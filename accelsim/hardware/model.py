@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
-from accelsim.hardware.parts import Array, Mapping, Memory, Part, Precision, Rate, TensorKind, Text
+from accelsim.hardware.parts import Array, Mapping, Memory, Part, Precision, Rate, TensorKind, Text, Vector
 from accelsim.hardware.skipping import Skipping, read_skipping
 
 __all__ = ["Hardware", "TensorKind"]
@@ -28,6 +28,9 @@ class Hardware(Part):
         default_factory=lambda: Memory.model_validate({}),
         validate_default=True,
         description="DRAM, buffers, compression; by default ideal",
+    )
+    vector: Vector = Field(
+        default_factory=lambda: Vector.model_validate({}), description="what works between the products"
     )
     mapping: Mapping = Field(
         default_factory=lambda: Mapping.model_validate({}), description="how a GEMM is laid on the array"
@@ -65,6 +68,11 @@ class Hardware(Part):
     def idealised(self) -> bool:
         """Whether the machine is a bound that nobody could build: it has cycles, but no energy."""
         return self.skipping.idealised
+
+    @property
+    def vector_lanes(self) -> int:
+        """Lanes of the vector unit."""
+        return self.vector.lanes or self.array.cols * self.array.count
 
     def dense(self) -> Hardware:
         """Return the baseline of every speedup: this machine making use of no zero, in time, energy or storage."""

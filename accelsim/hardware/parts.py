@@ -163,6 +163,14 @@ class Memory(Part):
     compression: Tensors = Field((), description="tensors stored compressed in DRAM")
 
 
+class Vector(Part):
+    """The vector unit beside the array: it normalises, applies activation functions and updates weights, in fp32."""
+
+    lanes: Extent | None = Field(
+        None, description="operations a cycle, while the array waits; null: one for each column of each array"
+    )
+
+
 class Mapping(Part):
     """How a GEMM is laid on the array."""
 

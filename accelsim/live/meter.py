@@ -18,6 +18,7 @@ from accelsim.live.messages import Simulated
 from accelsim.live.remote import Remote
 from accelsim.live.scalars import Scalars
 from accelsim.live.sink import StepFiles
+from accelsim.trace.other_work import OtherWork
 from accelsim.tracing import Tracer
 from accelsim.tracing.containment import tell
 from accelsim.tracing.open_calls import Sink
@@ -152,16 +153,26 @@ class Meter(Tracer):
     def _take(self, answers: list[Simulated]) -> None:
         for answer in answers:
             self._answers.append(answer)
-            sums = {
-                "cycles": sum(row.machine.cycles for row in answer.rows),
-                "dense_cycles": sum(row.dense.cycles for row in answer.rows),
-                "energy_pj": sum(row.machine.energy.total_pj for row in answer.rows),
-                "dense_energy_pj": sum(row.dense.energy.total_pj for row in answer.rows),
-            }
+            sums = self._sums_of(answer)
             self._sums = {name: value + sums[name] for name, value in self._sums.items()}
             self._show(answer.step, sums)
             if self._scalars is not None:
                 self._scalars.add(answer.step, sums, self._sums)
+
+    def _sums_of(self, answer: Simulated) -> dict[str, float]:
+        """Add up a step: its passes, and the work between them."""
+        from accelsim.energy.load import load_table
+        from accelsim.results.other_work import TOLD, OtherWorkCosts
+
+        tally = OtherWork({answer.step: self._other_work.done.steps.get(answer.step, {})})
+        between = OtherWorkCosts.of(tally, TOLD, self._hw, load_table(self._hw.energy)).table
+        rows = answer.rows
+        return {
+            "cycles": sum(row.machine.cycles for row in rows) + sum(between["cycles"]),
+            "dense_cycles": sum(row.dense.cycles for row in rows) + sum(between["cycles"]),
+            "energy_pj": sum(row.machine.energy.total_pj for row in rows) + sum(between["energy_pj"]),
+            "dense_energy_pj": sum(row.dense.energy.total_pj for row in rows) + sum(between["dense_energy_pj"]),
+        }
 
     def _show(self, step: int, sums: dict[str, float]) -> None:
         if not sys.stderr.isatty():
@@ -257,10 +268,14 @@ def _result_of(hw: Hardware, rows: list[PassResult], meta: dict[str, Any]) -> Re
     from accelsim.energy.load import load_table
     from accelsim.pipeline import mask_update_costs
     from accelsim.results import Result, find_run
+    from accelsim.results.other_work import TOLD, OtherWorkCosts
 
     steps = sorted({row.step for row in rows})
     whole_run = find_run(meta, None, steps, whole=True)
-    meta = {key: value for key, value in meta.items() if key != "training"}
+    told = OtherWork.from_meta(meta) or OtherWork({})
+    work = OtherWork({step: told.steps.get(step, {}) for step in steps})
+    meta = {key: value for key, value in meta.items() if key not in ("training", "other_work")}
     provenance = {"path": None, "complete": True, "meta": meta}
-    updates = mask_update_costs(hw, load_table(hw.energy), whole_run)
-    return Result.from_rows(rows, hw, provenance, False, whole_run, updates)
+    prices = load_table(hw.energy)
+    other_work = OtherWorkCosts.of(work, TOLD, hw, prices)
+    return Result.from_rows(rows, hw, provenance, other_work, whole_run, mask_update_costs(hw, prices, whole_run))

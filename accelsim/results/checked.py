@@ -90,6 +90,21 @@ class _Sampling(_Part):
     simulated_tiles: Number
 
 
+class _Work(_Part):
+    ops: Number
+    dram_bytes: Number
+    cycles: Number
+    energy_pj: Number | None
+    dense_energy_pj: Number
+
+
+class _OtherWork(_Part):
+    basis: StrictStr
+    lanes: StrictInt
+    total: _Work
+    by_kind: dict[str, _Work]
+
+
 class _Summary(_Part):
     accelsim_version: StrictStr
     hardware: _Machine
@@ -100,6 +115,7 @@ class _Summary(_Part):
     by_step: dict[str, _Totals]
     training: _Training
     sampling: _Sampling | None = None
+    other_work: _OtherWork | None = None  # results of 2.0 and before have none
 
 
 class _SummaryOfARun(_Summary):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +10,14 @@ import pandas as pd
 
 from accelsim.errors import AccelsimError
 from accelsim.results.differences import Difference, find_differences, images_of, short_hash
+from accelsim.results.other_work import OTHER_WORK
 from accelsim.results.result import SLOT_COLUMNS
 from accelsim.results.saved import SavedResult
 
 KEYS = ["trace", "step", "call", "layer", "pass"]
 _MEASURES = ["cycles", "dense_cycles", "energy_pj", "dense_energy_pj"]
-SLOT_NAMES = tuple(column.removeprefix("slots_") for column in SLOT_COLUMNS)
+SLOT_NAMES = (*(column.removeprefix("slots_") for column in SLOT_COLUMNS), OTHER_WORK)
+"""What cycles are spent on: the array's slots, and the work between the products."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,11 @@ class Comparison:
 
     Attributes:
         first, second: the results.
-        layers: one row per layer and pass, steps and calls added up: layer, pass, and for each of the two, ending in _a
-            and _b: cycles, dense_cycles, energy_pj, dense_energy_pj, and cycles by slot (`barrier_a`: the cycles that
-            all multipliers together spent on it; a machine's slots sum to its cycles, so the differences sum to the
-            difference in cycles, whatever the two arrays' sizes). Figures per image if `per_image`.
+        layers: one row per layer and pass, steps and calls added up, and one per kind of other work, whose layer is
+            `OTHER_WORK` and whose pass is the kind: layer, pass, and for each of the two, ending in _a and _b: cycles,
+            dense_cycles, energy_pj, dense_energy_pj, and cycles by slot (`barrier_a`: the cycles that all multipliers
+            together spent on it; a machine's slots sum to its cycles, so the differences sum to the difference in
+            cycles, whatever the two arrays' sizes). Figures per image if `per_image`.
         differs: what differs between the two, see `find_differences`.
         images: how many images the recorded steps of either took through its first layer, see `images_of`.
         per_image: whether the figures are divided by these images, because their numbers differ.
@@ -42,8 +46,9 @@ class Comparison:
     notes: tuple[str, ...]
 
     def totals(self, which: str | None = None) -> dict[str, float]:
-        """Return the sums of a pass, or of all; NaN for the energy of an idealised machine."""
-        rows = self.layers if which is None else self.layers[self.layers["pass"] == which]
+        """Return the sums of a pass, of the other work, or of all; NaN for the energy of an idealised machine."""
+        column = "layer" if which == OTHER_WORK else "pass"
+        rows = self.layers if which is None else self.layers[self.layers[column] == which]
         return {name: float(rows[name].sum(skipna=False)) for name in rows.columns if name not in ("layer", "pass")}
 
     def seconds(self) -> tuple[float, float]:
@@ -98,6 +103,8 @@ def compare(first: SavedResult, second: SavedResult, *, unlike: bool = False) ->
     order = first.layers[["layer", "pass"]].drop_duplicates()
     sums = pd.DataFrame(columns).groupby(["layer", "pass"], sort=False).sum(min_count=1)
     layers = sums.reindex(pd.MultiIndex.from_frame(order)).reset_index()
+    between = _other_work((first, second), images if per_image else (1, 1))
+    layers = pd.concat([layers, between.reindex(columns=layers.columns)], ignore_index=True) if len(between) else layers
     differs = find_differences(first, second)
     return Comparison(first, second, layers, differs, images, per_image, tuple(notes))
 
@@ -112,9 +119,26 @@ def _keyed(result: SavedResult) -> pd.DataFrame:
     rows = table.set_index(KEYS).sort_index()
     slots = [column for column in SLOT_COLUMNS if column in rows.columns]
     a_cycle = rows[slots].sum(axis=1) / rows["cycles"].where(rows["cycles"] > 0)
-    for name, column in zip(SLOT_NAMES, SLOT_COLUMNS, strict=True):
+    for name, column in zip(SLOT_NAMES, SLOT_COLUMNS, strict=False):
         rows[name] = (rows[column] / a_cycle).fillna(0.0) if column in slots else 0.0
+    rows[OTHER_WORK] = 0.0
     return rows
+
+
+def _other_work(results: tuple[SavedResult, SavedResult], images: tuple[int | None, int | None]) -> pd.DataFrame:
+    """A row per kind of work between the products; zeros where one result does not count it."""
+    kinds = [result.summary.get("other_work", {}).get("by_kind", {}) for result in results]
+    rows = []
+    for kind in dict.fromkeys([*kinds[0], *kinds[1]]):
+        row: dict[str, object] = {"layer": OTHER_WORK, "pass": kind}
+        for side, known, number in zip("ab", kinds, images, strict=True):
+            done = known.get(kind, dict.fromkeys(("cycles", "energy_pj", "dense_energy_pj"), 0))
+            costs = {"cycles": done["cycles"], "dense_cycles": done["cycles"], OTHER_WORK: done["cycles"]}
+            costs |= {name: done[name] for name in ("energy_pj", "dense_energy_pj")}
+            numbers = {name: math.nan if cost is None else cost / (number or 1) for name, cost in costs.items()}
+            row |= {f"{name}_{side}": numbers.get(name, 0.0) for name in (*_MEASURES, *SLOT_NAMES)}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _trace_notes(first: SavedResult, second: SavedResult, unlike: bool) -> list[str]:

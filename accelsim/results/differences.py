@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from accelsim.results.other_work import NOT_ASKED, OTHER_WORK
 from accelsim.results.saved import SavedResult
 from accelsim.trace.kinship import RUN_FACTS
 
@@ -18,7 +19,7 @@ def find_differences(first: SavedResult, second: SavedResult) -> dict[str, Diffe
     """Return all that differs by name, with the value of either; plain values, None where one does not say.
 
     Names are `trace` (paths and SHA-256), the facts of the run that traces tell (`RUN_FACTS`), `images per step`,
-    `recorded steps`, the machine's keys under their dotted names, `vector work`, `sampled` and `accelsim`.
+    `recorded steps`, the machine's keys under their dotted names, `other work`, `sampled` and `accelsim`.
     """
     facts = [dict(_facts(result)) for result in (first, second)]
     names = dict.fromkeys(name for one in facts for name in one)
@@ -55,7 +56,7 @@ def _facts(result: SavedResult) -> Iterator[tuple[str, Any]]:
     hardware = dict(_flat(summary["hardware"]))
     yield "machine", hardware.pop("name")
     yield from hardware.items()
-    yield "vector work", bool(summary.get("vector_work_counted"))
+    yield OTHER_WORK, summary.get("other_work", {}).get("basis", NOT_ASKED)
     yield "sampled", summary.get("sampling", {}).get("share")
     yield "accelsim", summary["accelsim_version"]
 

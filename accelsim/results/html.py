@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from accelsim.results.other_work import parts_of_total
 from accelsim.results.quantities import count, joules, share, times
 
 _HEAD = ("", "MACs", "effectual", "cycles", "without skipping", "speedup", "energy", "energy saved")
@@ -12,7 +13,7 @@ _HEAD = ("", "MACs", "effectual", "cycles", "without skipping", "speedup", "ener
 
 def summary_html(summary: dict[str, Any]) -> str:
     """Return totals by pass as an HTML table without scripts; machine, trace and version stand in its caption."""
-    rows = dict(summary["by_pass"]) | {"total": summary["total"]}
+    rows = parts_of_total(summary) | {"total": summary["total"]}
     head = "".join(f"<th>{title}</th>" for title in _HEAD)
     body = "".join(f"<tr><th>{escape(name)}</th>{_cells(part)}</tr>" for name, part in rows.items())
     trace = summary["trace"]["path"]

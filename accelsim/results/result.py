@@ -21,6 +21,7 @@ from accelsim.files import write_whole
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.html import summary_html
+from accelsim.results.other_work import NO_OTHER_WORK, OtherWorkCosts
 from accelsim.results.row import PassResult, known, speedup
 from accelsim.results.sampled import sampling_summary, with_intervals
 from accelsim.results.training import sum_training, tabulate_steps
@@ -43,8 +44,6 @@ _SUMMED = (
     "energy_pj",
     "dense_energy_pj",
     *ENERGY_COLUMNS,
-    "vector_cycles",
-    "vector_energy_pj",
 )
 
 
@@ -59,7 +58,8 @@ class Result:
         hardware: the machine.
         trace: where the masks came from: path, SHA-256 of the file's content, metadata, whether the recording was
             complete, and whether all of its records and passes were replayed.
-        vector_work: whether the work between the convolutions was counted.
+        other_work: the work between the products (normalisation, activation functions, optimiser), see
+            `OtherWorkCosts`.
         run: what is known of the run behind the recorded steps.
         mask_updates: a row an update of the masks in the whole run: step, judged (weights compared), pruned, grown,
             dram_bytes, cycles, energy_pj.
@@ -71,7 +71,7 @@ class Result:
     layers: pd.DataFrame
     hardware: Hardware
     trace: dict[str, Any]
-    vector_work: bool = False
+    other_work: OtherWorkCosts = field(default_factory=OtherWorkCosts)
     run: WholeRun = field(default_factory=lambda: WholeRun(None))
     mask_updates: pd.DataFrame = field(default_factory=lambda: mask_update_table(()))
     sampling: Sampling | None = None
@@ -83,7 +83,7 @@ class Result:
         rows: Iterable[PassResult],
         hardware: Hardware,
         trace: dict[str, Any],
-        vector_work: bool,
+        other_work: OtherWorkCosts,
         run: WholeRun,
         mask_updates: pd.DataFrame,
         sampling: Sampling | None = None,
@@ -93,7 +93,7 @@ class Result:
         layers, spreads = pd.DataFrame([row.columns() for row in rows]), tuple(row.machine.spread for row in rows)
         if sampling is not None:
             layers = with_intervals(layers, spreads)
-        return cls(layers, hardware, trace, vector_work, run, mask_updates, sampling, spreads)
+        return cls(layers, hardware, trace, other_work, run, mask_updates, sampling, spreads)
 
     @property
     def training(self) -> dict[str, Any]:
@@ -101,7 +101,8 @@ class Result:
 
         `total` (with the mask updates, which the dense baseline does not need), `by_pass`, `by_branch` and `by_kind`
         (ordinary and growth steps) hold cycles, dense_cycles, energy_pj, dense_energy_pj, speedup, energy_ratio and
-        seconds; `steps`, `growth_steps` and `mask_updates` say how many there were, `recorded` how many of either kind
+        seconds; `total` and `by_kind` have the work between the products too, of which `other_work` says how much each
+        kind is. `steps`, `growth_steps` and `mask_updates` say how many there were, `recorded` how many of either kind
         the sums rest on, `rule` how. `halves` has the totals that either half of the recorded steps would give, None if
         there are too few. `total` is None, and nothing else is there, where `notes` say why the run cannot be summed.
         """
@@ -109,43 +110,55 @@ class Result:
 
     @cached_property
     def steps(self) -> pd.DataFrame:
-        """A row a recorded step and pass, and one for `all passes`: how the speedup moves over the training.
+        """A row a recorded step and pass, and two for the step: its `other work`, if it is counted, and `all passes`
+        together with that. How the speedup moves over the training.
 
         Columns: step, kind (ordinary; growth: weights grow by gradient; unknown: the trace does not say), stands_for
         (steps of the run, not a number without a sum), pass, macs, effectual_macs, cycles, dense_cycles, energy_pj,
         dense_energy_pj, speedup.
         """
-        return tabulate_steps(self.layers, self.run, self._training[1])
+        return tabulate_steps(self.layers, self.other_work, self.run, self._training[1])
 
     @cached_property
     def _training(self) -> tuple[dict[str, Any], pd.Series]:
-        return sum_training(self.layers, self.run, self.mask_updates, self.hardware.clock_mhz)
+        return sum_training(self.layers, self.other_work, self.run, self.mask_updates, self.hardware.clock_mhz)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Totals of the recorded steps, for all, by pass, by branch and call, and by step; and the whole training.
 
-        Plain values only; None where there is none, as for the energy of an idealised machine. `sampling` is there if
-        the tiles were sampled, see `sampling_summary`.
+        `total` and `by_step` have the work between the products, `other_work`, on top of what passes sum up to: its
+        cycles and energy are also by themselves there (`other_work_cycles`, `energy_other_work_pj`). It takes the
+        baseline as long, so it lowers the speedup. Plain values only; None where there is none, as for the energy of an
+        idealised machine. `sampling` is there if the tiles were sampled, see `sampling_summary`.
         """
         steps = sorted(int(step) for step in self.layers["step"].unique())
         sampled: dict[str, Any] = {}
         if self.sampling is not None:
             weights, total = self._training[1], self.training["total"]
-            sampled["sampling"] = sampling_summary(self.sampling, self.layers, self.spreads, weights, total)
+            sampled["sampling"] = sampling_summary(
+                self.sampling, self.layers, self.spreads, self.other_work, weights, total
+            )
         return {
             "accelsim_version": accelsim_version(),
             "hardware": self.hardware.model_dump(mode="json"),
             "trace": json_values(self.trace),
             "steps": steps,
-            "vector_work_counted": self.vector_work,
-            "total": self._totals(self.layers),
+            "other_work": {
+                "basis": self.other_work.basis,
+                "lanes": self.hardware.vector_lanes,
+                "total": self.other_work.sums(),
+                "by_kind": self.other_work.by_kind(),
+            },
+            "total": self._totals(self.layers, self.other_work.sums()),
             "by_pass": {name: self._totals(part) for name in PASSES if len(part := self._of("pass", name))},
             "by_branch": {
                 f"{branch}, call {call}": self._totals(part)
                 for (branch, call), part in self.layers.groupby(["branch", "call"], sort=False)
             },
-            "by_step": {str(step): self._totals(self._of("step", step)) for step in steps},
+            "by_step": {
+                str(step): self._totals(self._of("step", step), self.other_work.sums({step: 1.0})) for step in steps
+            },
             "training": self.training,
             **sampled,
         }
@@ -153,17 +166,23 @@ class Result:
     def _of(self, column: str, value: object) -> pd.DataFrame:
         return self.layers[self.layers[column] == value]
 
-    def _totals(self, part: pd.DataFrame) -> dict[str, Any]:
+    def _totals(self, part: pd.DataFrame, other: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Sum rows up, with the other work that goes with them."""
         totals: dict[str, Any] = {name: known(np.asarray(part[name]).sum().item()) for name in _SUMMED}
+        other = NO_OTHER_WORK if other is None else other
+        for name in ("cycles", "dram_bytes"):
+            totals[name] += other[name]
+            totals[f"dense_{name}"] += other[name]
+        for name in ("energy_pj", "dense_energy_pj"):
+            totals[name] = None if totals[name] is None else totals[name] + (other[name] or 0.0)
+        totals["other_work_cycles"] = other["cycles"]
+        totals["energy_other_work_pj"] = None if totals["energy_pj"] is None else other["energy_pj"]
         totals["speedup"] = known(speedup(totals["dense_cycles"], totals["cycles"]))
         slots = sum(totals[name] for name in SLOT_COLUMNS)
         consumed = totals["slots_effectual"] + totals["slots_ineffectual"]
         totals["utilization"] = consumed / slots if slots else 0.0
         totals["energy_ratio"] = totals["dense_energy_pj"] / totals["energy_pj"] if totals["energy_pj"] else None
         totals["seconds"] = totals["cycles"] / (self.hardware.clock_mhz * 1e6)
-        if self.vector_work:
-            every, dense = (totals[name] + totals["vector_cycles"] for name in ("cycles", "dense_cycles"))
-            totals["speedup_with_vector_work"] = speedup(dense, every) if every else None
         return totals
 
     def _repr_html_(self) -> str:

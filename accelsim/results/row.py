@@ -45,7 +45,6 @@ class PassResult:
         macs: M · N · K summed over groups and phases.
         effectual_macs: those with both operands non-zero.
         machine, dense: what the machine did, and the same machine without skipping and compression.
-        vector_cycles, vector_energy_pj: work between the convolutions, if it was asked for.
     """
 
     step: int
@@ -63,8 +62,6 @@ class PassResult:
     effectual_macs: int
     machine: PassAccount
     dense: PassAccount
-    vector_cycles: int = 0
-    vector_energy_pj: float = 0.0
     trace: int = 0
 
     def columns(self) -> dict[str, object]:
@@ -79,7 +76,7 @@ class PassResult:
         row["dram_bytes"], row["dense_dram_bytes"] = self.machine.dram_bytes, self.dense.dram_bytes
         row["energy_pj"], row["dense_energy_pj"] = self.machine.energy.total_pj, self.dense.energy.total_pj
         row |= {f"energy_{part.name}": getattr(self.machine.energy, part.name) for part in fields(EnergyBreakdown)}
-        row["vector_cycles"], row["vector_energy_pj"] = self.vector_cycles, self.vector_energy_pj
+        del row["energy_vector_pj"]  # which no pass of the array has
         first = ("step", "layer", "call", "pass", "trace")
         return {name: row[name] for name in first} | {name: row[name] for name in row if name not in first}
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from accelsim.lowering.gemm import PASSES
+from accelsim.results.other_work import NO_OTHER_WORK, OtherWorkCosts
 from accelsim.results.row import known, speedup
 from accelsim.sampling import CONFIDENCE, Sampling, Spread, Variance, combine
 from accelsim.sampling.spread import QUANTITIES
@@ -34,6 +35,7 @@ def sampling_summary(
     sampling: Sampling,
     layers: pd.DataFrame,
     spreads: Sequence[Spread],
+    other_work: OtherWorkCosts,
     weights: pd.Series,
     training: dict[str, Any] | None,
 ) -> dict[str, Any]:
@@ -44,6 +46,7 @@ def sampling_summary(
     rows are sums of independent estimates: their intervals are narrower than those of the rows added up.
 
     Args:
+        other_work: it is exact, and in the totals of steps.
         weights: how many steps of the run each recorded one stands for, by step.
         training: the whole training's totals.
     """
@@ -60,9 +63,11 @@ def sampling_summary(
         found["error_asked"] = sampling.error
     chosen = {name: np.flatnonzero(layers["pass"] == name) for name in PASSES}
     steps = {str(step): np.flatnonzero(layers["step"] == step) for step in np.sort(layers["step"].unique())}
-    found["total"] = _intervals(layers, spreads, np.arange(len(layers)))
+    found["total"] = _intervals(layers, spreads, np.arange(len(layers)), other_work.sums())
     found["by_pass"] = {name: _intervals(layers, spreads, rows) for name, rows in chosen.items() if rows.size}
-    found["by_step"] = {step: _intervals(layers, spreads, rows) for step, rows in steps.items()}
+    found["by_step"] = {
+        step: _intervals(layers, spreads, rows, other_work.sums({int(step): 1.0})) for step, rows in steps.items()
+    }
     if training is not None:
         found["training"] = _of_training(layers, spreads, weights, training)
     return found
@@ -77,10 +82,13 @@ def half_widths(layers: pd.DataFrame, spreads: Sequence[Spread]) -> dict[tuple[s
     return {key: variance.half_width for key, variance in sums.items()}
 
 
-def _intervals(layers: pd.DataFrame, spreads: Sequence[Spread], rows: np.ndarray) -> dict[str, list[float | None]]:
+def _intervals(
+    layers: pd.DataFrame, spreads: Sequence[Spread], rows: np.ndarray, other: Mapping[str, Any] = NO_OTHER_WORK
+) -> dict[str, list[float | None]]:
     part, variances = layers.iloc[rows], combine([spreads[row] for row in rows.tolist()])
-    sums = {name: np.asarray(part[name]).sum().item() for name in QUANTITIES}
+    sums = {name: np.asarray(part[name]).sum().item() + (other.get(name) or 0) for name in QUANTITIES}
     dense = {name: np.asarray(part[f"dense_{name}"]).sum().item() for name in _SHOWN}
+    dense = {"cycles": dense["cycles"] + other["cycles"], "energy_pj": dense["energy_pj"] + other["dense_energy_pj"]}
     return _with_ratios({name: _interval(sums[name], variances[name].half_width) for name in QUANTITIES}, dense)
 
 

@@ -19,6 +19,7 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.checked import check_numbers, check_passes, check_summary, check_text, measures
 from accelsim.results.html import summary_html
+from accelsim.results.other_work import OTHER_WORK
 from accelsim.results.training import ALL_PASSES
 
 _TEXTS = ("layer", "pass", "kind", "branch")
@@ -106,7 +107,7 @@ def load_result(folder: str | os.PathLike[str]) -> SavedResult:
     idealised = summary["total"]["energy_pj"] is None
     none = [name for name in measures(layers) if name.startswith(_ENERGIES)] if idealised else []
     check_numbers(path / "layers.csv", layers, (*_NUMBERS, *measures(layers)), may_lack=none)
-    check_passes(path / "training.csv", steps, (*PASSES, ALL_PASSES))
+    check_passes(path / "training.csv", steps, (*PASSES, OTHER_WORK, ALL_PASSES))
     names = (*_NUMBERS, "stands_for", *measures(steps))
     check_numbers(path / "training.csv", steps, names, may_lack=["stands_for", *none])
     return SavedResult(path, layers, steps, summary)

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from accelsim.lowering.gemm import PASSES
+from accelsim.results.other_work import OTHER_WORK, OtherWorkCosts
 from accelsim.results.row import known, speedup
 from accelsim.results.whole_run import WholeRun
 from accelsim.trace.training_run import TrainingRun
@@ -24,7 +25,6 @@ from accelsim.trace.training_run import TrainingRun
 RULE = "straight lines between recorded steps of a kind, constant outside, summed over the run's steps"
 ALL_PASSES = "all passes"
 _COUNTED = ("macs", "effectual_macs", "cycles", "dense_cycles", "energy_pj", "dense_energy_pj")
-_VECTOR = ("vector_cycles", "vector_energy_pj")
 _FEWEST_TO_HALVE = 4
 
 
@@ -81,12 +81,13 @@ def group_steps(run: TrainingRun, recorded: Sequence[int]) -> tuple[dict[str, St
 
 
 def sum_training(
-    layers: pd.DataFrame, whole: WholeRun, mask_updates: pd.DataFrame, clock_mhz: float
+    layers: pd.DataFrame, other_work: OtherWorkCosts, whole: WholeRun, mask_updates: pd.DataFrame, clock_mhz: float
 ) -> tuple[dict[str, Any], pd.Series]:
     """Sum a whole training.
 
     Args:
         layers: a row per recorded operation and pass, as in a result.
+        other_work: of the recorded steps.
         whole: the run.
         mask_updates: a row an update: judged, pruned, grown, dram_bytes, cycles, energy_pj.
         clock_mhz: of the machine.
@@ -107,8 +108,9 @@ def sum_training(
         return {"total": None, "notes": notes}, pd.Series(dtype=np.float64)
     groups, missing = group_steps(run, recorded)
     weights = _together([group.weights() for group in groups.values()])
-    total = _sums(layers, weights, mask_updates, clock_mhz)
-    halves = _halves(layers, groups, mask_updates, clock_mhz)
+    whole_steps = _with_other_work(layers, other_work)
+    total = _sums(whole_steps, weights, mask_updates, clock_mhz)
+    halves = _halves(whole_steps, groups, mask_updates, clock_mhz)
     if halves is None:
         missing.append(f"Fewer than {_FEWEST_TO_HALVE} recorded ordinary steps: no estimate of the sampling error.")
     found = {
@@ -125,7 +127,8 @@ def sum_training(
             str(name): _sums(_of(layers, "branch", name), weights, None, clock_mhz)
             for name in layers["branch"].unique()
         },
-        "by_kind": {kind: _sums(layers, group.weights(), None, clock_mhz) for kind, group in groups.items()},
+        "by_kind": {kind: _sums(whole_steps, group.weights(), None, clock_mhz) for kind, group in groups.items()},
+        "other_work": other_work.by_kind({int(step): float(weights.loc[step]) for step in weights.index}),
         "mask_updates": {"count": len(mask_updates)}
         | {name: known(sum(mask_updates[name].tolist())) for name in mask_updates.columns if name != "step"},
         "halves": halves,
@@ -134,21 +137,34 @@ def sum_training(
     return found, weights
 
 
-def tabulate_steps(layers: pd.DataFrame, whole: WholeRun, weights: pd.Series) -> pd.DataFrame:
-    """Return a row a recorded step and pass, and one for all its passes, see `Result.steps`."""
+def tabulate_steps(
+    layers: pd.DataFrame, other_work: OtherWorkCosts, whole: WholeRun, weights: pd.Series
+) -> pd.DataFrame:
+    """Return a row a recorded step and pass, its other work, and all of it together, see `Result.steps`."""
     growth = frozenset(whole.run.growth_steps) if whole.run else frozenset()
+    layers = _with_other_work(layers, other_work)
     rows: list[dict[str, object]] = []
     for step in np.sort(layers["step"].unique()):
         part = _of(layers, "step", step)
         kind = "unknown" if whole.run is None else "growth" if step in growth else "ordinary"
         start = {"step": int(step), "kind": kind, "stands_for": weights.get(step, math.nan)}
-        for name in (*PASSES, ALL_PASSES):
+        for name in (*PASSES, OTHER_WORK, ALL_PASSES):
             chosen = part if name == ALL_PASSES else _of(part, "pass", name)
             if len(chosen):
                 sums = {column: np.asarray(chosen[column]).sum().item() for column in _COUNTED}
                 faster = speedup(sums["dense_cycles"], sums["cycles"])
                 rows.append(start | {"pass": name} | sums | {"speedup": faster})
     return pd.DataFrame(rows)
+
+
+def _with_other_work(layers: pd.DataFrame, other_work: OtherWorkCosts) -> pd.DataFrame:
+    """Add rows of the pass `OTHER_WORK`, one a step and kind, to what is counted of the others."""
+    done = other_work.table
+    if not len(done):
+        return layers
+    rows = done[["step", "cycles", "energy_pj", "dense_energy_pj"]].copy()
+    rows["pass"], rows["macs"], rows["effectual_macs"], rows["dense_cycles"] = OTHER_WORK, 0, 0, done["cycles"]
+    return pd.concat([layers[["step", "pass", *_COUNTED]], rows], ignore_index=True)
 
 
 def _of(table: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
@@ -165,7 +181,7 @@ def _sums(
     layers: pd.DataFrame, weights: pd.Series, mask_updates: pd.DataFrame | None, clock_mhz: float
 ) -> dict[str, Any]:
     """Weighted sums over steps, counts rounded to whole ones, with the mask updates if they are given."""
-    counted = layers.groupby("step")[[*_COUNTED, *_VECTOR]]
+    counted = layers.groupby("step")[list(_COUNTED)]
     by_step = counted.apply(lambda step: step.sum(skipna=False)).reindex(weights.index, fill_value=0)
     exact = {name: float(weights.to_numpy() @ by_step[name].to_numpy()) for name in by_step.columns}
     if mask_updates is not None:
@@ -174,12 +190,10 @@ def _sums(
     sums: dict[str, Any] = {
         name: known(value) if name.endswith("_pj") else round(value) for name, value in exact.items()
     }
-    with_vectors = [sums[name] + sums["vector_cycles"] for name in ("dense_cycles", "cycles")]
     return sums | {
         "speedup": known(speedup(sums["dense_cycles"], sums["cycles"])),
         "energy_ratio": sums["dense_energy_pj"] / sums["energy_pj"] if sums["energy_pj"] else None,
         "seconds": sums["cycles"] / (clock_mhz * 1e6),
-        "speedup_with_vector_work": with_vectors[0] / with_vectors[1] if sums["vector_cycles"] else None,
     }
 
 

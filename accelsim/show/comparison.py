@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.comparison import SLOT_NAMES, Comparison
 from accelsim.results.differences import Difference
+from accelsim.results.other_work import OTHER_WORK
 from accelsim.results.quantities import count, joules, seconds, times
 from accelsim.show.console import literal
 from accelsim.show.text_table import TextTable
@@ -109,6 +110,8 @@ def _layers(comparison: Comparison) -> TextTable:
 def _passes(comparison: Comparison) -> dict[str, dict[str, float]]:
     names = [name for name in PASSES if name in set(comparison.layers["pass"])]
     rows: dict[str, dict[str, float]] = {name: comparison.totals(name) for name in names}
+    if OTHER_WORK in set(comparison.layers["layer"]):
+        rows[OTHER_WORK] = comparison.totals(OTHER_WORK)
     return rows | {"total": comparison.totals()} if len(rows) > 1 else rows
 
 

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 
 from accelsim.hardware.skipping import MOST_BUILT_DEPTH
 from accelsim.lowering.gemm import PASSES
+from accelsim.results.other_work import parts_of_total
 from accelsim.results.quantities import count, joules, share, times
 from accelsim.results.result import ENERGY_COLUMNS, SLOT_COLUMNS, Result
 from accelsim.results.sampled import half_widths
@@ -30,7 +31,10 @@ def no_energy(summary: dict[str, Any]) -> str | None:
 def result_tables(result: Result) -> RenderableType:
     """Everything `accelsim run` prints: layers, totals, branches, where the slots and the energy went."""
     summary = result.summary
-    parts: list[RenderableType] = [_layers(result), _totals("Totals by pass", summary["by_pass"], summary["total"])]
+    by_pass = _totals("Totals by pass", parts_of_total(summary), summary["total"])
+    parts: list[RenderableType] = [_layers(result), by_pass]
+    if summary["other_work"]["by_kind"]:
+        parts.append(_other_work(summary))
     if len(summary["by_step"]) > 1:
         by_step = {f"step {step}": totals for step, totals in summary["by_step"].items()}
         parts.append(_totals("Totals by step", by_step, None))
@@ -116,6 +120,25 @@ def _totals(title: str, rows: dict[str, Any], total: dict[str, Any] | None) -> T
     return table
 
 
+def _other_work(summary: dict[str, Any]) -> TextTable:
+    done = summary["other_work"]
+    table = TextTable(
+        f"Other work ({done['lanes']} fp32 lanes)", [""], ["ops", "cycles", "DRAM", "energy", "of cycles"]
+    )
+    shown = dict(done["by_kind"]) if len(done["by_kind"]) < 2 else {**done["by_kind"], "total": done["total"]}
+    for name, part in shown.items():
+        table.add_row(
+            name,
+            count(part["ops"]),
+            count(part["cycles"]),
+            f"{count(part['dram_bytes'])}B",
+            joules(part["energy_pj"]),
+            share(part["cycles"], summary["total"]["cycles"]),
+            style="bold" if name == "total" else "",
+        )
+    return table
+
+
 def _shares(title: str, columns: tuple[str, ...], prefix: str, suffix: str, summary: dict[str, Any]) -> TextTable:
     """How a quantity splits, in per cent, by pass."""
     rows: dict[str, Any] = {name: summary["by_pass"][name] for name in PASSES if name in summary["by_pass"]}
@@ -135,7 +158,8 @@ def _slots(summary: dict[str, Any]) -> TextTable:
 
 
 def _energy(summary: dict[str, Any]) -> TextTable:
-    return _shares(f"Energy ({literal(summary['hardware']['energy'])})", ENERGY_COLUMNS, "energy_", "_pj", summary)
+    columns = (*ENERGY_COLUMNS, "energy_other_work_pj")
+    return _shares(f"Energy ({literal(summary['hardware']['energy'])})", columns, "energy_", "_pj", summary)
 
 
 def _notes(result: Result) -> Iterator[str]:
@@ -155,14 +179,13 @@ def _notes(result: Result) -> Iterator[str]:
     )
     if why := no_energy(result.summary):
         yield why
-    if result.vector_work:
-        energy = "" if total["vector_energy_pj"] is None else f", {joules(total['vector_energy_pj'])}"
+    if result.other_work.counted:
         yield (
-            f"Vector work between the convolutions: {count(total['vector_cycles'])} cycles{energy}; with it the speedup"
-            f" is {times(total['speedup_with_vector_work'])}."
+            f"Other work, {result.other_work.basis}. It runs between the products, not beside them, and in the baseline"
+            " as well; --no-vector-work leaves it out."
         )
     else:
-        yield "Batch norm, ReLU and optimiser are not counted; --vector-work adds an estimate."
+        yield f"Other work (normalisation, activation functions, optimiser, ...): {result.other_work.basis}."
     if notes := [note for note in read_unlowered(result.trace["meta"]) if note.trains]:
         known = shares(notes, total["macs"]) if result.trace["replayed_whole"] else [""] * len(notes)
         named = (

@@ -27,16 +27,10 @@ def _table(training: dict[str, Any], clock_mhz: float) -> RenderableType:
     if len(training["by_kind"]) > 1:
         numbers = {"ordinary": training["steps"] - training["growth_steps"], "growth": training["growth_steps"]}
         rows |= {f"{numbers[kind]} {kind} steps": sums for kind, sums in training["by_kind"].items()}
+    for kind, done in training["other_work"].items():
+        rows[f"other work: {kind}"] = done | {"dense_cycles": done["cycles"]}
     if updates["count"]:
-        rows[f"{updates['count']} mask updates"] = {
-            "cycles": updates["cycles"],
-            "dense_cycles": 0,
-            "energy_pj": updates["energy_pj"],
-            "dense_energy_pj": 0,
-            "speedup": None,
-            "energy_ratio": None,
-            "seconds": updates["cycles"] / (clock_mhz * 1e6),
-        }
+        rows[f"other work: {updates['count']} mask updates"] = updates | {"dense_cycles": 0, "dense_energy_pj": 0}
     columns = ("cycles", "dense", "speedup", "seconds", "energy", "dense", "saved")
     table = TextTable(f"Whole training, {training['steps']} steps", [""], columns)
     for name, sums in (rows | {"total": total}).items():
@@ -44,11 +38,11 @@ def _table(training: dict[str, Any], clock_mhz: float) -> RenderableType:
             name,
             count(sums["cycles"]),
             count(sums["dense_cycles"]),
-            times(sums["speedup"]),
-            f"{sums['seconds']:.3g}",
+            times(sums.get("speedup")),
+            f"{sums['cycles'] / (clock_mhz * 1e6):.3g}",
             joules(sums["energy_pj"]),
             joules(sums["dense_energy_pj"]),
-            times(sums["energy_ratio"]),
+            times(sums.get("energy_ratio")),
             style="bold" if name == "total" else "",
         )
     return table

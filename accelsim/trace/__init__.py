@@ -12,6 +12,7 @@ from accelsim.trace.bitmask import BitMask
 from accelsim.trace.chain import TraceChain, open_traces
 from accelsim.trace.entry import Entry, MaskEntry
 from accelsim.trace.fields import Kind
+from accelsim.trace.other_work import OtherWork, assumed_tally
 from accelsim.trace.reader import TraceReader, open_trace
 from accelsim.trace.record import MASK_NAMES, OpTrace
 from accelsim.trace.training_run import MaskWork, TrainingRun
@@ -25,10 +26,12 @@ __all__ = [
     "MaskEntry",
     "MaskWork",
     "OpTrace",
+    "OtherWork",
     "TraceChain",
     "TraceReader",
     "TraceWriter",
     "TrainingRun",
+    "assumed_tally",
     "open_trace",
     "open_traces",
 ]

@@ -12,6 +12,7 @@ from typing import Any
 
 from accelsim.errors import TraceError
 from accelsim.trace.kinship import what_differs
+from accelsim.trace.other_work import OtherWork
 from accelsim.trace.reader import TraceReader, open_trace
 from accelsim.trace.record import OpTrace
 from accelsim.trace.training_run import TrainingRun
@@ -30,8 +31,9 @@ class TraceChain:
 
     Attributes:
         paths: the files.
-        meta: the first file's metadata, with the operations that all of them left out (`unlowered`) and what all of
-            them together say of the run (`training`, see `TrainingRun.joined`).
+        meta: the first file's metadata, with the operations that all of them left out (`unlowered`), the work between
+            the products that all of them did (`other_work`), and what all of them together say of the run (`training`,
+            see `TrainingRun.joined`).
         all_layers: whether no layer was left out by a selection.
         complete: whether all files are.
         records_in_file: number of records in all files, also of a selection of them.
@@ -58,6 +60,10 @@ class TraceChain:
         known = [run for run in runs if run is not None]
         if len(known) == len(runs) and (joined := TrainingRun.joined(known)) is not None:
             self.meta["training"] = joined.plain()
+        self.meta.pop("other_work", None)
+        works = [work for reader in self.readers if (work := OtherWork.from_meta(reader.meta)) is not None]
+        if len(works) == len(self.readers):
+            self.meta["other_work"] = OtherWork.joined(works).plain()
         self.all_layers = all(reader.all_layers for reader in self.readers)
         self.complete = all(reader.complete for reader in readers)
         self.records_in_file = sum(reader.records_in_file for reader in readers)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, get_args
 
 from accelsim.trace.entry import Entry, Pass
 from accelsim.trace.fields import Kind, Padding, Pair
+from accelsim.trace.other_work import OtherWork
 from accelsim.trace.reader import TraceReader
 from accelsim.trace.record import MASK_NAMES
 from accelsim.trace.training_run import TrainingRun
@@ -59,7 +61,11 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class TraceSummary:
-    """What `accelsim inspect` shows, of a whole trace or a selection; layers in the order of their first record."""
+    """What `accelsim inspect` shows, of a whole trace or a selection; layers in the order of their first record.
+
+    Attributes:
+        other_work: elements that the work between the products went over in these steps, by kind; None: not told.
+    """
 
     path: str
     file_bytes: int
@@ -74,6 +80,7 @@ class TraceSummary:
     macs: Mapping[Pass, int]
     unlowered: tuple[UnloweredNote, ...]
     training: TrainingRun | None
+    other_work: Mapping[str, int] | None
 
 
 def summarize(reader: TraceReader) -> TraceSummary:
@@ -96,13 +103,22 @@ def summarize(reader: TraceReader) -> TraceSummary:
         complete=reader.complete,
         records_in_file=reader.records_in_file,
         records=len(reader),
-        meta={key: value for key, value in reader.meta.items() if key not in ("unlowered", "training")},
+        meta={key: value for key, value in reader.meta.items() if key not in ("unlowered", "training", "other_work")},
         training=TrainingRun.from_meta(reader.meta),
         steps=tuple(StepSummary(step, len(members), _macs(members)) for step, members in by_step.items()),
         layers=tuple(map(_layer, by_layer.values())),
         macs=_macs(entries),
         unlowered=read_unlowered(reader.meta),
+        other_work=_other_work(reader),
     )
+
+
+def _other_work(reader: TraceReader) -> dict[str, int] | None:
+    told = OtherWork.from_meta(reader.meta)
+    if told is None:
+        return None
+    chosen = [told.steps[step] for step in reader.steps if step in told.steps]
+    return {kind: sum(tally.get(kind, 0) for tally in chosen) for kind in dict.fromkeys(chain.from_iterable(chosen))}
 
 
 def _geometry(entry: Entry) -> tuple[object, ...]:

@@ -27,6 +27,7 @@ from accelsim.tracing.containment import Containment, OutOfSight
 from accelsim.tracing.names import Frame, ModuleNames
 from accelsim.tracing.open_calls import OpenCalls
 from accelsim.tracing.operands import Operands, activation_view
+from accelsim.tracing.other_work import OtherWorkLog
 from accelsim.tracing.packing import pack
 from accelsim.tracing.provenance import Provenance
 from accelsim.tracing.roles import Role, Roles
@@ -52,6 +53,7 @@ class Recorder(TorchDispatchMode):
         zeros: what counts as zero.
         unlowered: counts what multiplies and is not recorded.
         unseen: waits for operations with modules' weights.
+        other_work: counts what works between the products.
         contained: what the tracer's own work runs in.
 
     Attributes:
@@ -68,11 +70,13 @@ class Recorder(TorchDispatchMode):
         zeros: Zeros,
         unlowered: Unlowered,
         unseen: Unseen,
+        other_work: OtherWorkLog,
         contained: Containment,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._model, self._names, self._calls, self._zeros = model, names, calls, zeros
         self._unlowered, self._unseen, self._contained = unlowered, unseen, contained
+        self._other_work = other_work
         self._composites = Composites()
         self._provenance = Provenance()
         self._process = os.getpid()
@@ -88,6 +92,7 @@ class Recorder(TorchDispatchMode):
         self._step, self._recorded = step, recorded
         self._order = 0
         self._calls.begin_step(step)
+        self._other_work.begin_step(step, recorded)
         self._counts.clear()
         self._weights.clear()
         self._provenance.clear()
@@ -114,7 +119,9 @@ class Recorder(TorchDispatchMode):
         if self._listens():
             with self._contained:
                 self._provenance.follow(function, args, kwargs, result, tag)
-                if role != "other":
+                if role == "other":
+                    self._other_work.saw(function, args, self._names, self._model.training)
+                else:
                     self.operations += 1
                     with OutOfSight():
                         self._multiplication(role, function, args, kwargs, number, result)

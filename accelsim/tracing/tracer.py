@@ -25,6 +25,7 @@ from accelsim.tracing.containment import Containment
 from accelsim.tracing.description import description
 from accelsim.tracing.names import ModuleNames
 from accelsim.tracing.open_calls import OpenCalls, Sink
+from accelsim.tracing.other_work import OtherWorkLog
 from accelsim.tracing.ranks import own_path
 from accelsim.tracing.recorder import Recorder
 from accelsim.tracing.shortfall import shortfall
@@ -101,6 +102,7 @@ class Tracer:
         self._names = ModuleNames(self._model, self._entered, self._contained)
         self._uncompiled = Uncompiled()
         self._unlowered = Unlowered()
+        self._other_work = OtherWorkLog()
         self._writer: Sink | None = None
         self._records = False
         self._over = False
@@ -123,7 +125,14 @@ class Tracer:
         self._process, self._thread = os.getpid(), threading.get_ident()
         self._calls = OpenCalls(self._writer, self._unlowered)
         self._recorder = Recorder(
-            self._model, self._names, self._calls, self._zeros, self._unlowered, self._unseen, self._contained
+            self._model,
+            self._names,
+            self._calls,
+            self._zeros,
+            self._unlowered,
+            self._unseen,
+            self._other_work,
+            self._contained,
         )
         self._switch = Switch(self._recorder, self._names, self._uncompiled)
         self._recorded = 0
@@ -225,6 +234,7 @@ class Tracer:
             if not self._anything_ran():
                 self._boundaries.stepped_late(optimizer)
                 return
+            self._other_work.updated(optimizer)
             self._over = self._boundaries.stepped(optimizer) or self._over
             self._settle()
             if self._boundaries.waiting and self._forward_hook is None:
@@ -308,6 +318,7 @@ class Tracer:
         with self._contained:
             self._tried |= self._records and (self._nodes_made() or self._recorder.operations > 0)
             self._calls.end_step()
+            self._other_work.end_step(self._has_records())
             self._finish_late()
         if self._contained.failure is not None:
             self._break_off()
@@ -327,6 +338,7 @@ class Tracer:
         assert self._writer is not None
         if self._has_records():
             self._writer.meta["incomplete_step"] = self._step
+            self._other_work.end_step(has_records=True)
         self._records = False
         self._calls.forget(self._step)
 
@@ -364,6 +376,7 @@ class Tracer:
             self._writer.meta["steps"] = self._step
             self._writer.meta["dtype"] = ", ".join(sorted(self._calls.dtypes))
             self._writer.meta["unlowered"] = self._unlowered.plain()
+            self._writer.meta["other_work"] = self._other_work.done.plain()
             self._writer.meta["failure"] = self._contained.failure
             self._writer.close()
 

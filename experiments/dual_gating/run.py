@@ -83,7 +83,7 @@ def measure(row: Row, base: TrainConfig) -> dict[str, Any]:
                 training.advance()
         dense = training.flops.dense - before.dense
         left = training.flops.masked - before.masked
-        machines = {name: simulate(_machine(name), path, workers=1).summary for name in SKIPPING}
+        machines = {name: simulate(_machine(name), path, vector_work=False, workers=1).summary for name in SKIPPING}
     window = min(20, config.steps)
     return {
         "name": row.name,

@@ -68,7 +68,7 @@ def _densities(path: Path) -> dict[str, float]:
 
 
 def _replayed(machine: str, path: Path) -> dict[str, Any]:
-    summary = simulate(load_hardware(MACHINES / f"{machine}.yaml"), path, workers=1).summary
+    summary = simulate(load_hardware(MACHINES / f"{machine}.yaml"), path, vector_work=False, workers=1).summary
     total = summary["total"]
     return {
         **{key: total[key] for key in ("cycles", "dense_cycles", "speedup", "energy_ratio", "macs", "effectual_macs")},

@@ -59,8 +59,11 @@ def test_writes_tables_and_files(trace: Path, tmp_path: Path) -> None:
     assert set(layers.columns) >= COLUMNS
     assert len(layers) == 2 * (2 + 3)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["total"]["cycles"] == layers["cycles"].sum()
-    assert summary["total"]["speedup"] == pytest.approx(layers["dense_cycles"].sum() / layers["cycles"].sum())
+    between = summary["other_work"]["total"]["cycles"]
+    assert between > 0
+    assert summary["total"]["cycles"] == layers["cycles"].sum() + between
+    speedup = (layers["dense_cycles"].sum() + between) / (layers["cycles"].sum() + between)
+    assert summary["total"]["speedup"] == pytest.approx(speedup)
     assert summary["hardware"]["name"] == "pe16x16"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "layers.csv",
@@ -71,6 +74,20 @@ def test_writes_tables_and_files(trace: Path, tmp_path: Path) -> None:
     ]
     assert "No whole training: the trace does not say" in done.stdout
     assert summary["training"]["total"] is None
+
+
+def test_other_work_is_there_unless_it_is_left_out(trace: Path) -> None:
+    runs = [
+        accelsim("run", "--hw", CONFIG, "--trace", trace, "--json", *flag)
+        for flag in ((), ("--vector-work",), ("--no-vector-work",))
+    ]
+    assert [run.returncode for run in runs] == [0, 0, 0], runs[0].stderr
+    plain, asked, without = (json.loads(run.stdout)["summary"] for run in runs)
+    assert plain == asked
+    assert list(plain["other_work"]["by_kind"]) == ["norm", "activation", "optimizer"]
+    assert without["other_work"]["by_kind"] == {}
+    assert without["by_pass"] == plain["by_pass"]
+    assert 1 < plain["total"]["speedup"] < without["total"]["speedup"]
 
 
 @pytest.mark.smoke
@@ -152,11 +169,11 @@ def test_writes_a_timeline_and_action_counts(trace: Path, tmp_path: Path) -> Non
         *("run", "--hw", CONFIG, "--trace", trace, "--timeline", timeline, "--action-counts", counts, "--json")
     )
     assert done.returncode == 0, done.stderr
-    total = json.loads(done.stdout)["summary"]["total"]
+    by_pass = json.loads(done.stdout)["summary"]["by_pass"].values()
     events = json.loads(timeline.read_text())["traceEvents"]
-    assert events[-1]["ts"] == pytest.approx(total["seconds"] * 1e6)
+    assert events[-1]["ts"] == pytest.approx(sum(one["seconds"] for one in by_pass) * 1e6)
     written = yaml.safe_load(counts.read_text())
-    assert sum(one["energy_pj"] for one in written["passes"]) == pytest.approx(total["energy_pj"])
+    assert sum(one["energy_pj"] for one in written["passes"]) == pytest.approx(sum(one["energy_pj"] for one in by_pass))
 
 
 def test_a_timeline_needs_every_tile(trace: Path, tmp_path: Path) -> None:

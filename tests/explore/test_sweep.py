@@ -63,12 +63,15 @@ def test_equals_simulate(space_file: SpaceFile, tmp_path: Path) -> None:
     table = pd.read_parquet(swept.path)
     pd.testing.assert_frame_equal(table, swept.table)
     assert (swept.points, swept.computed, swept.failed, swept.impossible) == (16, 16, 0, 0)
-    assert len(table) == 8 * (2 + 3)  # the first layer has no input gradient
+    assert len(table) == 8 * (2 + 3 + 2)  # the first layer has no input gradient; and other work
     for design in choose(space).designs:
         for trace in ("a.pkl", "b.pkl"):
-            alone = simulate(design.hardware, tmp_path / trace, workers=1).summary["by_pass"]
+            summary = simulate(design.hardware, tmp_path / trace, workers=1).summary
+            alone = summary["by_pass"]
             rows = table[(table["design"] == design.number) & (table["trace"] == trace)].set_index("pass")
-            assert list(rows.index) == list(alone)
+            assert list(rows.index) == [*alone, "other work"]
+            for name in ("cycles", "dense_cycles", "dram_bytes", "energy_pj", "dense_energy_pj"):
+                assert rows[name].sum() == pytest.approx(summary["total"][name])
             for which, totals in alone.items():
                 row = rows.loc[which]
                 assert {key: row[key] for key in design.values} == design.values
@@ -133,7 +136,7 @@ def test_a_design_that_fails_is_a_row_with_its_error(space_file: SpaceFile, tmp_
     path = space_file("{array.rows: [8], array.cols: [4, 4096]}")
     swept = sweep(load_space(path), tmp_path / "out", Here())
     good, bad = (swept.table[swept.table["array.cols"] == cols] for cols in (4, 4096))
-    assert list(good["pass"]) == ["forward", "input_grad", "weight_grad"]
+    assert list(good["pass"]) == ["forward", "input_grad", "weight_grad", "other work"]
     assert good["error"].isna().all()
     assert len(bad) == swept.failed == 1
     assert bad["error"].item() == "an array of 4096 columns"

@@ -121,8 +121,8 @@ SENTENCES = {
     ),
     "unknown, near nothing": (
         "name: a\narray: {rows: 2, cols: 2}\nqqq: 1\n",
-        "hw.yaml:3: key 'qqq' is unknown, expected one of name, clock_mhz, array, skipping, precision, memory, mapping,"
-        " energy",
+        "hw.yaml:3: key 'qqq' is unknown, expected one of name, clock_mhz, array, skipping, precision, memory, vector,"
+        " mapping, energy",
     ),
     "duplicate": (
         GOOD + "array: {rows: 4, cols: 4}\n",

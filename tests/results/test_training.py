@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim import AccelsimError, Hardware, Result, TraceWriter, load_hardware, open_trace, simulate
+from accelsim.results.other_work import OtherWorkCosts
 from accelsim.results.result import mask_update_table
 from accelsim.results.training import stands_for, sum_training, tabulate_steps
 from accelsim.results.whole_run import WholeRun
@@ -40,8 +41,6 @@ def _layers(cycles: dict[int, float], dense: float = 100, passes: tuple[str, ...
             "dense_cycles": dense,
             "energy_pj": float(number),
             "dense_energy_pj": float(dense),
-            "vector_cycles": 0,
-            "vector_energy_pj": 0.0,
         }
         for step, number in cycles.items()
         for name in passes
@@ -50,7 +49,7 @@ def _layers(cycles: dict[int, float], dense: float = 100, passes: tuple[str, ...
 
 
 def _training(layers: pd.DataFrame, run: TrainingRun | None, updates: pd.DataFrame = NONE) -> dict[str, Any]:
-    return sum_training(layers, WholeRun(run), updates, clock_mhz=500)[0]
+    return sum_training(layers, OtherWorkCosts(), WholeRun(run), updates, clock_mhz=500)[0]
 
 
 @pytest.mark.closed_form
@@ -110,7 +109,7 @@ def test_no_guess_where_the_course_of_the_run_is_unknown(run: TrainingRun | None
     found = _training(layers, run)
     assert found["total"] is None
     assert words is None or words in found["notes"][0]
-    table = tabulate_steps(layers, WholeRun(run), pd.Series(dtype=float))
+    table = tabulate_steps(layers, OtherWorkCosts(), WholeRun(run), pd.Series(dtype=float))
     assert table["stands_for"].isna().all()
 
 
@@ -120,7 +119,7 @@ def test_a_run_of_one_step_is_that_step() -> None:
 
 def test_an_unfinished_step_stands_for_nothing() -> None:
     whole = WholeRun(TrainingRun(0, 4), unfinished=4)
-    assert sum_training(_layers({0: 10, 3: 10, 4: 1}), whole, NONE, 500)[0]["total"]["cycles"] == 40
+    assert sum_training(_layers({0: 10, 3: 10, 4: 1}), OtherWorkCosts(), whole, NONE, 500)[0]["total"]["cycles"] == 40
 
 
 runs = st.integers(2, 40).flatmap(
@@ -228,13 +227,13 @@ def test_parts_and_ranks_are_one_training(tmp_path: Path, machine: Hardware) -> 
 def test_the_users_word_and_its_absence(tmp_path: Path, machine: Hardware) -> None:
     path = _trace(tmp_path / "t.pkl", {0: 1.0, 4: 0.5}, None)
     assert simulate(machine, path).training["total"] is None
-    said = simulate(machine, path, run_steps=8).training
+    said = simulate(machine, path, vector_work=False, run_steps=8).training
     assert said["steps"] == 8
     assert said["total"]["dense_cycles"] == 8 * _dense(machine)
     with pytest.raises(AccelsimError, match="said to have 4 steps"):
         simulate(machine, path, run_steps=4)
     operations = [_op(0, 1.0), _op(4, 0.5)]
-    assert simulate(machine, operations, run_steps=8).training["total"] == said["total"]
+    assert simulate(machine, operations, vector_work=False, run_steps=8).training["total"] == said["total"]
 
 
 def test_a_part_of_layers_or_passes_is_charged_no_mask_update(tmp_path: Path, machine: Hardware) -> None:

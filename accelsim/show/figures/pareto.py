@@ -31,8 +31,8 @@ def data(sources: Sequence[Source]) -> pd.DataFrame:
     """
     tables = []
     for source in sources:
-        table = source.table
-        tables.append(table.assign(design=source.labels if len(sources) > 1 else table["machine"]))
+        table = source.whole
+        tables.append(table.assign(design=source.labels_of(table) if len(sources) > 1 else table["machine"]))
     rows = pd.concat(tables, ignore_index=True).dropna(subset="energy_pj", ignore_index=True)
     if rows.empty:
         raise AccelsimError(f"{sources[0].path}: no machine of it has an energy; idealised ones have none")

@@ -14,6 +14,7 @@ from accelsim.extras import need
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.checked import check_numbers, measures
+from accelsim.results.other_work import OTHER_WORK
 from accelsim.results.saved import SavedResult, load_result
 
 BANDWIDTH = "memory.dram.bytes_per_cycle"
@@ -28,11 +29,14 @@ class Source:
         path: the folder or file.
         table: a row per pass and whatever else the source tells apart, with the columns of `NEEDED` and `machine`; a
             result has also step, layer and call.
+        other_work: rows of the work between the products with the same columns, one a machine and trace; empty cells
+            where there is nothing to say, and no row where it was not counted.
         result: the result, if it is one.
     """
 
     path: Path
     table: pd.DataFrame
+    other_work: pd.DataFrame
     result: SavedResult | None = None
 
     @property
@@ -41,9 +45,18 @@ class Source:
         return self.path.resolve().name
 
     @property
+    def whole(self) -> pd.DataFrame:
+        """The rows of both tables."""
+        return pd.concat([self.table, self.other_work], ignore_index=True) if len(self.other_work) else self.table
+
+    @property
     def labels(self) -> pd.Series:
         """Each row's machine, with the source's name before it where the two differ."""
-        return self.table["machine"].where(self.table["machine"] == self.name, f"{self.name}: " + self.table["machine"])
+        return self.labels_of(self.table)
+
+    def labels_of(self, table: pd.DataFrame) -> pd.Series:
+        """The same of some rows."""
+        return table["machine"].where(table["machine"] == self.name, f"{self.name}: " + table["machine"])
 
 
 def read_source(path: str | os.PathLike[str]) -> Source:
@@ -58,8 +71,9 @@ def read_source(path: str | os.PathLike[str]) -> Source:
         if len(tables) == 1 and not (path / "summary.json").exists():
             return _sweep(tables[0])
         result = load_result(path)
-        table = result.layers.assign(machine=result.summary["hardware"]["name"], trace=_trace_name(result))
-        return Source(path, table, result)
+        facts = {"machine": result.summary["hardware"]["name"], "trace": _trace_name(result)}
+        table = result.layers.assign(**facts)
+        return Source(path, table, _other_work(result, facts), result)
     return _sweep(path)
 
 
@@ -94,14 +108,16 @@ def _sweep(path: Path) -> Source:
         raise AccelsimError(f"{path}: no table of a sweep, it lacks the columns {', '.join(missing)}")
     if not table.columns.is_unique:
         raise AccelsimError(f"{path}: two columns have the name {table.columns[table.columns.duplicated()][0]!r}")
-    table = table[table["pass"].astype(str).isin(PASSES)].reset_index(drop=True)  # not the sums over passes
-    if table.empty:
+    table = table[table["pass"].astype(str).isin((*PASSES, OTHER_WORK))].reset_index(drop=True)  # not sums over passes
+    if not table["pass"].isin(PASSES).any():
         raise AccelsimError(f"{path}: the table has no row of {', '.join(PASSES)}")
     check_numbers(path, table, NEEDED[2:], may_lack=["energy_pj"])  # an idealised machine has none
     optional = [name for name in measures(table) if name not in NEEDED]
     check_numbers(path, table, [*optional, BANDWIDTH], may_lack=[*optional, BANDWIDTH])
     table = table.assign(trace=table["trace"].astype(str))
-    return Source(path, table.assign(machine=machine_labels(table)))
+    table = table.assign(machine=machine_labels(table))
+    between = table["pass"] == OTHER_WORK
+    return Source(path, table[~between].reset_index(drop=True), table[between].reset_index(drop=True))
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -121,6 +137,15 @@ def _read_table(path: Path) -> pd.DataFrame:
     except Exception as error:  # pyarrow and pandas have many for damaged files
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise AccelsimError(f"{path}: no table of a sweep: {reason[0]}") from None
+
+
+def _other_work(result: SavedResult, facts: dict[str, str]) -> pd.DataFrame:
+    """A result's work between the products as a row."""
+    done = result.summary.get("other_work", {}).get("total")
+    if not done or not done["cycles"]:
+        return pd.DataFrame([])
+    row = {"pass": OTHER_WORK, "dense_cycles": done["cycles"], "speedup": 1.0} | facts
+    return pd.DataFrame([row | {name: done[name] for name in ("cycles", "energy_pj", "dense_energy_pj")}])
 
 
 def _trace_name(result: SavedResult) -> str:

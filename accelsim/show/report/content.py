@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from accelsim.results.other_work import NOT_ASKED, parts_of_total
 from accelsim.results.quantities import count, joules, share, times
 from accelsim.results.result import SLOT_COLUMNS
 from accelsim.results.saved import SavedResult
@@ -99,7 +100,10 @@ def _of_result(source: Source, result: SavedResult) -> Content:
         headline[times(training["total"]["speedup"]) + " "] = (
             f"speedup of the whole training, {training['steps']} steps"
         )
-    tables = [_totals("Totals by pass", summary["by_pass"] | {"total": total})]
+    other_work = summary.get("other_work") or {"basis": NOT_ASKED, "by_kind": {}}
+    tables = [_totals("Totals by pass", parts_of_total(summary) | {"total": total})]
+    if other_work["by_kind"]:
+        tables.append(_other_work(other_work, total["cycles"]))
     if len(summary["by_step"]) > 1:
         by_step = {f"step {step}": part for step, part in summary["by_step"].items()}
         tables.append(_totals("Totals by step", by_step))
@@ -107,6 +111,7 @@ def _of_result(source: Source, result: SavedResult) -> Content:
         tables.append(_training(training))
     tables += [*_unlowered(result), _layers(result.layers), _slots(summary)]
     notes = [*training["notes"], *filter(None, [no_energy(summary)])]
+    notes.append(f"Other work (normalisation, activation functions, optimiser, ...): {other_work['basis']}.")
     if "sampling" in summary:
         sampling = summary["sampling"]
         notes.append(f"Estimates: {sampling['simulated_tiles']:,} of {sampling['tiles']:,} tiles were simulated.")
@@ -179,6 +184,23 @@ def _totals(title: str, rows: dict[str, dict[str, Any]]) -> Table:
     )
 
 
+def _other_work(done: dict[str, Any], cycles: float) -> Table:
+    columns = ["", "operations", "cycles", "share of all cycles", "DRAM bytes", "energy"]
+    rows = [
+        [
+            Cell(name, name),
+            _number(count(part["ops"]), part["ops"]),
+            _number(f"{part['cycles']:,}", part["cycles"]),
+            _number(share(part["cycles"], cycles), part["cycles"] / (cycles or 1)),
+            _number(count(part["dram_bytes"]), part["dram_bytes"]),
+            _joules(part["energy_pj"]),
+        ]
+        for name, part in (done["by_kind"] | {"total": done["total"]}).items()
+    ]
+    note = f"Between the products, on {done['lanes']} fp32 lanes. The baseline does the same."
+    return Table("Other work", columns, rows, note)
+
+
 def _training(training: dict[str, Any]) -> Table:
     rows = training["by_pass"] | {"total": training["total"]}
     columns = ["", "cycles", "without skipping", "speedup", "seconds", "energy", "energy saved"]
@@ -195,7 +217,8 @@ def _training(training: dict[str, Any]) -> Table:
         for name, sums in rows.items()
     ]
     updates = training["mask_updates"]["count"]
-    note = f"From the recorded steps: {training['rule']}. The total has {updates} mask updates."
+    between = "the work between the products and " if training.get("other_work") else ""
+    note = f"From the recorded steps: {training['rule']}. The total has {between}{updates} mask updates."
     return Table(f"Whole training, {training['steps']} steps", columns, cells, note)
 
 
@@ -245,7 +268,7 @@ def _of_sweep(source: Source) -> Content:
     for column, name in (("trace_sha256", "traces, SHA-256"), ("accelsim_version", "accelsim")):
         if column in table.columns:
             facts[name] = ", ".join(map(str, table[column].dropna().unique()))
-    measured = table.groupby(["machine", "trace"], sort=False)[["cycles", "dense_cycles", "energy_pj"]]
+    measured = source.whole.groupby(["machine", "trace"], sort=False)[["cycles", "dense_cycles", "energy_pj"]]
     sums = measured.sum(min_count=1)
     faster = sums["dense_cycles"] / sums["cycles"]
     headline = {

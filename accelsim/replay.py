@@ -1,0 +1,112 @@
+"""One operation on all machines of a fleet: each of its passes lowered once, run by all, and accounted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from accelsim.array import time_tiled
+from accelsim.energy.table import EnergyTable
+from accelsim.fleet import Fleet, PassDetail, PassOfFleet, Timer
+from accelsim.hardware.model import Hardware
+from accelsim.lowering import PASSES, Lowering, MaskedGemm, Pass, passes_of
+from accelsim.results import PassResult
+from accelsim.sampling import Sampler
+from accelsim.trace import OpTrace
+
+
+@dataclass(frozen=True)
+class ReplayedPass:
+    """One pass of one operation on all machines, in their order.
+
+    Attributes:
+        details: none unless somebody asked.
+    """
+
+    results: tuple[PassResult, ...]
+    details: tuple[PassDetail, ...] = ()
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Runs operations.
+
+    Attributes:
+        fleet: the machines.
+        tables: an energy table for each.
+        passes: those that are wanted.
+        sampler: draws tiles; None runs all.
+    """
+
+    fleet: Fleet
+    tables: Sequence[EnergyTable]
+    passes: tuple[Pass, ...] = PASSES
+    sampler: Sampler | None = None
+
+    def operation(
+        self, op: OpTrace, number: int = 0, file: int = 0, detailed: bool = False
+    ) -> tuple[ReplayedPass, ...]:
+        """Run those wanted passes of an operation that it ran.
+
+        Args:
+            number: the operation's place in the trace, which a sample is drawn by.
+            file: position of its trace file.
+            detailed: whether to return details.
+        """
+        lowering = Lowering(op)
+        return tuple(
+            self.one_pass(lowering, which, number, file, detailed) for which in passes_of(op) if which in self.passes
+        )
+
+    def one_pass(
+        self, lowering: Lowering, which: Pass, number: int = 0, file: int = 0, detailed: bool = False
+    ) -> ReplayedPass:
+        """Run one pass; small GEMMs of several groups together, where machines and sampling allow it.
+
+        Raises:
+            ValueError: the operation did not run this pass.
+        """
+        timer: Timer = time_tiled if self.sampler is None else partial(self.sampler.time, key=(number, which))
+        op, running = lowering.op, PassOfFleet(self.fleet, timer)
+        largest: MaskedGemm | None = None
+        macs = effectual_macs = 0
+        for gemm in lowering.gemms(which, self.sampler is None and self.fleet.stacks):
+            running.add(gemm)
+            macs += gemm.macs
+            effectual_macs += gemm.effectual_macs
+            largest = gemm if largest is None or gemm.macs // gemm.stack > largest.macs // largest.stack else largest
+        results = []
+        for machine, table in enumerate(self.tables):
+            own, dense = running.account(machine, table)
+            results.append(
+                PassResult(
+                    step=op.step,
+                    layer=op.name,
+                    call=op.call,
+                    trace=file,
+                    which=which,
+                    kind=op.kind,
+                    branch="recomputed" if op.recomputed else "online" if len(passes_of(op)) > 1 else "forward_only",
+                    groups=op.groups,
+                    images=op.masks["input"].shape[0],
+                    m=largest.m if largest else 0,
+                    n=largest.n if largest else 0,
+                    k=largest.k if largest else 0,
+                    macs=macs,
+                    effectual_macs=effectual_macs,
+                    machine=own,
+                    dense=dense,
+                )
+            )
+        details = tuple(running.detail(machine) for machine in range(len(self.tables))) if detailed else ()
+        return ReplayedPass(tuple(results), details)
+
+
+def replay_pass(hw: Hardware, prices: EnergyTable, op: OpTrace, which: Pass) -> PassResult:
+    """Run one pass of one operation on a machine and on its dense baseline.
+
+    Raises:
+        ValueError: the operation did not run this pass.
+    """
+    return Replay(Fleet([hw]), [prices]).one_pass(Lowering(op), which).results[0]
