@@ -1,49 +1,33 @@
-"""The scanning PE: queues of non-zero pairs that PEs of a group fill from a shared scan pointer, a window at a time.
-
-What a PE gets is tracked per window by the compiled kernel (docs/performance.md). What it lost to blocked or draining
-cycles follows, since its lanes consume, starve or wait (`sync`) until its group ends.
-
-Equal tiles take equal time: where an operand is dense its rows are alike, so few tiles differ, and each is run once.
-"""
+"""The scanning PE: queues of non-zero pairs that PEs of a group fill from a shared scan pointer, a window at a time."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from accelsim import kernel
-from accelsim.array.equal_tiles import distinct_tiles
-from accelsim.array.expected import all_are_consumed, consumed_pairs, known_pairs, most_pairs
-from accelsim.array.outcome import GemmTiming, Slots
-from accelsim.array.pe import PE, Forecast, RtlArray, TileAccount
+from accelsim.array.pe import RtlArray, TileAccount
 from accelsim.array.sync_groups import slowest_group
 from accelsim.array.tile import cut_tile
-from accelsim.array.tiled import Integers, TiledGemm
-from accelsim.array.windows import streamed_elements
+from accelsim.array.tiled import TiledGemm
+from accelsim.array.windowed import SYNC, WindowedPE, WindowedSkipping, explained
 from accelsim.hardware.logic import Logic, cells
-from accelsim.hardware.parts import MOST_EXTENT, Array, Depth, Extent, Precision
-from accelsim.hardware.skipping import MOST_BUILT_DEPTH, Skipping
-from accelsim.lowering.bits import Words
-
-_SMALL = 1 << 16  # multiply-accumulates of a GEMM in which looking for equal tiles costs more than it saves
-SYNC = ("pe", "row", "column", "array")  # in the order of the kernel's numbers
+from accelsim.hardware.parts import MOST_EXTENT, Depth, Precision
+from accelsim.hardware.skipping import MOST_BUILT_DEPTH
 
 
-class ScanningSkipping(Skipping):
+class ScanningSkipping(WindowedSkipping):
     """PEs that look at a window of masks in a cycle and queue its pairs of non-zeros."""
 
     kind: Literal["scanning"] = Field("scanning", exclude=True)
-    scan_width: Extent = Field(16, description="S, K positions that a PE's scanner looks at in a cycle")
     fifo_depth: Depth = Field(
         16,
         validate_default=True,
         description="D, pairs that a PE's queue holds; at least scan_width, and by default 16 or scan_width; above"
         f" {MOST_BUILT_DEPTH} the machine is idealised: it has cycles, but no energy",
     )
-    sync: Literal["pe", "row", "column", "array"] = Field("row", description="PEs that share one scan pointer")
 
     @model_validator(mode="before")
     @classmethod
@@ -68,55 +52,19 @@ class ScanningSkipping(Skipping):
         """Whether queues are too deep to be built: they are there to never fill, and would leak nearly all energy."""
         return self.fifo_depth > MOST_BUILT_DEPTH
 
-    def check_array(self, array: Array) -> None:
-        super().check_array(array)
-        if not self.tensors:
-            raise ValueError("scanning PEs need at least one tensor whose zeros they skip, list it in skipping.tensors")
 
-
-class _Scanned(NamedTuple):
-    """What the PEs of each tile did, int64 [tiles] each; in the order of the kernel's `ScanTotals`.
-
-    Attributes:
-        cycles, positions: cycles, and K positions streamed.
-        outputs: PEs with an output.
-        pairs: pairs consumed; 0 where they are known beforehand.
-        starved: lane-cycles in which the scanner advanced and gave too little.
-        busy: cycles until a PE's group ended, summed over PEs with an output.
-        windows: windows looked at, summed over PEs.
-        waited: lane-cycles in which the PE's group waited for a port.
-        a_reads, b_reads: words read from the buffers; 0 where one group reads each window once.
-    """
-
-    cycles: Integers
-    positions: Integers
-    outputs: Integers
-    pairs: Integers
-    starved: Integers
-    busy: Integers
-    windows: Integers
-    waited: Integers
-    a_reads: Integers
-    b_reads: Integers
-
-
-class ScanningPE(PE[ScanningSkipping]):
+class ScanningPE(WindowedPE[ScanningSkipping]):
     """Scanning PEs (timing contract: windows, queues, sync groups, dropped windows, output masks)."""
 
     configuration = ScanningSkipping
 
-    @property
-    def window_positions(self) -> int:
-        return self.skipping.scan_width
+    def kernel_call(self, k: int) -> tuple[Callable[..., None], tuple[int, ...]]:
+        skipping, width = self.skipping, self.skipping.scan_width
+        depth = min(skipping.fifo_depth, max(k, width))  # a queue never holds more than K pairs
+        return kernel.compiled.scan, (width, depth, SYNC.index(skipping.sync))
 
-    @property
-    def takes_stacks(self) -> bool:
-        return True
-
-    @property
-    def group_extent(self) -> tuple[int, int]:
-        sync, rows, cols = self.skipping.sync, self.array.rows, self.array.cols
-        return rows if sync in ("column", "array") else 1, cols if sync in ("row", "array") else 1
+    def registered_pairs(self, pairs: int | None, words: int | None) -> int | None:
+        return pairs
 
     def own_parts(self, precision: Precision) -> tuple[Logic, ...]:
         """Scanner, crossbar and queue of each PE (rtl/scan_queue.sv).
@@ -158,123 +106,10 @@ class ScanningPE(PE[ScanningSkipping]):
             ),
         )
 
-    def time(self, tiled: TiledGemm) -> GemmTiming:
-        gemm = tiled.gemm
-        if tiled.needed is not None:
-            scanned = self._scan(tiled)
-            seen = all(kind in self.skipping.tensors for kind in (gemm.a_kind, gemm.b_kind))
-            pairs = int(scanned.pairs.sum())
-            return self._timing(tiled, scanned, pairs, pairs if seen else tiled.effectual_macs)
-        worth = gemm.stack == 1 and gemm.macs > _SMALL
-        scanned = self._scan_distinct(tiled) if worth else self._scan(tiled)
-        known = consumed_pairs(self.skipping, gemm)
-        return self._timing(tiled, scanned, int(scanned.pairs.sum()) if known is None else known, gemm.effectual_macs)
-
-    def forecast(self, tiled: TiledGemm) -> Forecast:
-        """A scanner takes one cycle per window, a lane one per pair; the PE expected to have most pairs decides."""
-        streams = self.streams(tiled)
-        expected = np.maximum(streams.windows, most_pairs(self.skipping.tensors, tiled) / self.array.lanes)
-        known = known_pairs(self.skipping, tiled)
-        if self._reads_once:
-            known |= streamed_elements(tiled, streams.positions)
-        known["scan_windows"] = int((tiled.heights * tiled.widths * streams.windows).sum())
-        if "ineffectual" in known:
-            known["fifo_pushes"] = known["effectual"] + known["ineffectual"]
-        return Forecast(self, expected, streams.positions, exact=False, known=known)
-
     def explain_tile(self, tiled: TiledGemm, index: int) -> TileAccount:
-        group = slowest_group(self.skipping, self.array.lanes, cut_tile(tiled, index))
-        row, column = group.fullest_pe
-        sentences = (
-            f"slowest sync group, {group.pes}: {group.scan_cycles:,} scanning + {group.stall_cycles:,} stalled by a"
-            f" full queue + {group.drain_cycles:,} draining = {group.cycles:,} cycles",
-            f"the fullest PE there, ({row}, {column}), has {group.pairs:,} pairs",
-        )
-        return TileAccount({"sync_group": asdict(group)}, sentences)
+        skipping, tile = self.skipping, cut_tile(tiled, index)
+        group = slowest_group(self, skipping.sync, tile, lambda held, offered: held + offered - skipping.fifo_depth)
+        return explained(group, "stalled by a full queue")
 
     def rtl(self) -> RtlArray:
         return RtlArray("scanning", self.skipping.scan_width, self.skipping.fifo_depth, self.skipping.sync)
-
-    @property
-    def _reads_once(self) -> bool:
-        """Whether each window is read once for a tile, by the one scan pointer of all PEs."""
-        return self.skipping.sync == "array"
-
-    def _as_seen(self, kind: str, rows: Words) -> Words:
-        """What of an operand can make a difference: nothing, if its zeros are neither skipped nor dropped."""
-        return rows if kind in self.skipping.tensors or kind in self.skipping.blocks else rows[:, :0]
-
-    def _scan_distinct(self, tiled: TiledGemm) -> _Scanned:
-        """Scan one of each kind of equal tiles."""
-        gemm = tiled.gemm
-        rows, row_of = distinct_tiles(self._as_seen(gemm.a_kind, gemm.a), tiled.rows)
-        columns, column_of = distinct_tiles(self._as_seen(gemm.b_kind, gemm.b), tiled.cols, gemm.b_of)
-        if rows is None and columns is None:
-            return self._scan(tiled)
-        a, b_of = gemm.a if rows is None else gemm.a[rows], gemm.b_of
-        if columns is not None:
-            b_of = columns.astype(np.int32) if b_of is None else b_of[columns]
-        n = gemm.n if b_of is None else len(b_of)
-        some = TiledGemm.whole(replace(gemm, m=len(a), n=n, a=a, b_of=b_of, needed=None), tiled.rows, tiled.cols)
-        each = (row_of[:, None] * (column_of.max(initial=-1) + 1) + column_of).ravel()
-        return _Scanned(*(of_tile[each] for of_tile in self._scan(some)))
-
-    def _scan(self, tiled: TiledGemm) -> _Scanned:
-        skipping, gemm = self.skipping, tiled.gemm
-        totals = np.zeros((len(_Scanned._fields), tiled.tiles), np.int64)
-        if not totals.size:
-            return _Scanned(*totals)
-        kernel.compiled.scan(
-            gemm.stack,
-            gemm.m,
-            gemm.n,
-            gemm.k,
-            np.ascontiguousarray(gemm.a),
-            np.ascontiguousarray(gemm.b),
-            gemm.b_of,
-            tiled.needed,
-            tiled.columns,
-            tiled.starts,
-            tiled.stops,
-            tiled.rows,
-            tiled.cols,
-            self.array.lanes,
-            skipping.scan_width,
-            min(skipping.fifo_depth, max(gemm.k, skipping.scan_width)),  # a queue never holds more than K pairs
-            SYNC.index(skipping.sync),
-            self.ports.a_words or 0,
-            self.ports.b_words or 0,
-            gemm.a_kind in skipping.tensors,
-            gemm.b_kind in skipping.tensors,
-            gemm.a_kind in skipping.blocks,
-            gemm.b_kind in skipping.blocks,
-            tiled.needed is None and not all_are_consumed(skipping, gemm),
-            totals,
-        )
-        return _Scanned(*totals)
-
-    def _timing(self, tiled: TiledGemm, scanned: _Scanned, pairs: int, effectual: int) -> GemmTiming:
-        lanes, pes = self.array.lanes, tiled.rows * tiled.cols
-        busy, starved, waited = int(scanned.busy.sum()), int(scanned.starved.sum()), int(scanned.waited.sum())
-        reads = streamed_elements(tiled, scanned.positions)
-        if not self._reads_once:
-            reads = {"streamed_a": int(scanned.a_reads.sum()), "streamed_b": int(scanned.b_reads.sum())}
-        worked = int((scanned.outputs * scanned.cycles).sum())
-        return GemmTiming(
-            tile_cycles=scanned.cycles,
-            tiles_per_row=tiled.tiles_per_row,
-            slots=Slots(
-                effectual=effectual,
-                ineffectual=pairs - effectual,
-                edge=lanes * (pes * int(scanned.cycles.sum()) - worked),
-                barrier=lanes * (worked - busy),
-                sync=lanes * busy - pairs - starved - waited,
-                starved=starved,
-                port=waited,
-            ),
-            scan_windows=int(scanned.windows.sum()),
-            fifo_pushes=pairs,
-            **reads,
-            outputs=int(scanned.outputs.sum()),
-            tile_positions=scanned.positions,
-        )

@@ -13,6 +13,7 @@ GROUP = "accelsim.pe"
 BUILT_IN = {
     "dense": "accelsim.array.dense:DensePE",
     "scanning": "accelsim.array.scanning:ScanningPE",
+    "inner_join": "accelsim.array.inner_join:InnerJoinPE",
     "systolic": "accelsim.array.systolic:SystolicPE",
     "tensordash": "accelsim.array.tensordash:TensorDashPE",
 }

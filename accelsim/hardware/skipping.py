@@ -27,8 +27,8 @@ class Skipping(Part):
     kind: str = Field(
         "dense",
         exclude=True,
-        description="the kind of PE: dense, scanning, systolic, tensordash, or one that another package offers; by"
-        " default systolic if array.interconnect is, scanning if tensors lists any, and dense otherwise",
+        description="the kind of PE: dense, scanning, inner_join, systolic, tensordash, or one that another package"
+        " offers; by default systolic if array.interconnect is, scanning if tensors lists any, and dense otherwise",
     )
     tensors: Tensors = Field(
         (), description="tensors whose masks the scanner sees; the others count as all non-zero; empty: the dense PE"

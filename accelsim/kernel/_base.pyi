@@ -42,6 +42,36 @@ def scan(
 ) -> None:
     """Totals [10, tiles], zero at first: see `ScanTotals` in scan.h."""
 
+def inner_join(
+    stack: int,
+    m: int,
+    n: int,
+    k: int,
+    a: Words,
+    b: Words,
+    b_of: NDArray[np.int32] | None,
+    needed: Words | None,
+    columns: Integers,
+    starts: Integers,
+    stops: Integers,
+    rows: int,
+    cols: int,
+    lanes: int,
+    scan_width: int,
+    windows: int,
+    sync: int,
+    a_words: int,
+    b_words: int,
+    a_shown: bool,
+    b_shown: bool,
+    a_dropped: bool,
+    b_dropped: bool,
+    count_pairs: bool,
+    totals: Integers,
+    /,
+) -> None:
+    """As `scan`, of PEs whose groups hold 1, 2 or 4 windows."""
+
 def tensordash(
     m: int,
     n: int,

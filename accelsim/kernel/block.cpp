@@ -10,23 +10,6 @@ namespace {
 
 constexpr int kMostVectors = kMostParts * kPart;
 
-// Add bytes to 32-bit sums and clear them.
-void add_and_clear(uint32_t* sums, Bytes* bytes, int64_t count) {
-    uint8_t* values = reinterpret_cast<uint8_t*>(bytes);
-    for (int64_t i = 0; i < count; i++) sums[i] += values[i], values[i] = 0;
-}
-
-// How often sums of bytes are moved to wider ones. A PE loses at most L lane-cycles and gets at most S pairs in a window.
-struct Periods {
-    explicit Periods(const Block& b) {
-        const int64_t most = b.wanted ? std::max<int64_t>(b.lanes_per_pe, b.scan_width) : b.lanes_per_pe;
-        rows = 255 / most;
-        windows = std::max<int64_t>(1, 256 / ((b.loop + rows - 1) / rows));
-    }
-    int64_t rows;     // of the loop whose bytes add up to a byte
-    int64_t windows;  // whose bytes add up to 16 bits
-};
-
 // What all PEs that share a pointer have in common between two windows, by lane; and what the PEs of each lane add up.
 template <int most_vectors>
 struct Pointer {

@@ -61,6 +61,7 @@ struct PortedBlock {
     const int64_t* lanes_of;       // [tiles]: lanes that each tile uses
     int64_t windows, last_size;    // along K, and positions of the last one
     int64_t lane_words, loop_words;  // of either operand, that can be read in a cycle; 0: as many as are asked for
+    int64_t held_windows;          // V, that a group of inner-join PEs holds, which have no queues; 0: scanning PEs
     int64_t* lost;                 // [lane]: lane-cycles of waiting for windows
     int64_t *lane_reads, *loop_reads;  // [tiles]: words read of either operand
 };

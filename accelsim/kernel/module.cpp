@@ -63,7 +63,8 @@ void require_cycles(const ScanProblem& p) {
     require(p.windows() <= (int64_t{1} << 31) / (2 * each), "ports are so narrow that a tile may take 2^30 cycles");
 }
 
-PyObject* scan(Arguments& in) {
+// Scanning PEs, or inner-join PEs with windows that they hold in place of queues.
+PyObject* take_windows(Arguments& in, bool queues) {
     ScanProblem p = {};
     const int64_t stack = in.number(1), m = in.number(1), n = in.number(1);
     p.k = in.number(1);
@@ -73,7 +74,9 @@ PyObject* scan(Arguments& in) {
     const Schedule schedule(in, m, n, stack);
     p.rows = schedule.tiles.rows, p.cols = schedule.tiles.cols, p.row_tiles = ceil_div(m, p.rows);
     p.columns = schedule.tiles.columns, p.starts = schedule.tiles.starts, p.stops = schedule.tiles.stops, p.first_tile = schedule.first_tile.data();
-    p.lanes = in.number(1), p.scan_width = in.number(1), p.fifo_depth = in.number(p.scan_width);
+    p.lanes = in.number(1), p.scan_width = in.number(1);
+    (queues ? p.fifo_depth : p.held_windows) = in.number(queues ? p.scan_width : 1);
+    require(queues || p.held_windows == 1 || p.held_windows == 2 || p.held_windows == 4, "windows is none of 1, 2 and 4");
     const int64_t sync = in.number();
     require(sync < 4, "sync is none of 0 to 3");
     p.sync = static_cast<Sync>(sync);
@@ -95,6 +98,9 @@ PyObject* scan(Arguments& in) {
     }
     return nullptr;
 }
+
+PyObject* scan(Arguments& in) { return take_windows(in, true); }
+PyObject* py_inner_join(Arguments& in) { return take_windows(in, false); }
 
 PyObject* tensordash(Arguments& in) {
     TensorDashProblem p = {};
@@ -425,6 +431,7 @@ PyObject* then_none(Arguments& in) {
 
 PyMethodDef methods[] = {
     {"scan", call<then_none<scan>>, METH_VARARGS, nullptr},
+    {"inner_join", call<then_none<py_inner_join>>, METH_VARARGS, nullptr},
     {"tensordash", call<tensordash>, METH_VARARGS, nullptr},
     {"transpose_rows", call<then_none<py_transpose_rows>>, METH_VARARGS, nullptr},
     {"count_columns", call<then_none<py_count_columns>>, METH_VARARGS, nullptr},

@@ -1,5 +1,7 @@
-// What the loops over blocks share: pairs by table look-up, and how long a stall takes.
+// What the loops over blocks share: pairs by table look-up, how long a stall takes, and sums of bytes.
 #pragma once
+#include <algorithm>
+
 #include "block.h"
 #include "simd.h"
 
@@ -77,5 +79,22 @@ ACCELSIM_INLINE void spread_largest(Bytes* values, int64_t vectors, int64_t segm
         values[v] = value;
     }
 }
+
+// Add bytes to 32-bit sums and clear them.
+inline void add_and_clear(uint32_t* sums, Bytes* bytes, int64_t count) {
+    uint8_t* values = reinterpret_cast<uint8_t*>(bytes);
+    for (int64_t i = 0; i < count; i++) sums[i] += values[i], values[i] = 0;
+}
+
+// How often sums of bytes are moved to wider ones. A PE loses at most L lane-cycles and gets at most S pairs in a window.
+struct Periods {
+    explicit Periods(const Block& b) {
+        const int64_t most = b.wanted ? std::max<int64_t>(b.lanes_per_pe, b.scan_width) : b.lanes_per_pe;
+        rows = 255 / most;
+        windows = std::max<int64_t>(1, 256 / ((b.loop + rows - 1) / rows));
+    }
+    int64_t rows;     // of the loop whose bytes add up to a byte
+    int64_t windows;  // whose bytes add up to 16 bits
+};
 
 }  // namespace accelsim

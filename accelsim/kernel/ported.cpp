@@ -1,5 +1,6 @@
-// Scanning PEs whose groups share the ports of the buffers, or whose queues do not fit a byte: the rules of docs/timing.md,
-// one window after the other, on plain arrays that a compiler turns into vectors.
+// PEs whose groups share the ports of the buffers, or whose pairs do not fit a byte: the rules of docs/timing.md, one window
+// after the other, on plain arrays that a compiler turns into vectors. Inner-join PEs have their pairs of the windows that they
+// hold where scanning PEs have a queue.
 #include <algorithm>
 #include <climits>
 #include <vector>
@@ -121,7 +122,7 @@ class PortedRun {
 public:
     explicit PortedRun(const PortedBlock& ported)
         : t_(ported), b_(ported.pes), lanes_(b_.parts * kLanes), rows_(b_.loop), tiles_(lanes_ / ported.span), pointer_rows_(ported.by_row ? rows_ : 1),
-          queue_(rows_ * lanes_), arrived_(rows_ * lanes_), last_(pointer_rows_ * lanes_, -1), ready_(pointer_rows_ * lanes_), full_(rows_ * lanes_),
+          queue_(rows_ * lanes_), arrived_(rows_ * lanes_), kept_(std::max<int64_t>(0, ported.held_windows - 1) * rows_ * lanes_), beyond_(ported.held_windows ? rows_ * lanes_ : 0), last_(pointer_rows_ * lanes_, -1), ready_(pointer_rows_ * lanes_), full_(rows_ * lanes_),
           fullest_(lanes_), active_(pointer_rows_ * lanes_), taken_(tiles_) {
         const bool rows_share = ported.by_row && rows_ > 1, lanes_share = b_.segment < ported.span;
         for (int64_t tile = 0; tile < tiles_; tile++) {
@@ -184,28 +185,32 @@ private:
         }
     }
 
-    // Let some rows of PEs consume until their groups can take the window, and find the fullest queue of each group with it.
+    // Let some rows of PEs consume until their groups can take the window, and find how long each group's fullest PE still has to
+    // make room for it: of a queue, or of the oldest window.
     void wait(int64_t first, int64_t stop) {
         const int32_t consumed = static_cast<int32_t>(b_.lanes_per_pe);
         int32_t* __restrict fullest = fullest_.data();
         std::fill_n(fullest, lanes_, 0);
         for (int64_t row = first; row < stop; row++) {
             const int64_t at = pointer(row, 0), own = row * lanes_;
-            const int32_t *__restrict ready = ready_.data() + at, *__restrict last = last_.data() + at, *__restrict arrived = arrived_.data() + own;
+            const int32_t *__restrict ready = ready_.data() + at, *__restrict last = last_.data() + at;
+            const int32_t* __restrict coming = (t_.held_windows ? beyond_ : arrived_).data() + own;
             int32_t *__restrict queue = queue_.data() + own, *__restrict full = full_.data() + own;
             int32_t waited = 0;
             for (int64_t lane = 0; lane < lanes_; lane++) waited |= (ready[lane] - last[lane]) >> 1;
             if (waited) wait_for_ports(row, ready, last, queue);
             for (int64_t lane = 0; lane < lanes_; lane++) {
-                full[lane] = queue[lane] + arrived[lane];
+                full[lane] = queue[lane] + coming[lane];
                 fullest[lane] = fullest[lane] > full[lane] ? fullest[lane] : full[lane];
             }
         }
         spread_largest(fullest, lanes_, b_.segment);
-        const int32_t depth = static_cast<int32_t>(b_.fifo_depth);
+        const int32_t depth = t_.held_windows ? 0 : static_cast<int32_t>(b_.fifo_depth);
         for (int64_t lane = 0; lane < lanes_; lane++) fullest[lane] = fullest[lane] > depth ? fullest[lane] - depth : 0;
         if (consumed > 1)
             for (int64_t lane = 0; lane < lanes_; lane++) fullest[lane] = (fullest[lane] + consumed - 1) / consumed;
+        for (int64_t lane = 0; t_.held_windows && b_.live && lane < lanes_; lane++)  // what does not come needs no room
+            fullest[lane] &= b_.live[window_ * lanes_ + lane] ? -1 : 0;
     }
     void wait_for_ports(int64_t row, const int32_t* __restrict ready, const int32_t* __restrict last, int32_t* __restrict queue) {
         const uint8_t* wanted = b_.wanted + row * lanes_;
@@ -233,9 +238,21 @@ private:
                 b_.starved[lane] += static_cast<uint32_t>(wanted[lane] && eats > held ? eats - held : 0);
                 queue[lane] = held > eats ? held - eats : 0;
             }
+            if (t_.held_windows > 1) note_window(own, live);
         }
         const int64_t at = pointer(first, 0);
         for (int64_t lane = 0; lane < lanes_; lane++) last_[at + lane] = ready_[at + lane] + stalls[lane];
+    }
+
+    // Remember a row's pairs of this window, and of the windows that may stay when the next one enters: the youngest V - 1.
+    void note_window(int64_t own, const uint8_t* live) {
+        const int64_t count = t_.held_windows - 1, pes = rows_ * lanes_;
+        for (int64_t lane = 0, at = own; lane < lanes_; lane++, at++) {
+            if (live && !live[lane]) continue;
+            beyond_[at] += kept_[(count - 1) * pes + at] - arrived_[at];
+            for (int64_t i = count - 1; i > 0; i--) kept_[i * pes + at] = kept_[(i - 1) * pes + at];
+            kept_[at] = arrived_[at];
+        }
     }
 
     // What a tile's window means for the lines: when the slowest group took it, and how often it was read.
@@ -286,6 +303,7 @@ private:
     const Block& b_;
     int64_t lanes_, rows_, tiles_, pointer_rows_;
     std::vector<int32_t> queue_, arrived_;      // [loop][lane]
+    std::vector<int32_t> kept_, beyond_;        // inner-join PEs: pairs of the youngest windows [V - 1][loop][lane]; less their sum
     std::vector<int32_t> last_, ready_;         // [pointer row][lane]: when each group took the last window, and can take this one
     std::vector<int32_t> full_, fullest_;
     std::vector<int32_t> active_;               // [pointer row][lane]: whether the group has an output

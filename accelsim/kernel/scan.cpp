@@ -1,9 +1,10 @@
-// Times a GEMM on scanning PEs: cuts it into blocks of PEs, runs them, and adds up what each tile's PEs did.
+// Times a GEMM on scanning or inner-join PEs: cuts it into blocks of PEs, runs them, and adds up what each tile's PEs did.
 #include "scan.h"
 
 #include <new>
 
 #include "few_rows.h"
+#include "inner_join.h"
 #include "windows.h"
 
 namespace accelsim {
@@ -35,14 +36,15 @@ struct Layout {
         segment = p.sync == Sync::pe ? 1 : span;
         parts = std::max<int64_t>(1, span / kLanes);
     }
-    // Whether one group takes a window in every cycle, and its queues fit bytes.
+    // Whether one group takes a window in every cycle, and what its PEs have waiting fits bytes.
     static bool reads_at_once(const ScanProblem& p) {
+        const int64_t waiting = p.held_windows ? (p.held_windows - 1) * p.scan_width : p.fifo_depth;  // pairs, beside a new window's
         return p.sync == Sync::array && (!p.a_words || p.a_words >= p.rows * p.scan_width) &&
-               (!p.b_words || p.b_words >= p.cols * p.scan_width) && fits_bytes(p.fifo_depth, p.scan_width, p.lanes, p.rows);
+               (!p.b_words || p.b_words >= p.cols * p.scan_width) && fits_bytes(waiting, p.scan_width, p.lanes, p.rows);
     }
     bool rows_along_lanes;  // A's rows lie along the lanes, and B's columns are looped over; else the other way round
     bool by_row;            // groups end within a row of the loop
-    bool plain;             // `over_loop` can run it
+    bool plain;             // `over_loop` or `inner_join` can run it
     int64_t span;           // lanes from one tile to the next
     int64_t segment;        // lanes that share a pointer
     int64_t parts;          // of a block
@@ -84,7 +86,7 @@ public:
           lane_count_(tiles_ * span_),
           loop_planes_(std::min(loop.tile, loop.count()) * grid.pitch), windows_(grid.windows), loop_present_(grid.windows),
           wanted_(loop.tile * block_lanes_), extra_(loop.tile * block_lanes_), starved_(block_lanes_), pairs_(block_lanes_),
-          lane_rows_(block_lanes_), queues_(loop.tile * block_lanes_), arrivals_(loop.tile * block_lanes_),
+          lane_rows_(block_lanes_), queues_(loop.tile * block_lanes_), arrivals_(loop.tile * block_lanes_ * std::max<int64_t>(1, p.held_windows - 1)),
           lanes_of_(block_lanes_ / span_), lost_(block_lanes_), lane_reads_(lanes_of_.size()), loop_reads_(lanes_of_.size()) {
         if (p.needed)
             needed_ = turn_needed(take_needed(p, strip.first_row, strip.rows, strip.columns, strip.column_count), strip.rows,
@@ -197,10 +199,11 @@ private:
                              planes, loop_planes_.data(), grid_.pitch, live, counts ? wanted_.data() : nullptr,
                              windows_.data(), window_count_, extra_.data(), starved_.data(), pairs_.data(),
                              queues_.data(), arrivals_.data()};
-        if (layout_.plain) over_loop(block);
+        if (layout_.plain && p_.held_windows) inner_join(block, p_.held_windows);
+        else if (layout_.plain) over_loop(block);
         else
             ported({block, layout_.by_row, span_, lanes_of_.data(), grid_.windows, p_.window_size(grid_.windows - 1),
-                    layout_.rows_along_lanes ? p_.a_words : p_.b_words, layout_.rows_along_lanes ? p_.b_words : p_.a_words,
+                    layout_.rows_along_lanes ? p_.a_words : p_.b_words, layout_.rows_along_lanes ? p_.b_words : p_.a_words, p_.held_windows,
                     lost_.data(), lane_reads_.data(), loop_reads_.data()});
         add_up(block, layout_.by_row, lane_totals_);
         account(block_index * block_lanes_, loop_tile, rows);
@@ -228,7 +231,7 @@ private:
             if (pes) totals_.cycles[index] = std::max(totals_.cycles[index], scanned + longest), totals_.positions[index] = positions;
             totals_.outputs[index] += outputs;
             totals_.busy[index] += busy + scanned * outputs;
-            totals_.starved[index] += starved - (layout_.plain ? p_.lanes * scanned * (pes - outputs) : 0);  // `over_loop` lets PEs without an output starve
+            totals_.starved[index] += starved - (layout_.plain ? p_.lanes * scanned * (pes - outputs) : 0);  // there, PEs without an output starve
             if (!layout_.plain) account_ports(index, lane - first_lane, last - first_lane, (lane - first_lane) / span_);
             totals_.scanned[index] += scanned * pes;
             totals_.pairs[index] += pairs;
@@ -312,7 +315,7 @@ void scan_gemm(const ScanProblem& p, const ScanTotals& totals) {
     const Layout layout(p);
     const WindowGrid grid(p);
     const Aligned a(p.a, grid), b(p.b, grid);
-    const bool plain = layout.plain && p.needed;
+    const bool plain = layout.plain && p.needed && !p.held_windows;
     if (plain && p.b.row_of && scan_equal_columns(p, a, b, grid, totals)) return;
     if (plain && (scan_equal_rows(p, a, b, grid, totals) || scan_equal_columns(p, a, b, grid, totals))) return;
     for (int64_t tile = 0; tile < p.row_tiles;) {

@@ -1,4 +1,5 @@
-// A masked GEMM on scanning PEs (docs/timing.md): what the kernel is given and what it finds out.
+// A masked GEMM on PEs that take windows, scanning or inner-join ones (docs/timing.md): what the kernel is given and what it
+// finds out.
 #pragma once
 #include <cstdint>
 
@@ -21,6 +22,7 @@ struct Operand {
 struct ScanProblem {
     int64_t k;
     int64_t rows, cols, lanes, scan_width, fifo_depth;  // R, C, L, S, D
+    int64_t held_windows;      // V, that a group of inner-join PEs holds, which have no queues; 0: scanning PEs
     Sync sync;
     int64_t a_words, b_words;  // that the operands' ports can read in a cycle; 0: as many as are asked for
     Operand a, b;

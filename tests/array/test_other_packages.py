@@ -74,7 +74,7 @@ def test_it_is_found_timed_and_compared_with_dense_pes(site: Path, tmp_path: Pat
     [
         ("{kind: serial, bits: 0}", "key 'skipping.bits' is 0, expected at least 1"),
         ("{kind: serial, bit: 3}", "key 'skipping.bit' is unknown, did you mean 'bits'?"),
-        ("{kind: seriell}", "key 'skipping.kind' is the text 'seriell', expected 'dense', 'scanning', 'systolic',"),
+        ("{kind: seriell}", "key 'skipping.kind' is the text 'seriell', expected 'dense', 'scanning', 'inner_join',"),
         ("{kind: broken}", "the PE kind 'broken' (serial_pe:Nothing) cannot be loaded: AttributeError"),
     ],
 )

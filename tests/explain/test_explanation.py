@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim import Hardware, OpTrace, simulate
-from accelsim.array import TiledGemm, time_tiled
-from accelsim.array.sync_groups import slowest_group
+from accelsim.array import TiledGemm, pe_of, time_tiled
+from accelsim.array.sync_groups import SyncGroup
 from accelsim.array.tile import cut_tile
 from accelsim.explain import explain, explain_pass
 from accelsim.lowering import PASSES, lower
@@ -103,7 +103,7 @@ def test_every_tile_taken_apart_takes_its_cycles(hw: Hardware, op: OpTrace, whic
         gemm = tiled.gemm
         for index, cycles in enumerate(time_tiled(ideal, tiled).tile_cycles[:6]):
             tile = cut_tile(tiled, index)
-            group = slowest_group(ideal.skipping, ideal.array.lanes, tile)
+            group = SyncGroup(**pe_of(ideal).explain_tile(tiled, index).facts["sync_group"])
             assert group.cycles == cycles
             alone = PlainGemm(tile.a, tile.b.T, tile.wanted, gemm.a_kind, gemm.b_kind)
             assert plain_time(natural, alone).tile_cycles in ([cycles], [])  # none: no output of the tile is needed

@@ -59,7 +59,7 @@ def test_the_kind_is_named_or_follows(skipping: dict[str, Any], array: dict[str,
         ({"kind": "scanning", "tensors": ["weight"], "scheduler": "tensordash"}, {}, "two kinds of PE"),
         ({"kind": "systolic"}, {}, "interconnect systolic"),
         ({"kind": "scanning", "tensors": ["weight"]}, SYSTOLIC, "interconnect broadcast"),
-        ({"kind": "vector"}, {}, "'dense', 'scanning', 'systolic' or 'tensordash'"),
+        ({"kind": "vector"}, {}, "'dense', 'scanning', 'inner_join', 'systolic' or 'tensordash'"),
         ({"sync": "all"}, {}, "skipping.sync"),  # of another kind, and checked all the same
     ],
 )

@@ -93,6 +93,7 @@ void run_scan(Random& random, Digest& digest) {
     p.k = g.k, p.rows = g.rows, p.cols = g.cols, p.lanes = random.one_of({1, 1, 2, 3, 7, 130});
     p.scan_width = random.one_of({1, 2, 3, 4, 5, 8, 12, 16, 31, 64, 100, 300});
     p.fifo_depth = p.scan_width + random.between(0, 40) + (random.chance(10) ? 100000 : 0);
+    p.held_windows = random.one_of({0, 0, 1, 2, 4});
     p.sync = static_cast<Sync>(random.between(0, 3));
     p.a_words = random.one_of({0, 1, 7, 40, 300, 5000}), p.b_words = random.one_of({0, 1, 7, 40, 300, 5000});
     const int64_t words = ceil_div(g.k, 64);

@@ -38,9 +38,12 @@ def scan_arguments(m: int = 5, n: int = 7, k: int = 70) -> list[object]:
     return [1, m, n, k, a, b, None, None, np.arange(n), starts, stops, 2, 3, *scanner, np.zeros((10, 9), np.int64)]
 
 
-def test_arguments_that_fit_are_taken() -> None:
+@pytest.mark.parametrize("name", ["scan", "inner_join"])
+def test_arguments_that_fit_are_taken(name: str) -> None:
     arguments = scan_arguments()
-    kernel.compiled.scan(*arguments)
+    if name == "inner_join":
+        arguments[15] = 4  # windows, where a queue has its depth
+    getattr(kernel.compiled, name)(*arguments)
     totals = arguments[-1]
     assert isinstance(totals, np.ndarray)
     assert totals[2].sum() == 5 * 7
@@ -76,6 +79,36 @@ def test_arguments_that_do_not_fit_are_refused(place: int, value: object) -> Non
     arguments[place] = value
     with pytest.raises(ValueError, match=r"\w"):
         kernel.compiled.scan(*arguments)
+
+
+@pytest.mark.parametrize("windows", [0, 3, 5, 8])
+def test_windows_that_a_group_cannot_hold_are_refused(windows: int) -> None:
+    arguments = scan_arguments()
+    arguments[15] = windows
+    with pytest.raises(ValueError, match=r"out of range|1, 2 and 4"):
+        kernel.compiled.inner_join(*arguments)
+
+
+@pytest.mark.parametrize("cols", [3, 70])
+@pytest.mark.parametrize(("sync", "ports"), [(0, 0), (1, 0), (2, 40), (3, 40), (3, 0)])
+@pytest.mark.parametrize("windows", [1, 2, 4])
+def test_all_instruction_sets_count_the_same_windows(windows: int, sync: int, ports: int, cols: int) -> None:
+    rng = np.random.default_rng(windows)
+    m, n, k = 40, 90, 200
+    a, b = (rng.integers(0, 2**63, (rows, -(-k // 64)), np.uint64) & np.uint64(0xFFFF0FF000FF) for rows in (m, n))
+    b[:, -1] = a[:, -1] = 3
+    row_tiles = -(-m // 4)
+    schedule = [np.arange(n), np.zeros(row_tiles, np.int64), np.full(row_tiles, n), 4, cols]
+    counted = []
+    for name in kernel.INSTRUCTION_SETS:
+        for width in (8, 33, 100):
+            totals = np.zeros((10, row_tiles * -(-n // cols)), np.int64)
+            own = [3, width, windows, sync, ports, ports, True, True, True, True, True]
+            kernel.load(name).inner_join(1, m, n, k, a, b, None, None, *schedule, *own, totals)
+            counted.append(totals)
+    assert counted[0][0].max() > k / 8 / 3
+    for place, totals in enumerate(counted):
+        assert (totals == counted[place % 3]).all()
 
 
 def test_arrays_of_another_layout_or_without_leave_to_write_are_refused() -> None:

@@ -112,11 +112,11 @@ def _run_tile(hw: Hardware, gemm: PlainGemm, a: Mask, b: Mask, wanted: Mask, tim
                 offered.append(bool(a[pe[0], k] and b[k, pe[1]]))
         return offered
 
-    groups = [[pe for pe in group if pe in working] for group in (_groups(hw, all_pes) if scans else [all_pes])]
+    groups = [[pe for pe in group if pe in working] for group in (groups_of(hw, all_pes) if scans else [all_pes])]
     groups = [group for group in groups if group]
     lines = [("a", row) for row in range(a.shape[0])] + [("b", col) for col in range(b.shape[1])]
-    ports = {line: _port(hw, line[0], len(a) if line[0] == "a" else b.shape[1], windows, width) for line in lines}
-    on_line = {line: [i for i, group in enumerate(groups) if _reads(hw, group, line)] for line in lines}
+    ports = {line: port_of(hw, line[0], len(a) if line[0] == "a" else b.shape[1], windows, width) for line in lines}
+    on_line = {line: [i for i, group in enumerate(groups) if reads_line(hw, group, line)] for line in lines}
     of_group = [[line for line in lines if i in on_line[line]] for i in range(len(groups))]
     queues: dict[tuple[int, int], deque[bool]] = {pe: deque() for pe in working}
     pointers, ended, cycle = [0] * len(groups), dict.fromkeys(all_pes, 0), 0
@@ -178,7 +178,7 @@ def end_tile(hw: Hardware, wanted: Mask, cycles: dict[str, int], timing: PlainTi
     timing.tile_cycles.append(drained)
 
 
-def _port(hw: Hardware, operand: str, lines: int, windows: list[range], width: int) -> PlainPort:
+def port_of(hw: Hardware, operand: str, lines: int, windows: list[range], width: int) -> PlainPort:
     """A line's share of its operand's port."""
     buffers, array = hw.memory.buffers, hw.array
     words = buffers.weight_words_per_cycle if operand == "a" else buffers.input_words_per_cycle
@@ -188,7 +188,7 @@ def _port(hw: Hardware, operand: str, lines: int, windows: list[range], width: i
     return PlainPort(share, width, [len(positions) for positions in windows])
 
 
-def _reads(hw: Hardware, group: list[tuple[int, int]], line: tuple[str, int]) -> bool:
+def reads_line(hw: Hardware, group: list[tuple[int, int]], line: tuple[str, int]) -> bool:
     """Whether a group reads a line: one that spans rows or columns all of theirs, also for PEs without an output."""
     rows, cols = {row for row, _ in group}, {col for _, col in group}
     operand, at = line
@@ -203,7 +203,7 @@ def _reads(hw: Hardware, group: list[tuple[int, int]], line: tuple[str, int]) ->
             return at in (rows if operand == "a" else cols)
 
 
-def _groups(hw: Hardware, pes: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+def groups_of(hw: Hardware, pes: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     """PEs that share a scan pointer."""
     match hw.skipping.sync:
         case "pe":

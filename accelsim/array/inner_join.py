@@ -1,0 +1,57 @@
+"""The inner-join PE: a sync group holds windows of its operands once, and each PE picks its pairs out of them.
+
+A PE has no queue and no crossbar: it keeps a mask of the pairs that are left of each window that its group holds, finds
+the first ones and takes their operands through multiplexers (an inner join as in SparTen, Gondimalla et al., MICRO
+2019, with operands that PEs share). The compiled kernel works a window at a time (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+from pydantic import Field
+
+from accelsim import kernel
+from accelsim.array.pe import TileAccount
+from accelsim.array.sync_groups import slowest_group
+from accelsim.array.tile import cut_tile
+from accelsim.array.tiled import Integers, TiledGemm
+from accelsim.array.windowed import SYNC, WindowedPE, WindowedSkipping, explained
+
+
+class InnerJoinSkipping(WindowedSkipping):
+    """PEs that take their pairs of non-zeros out of windows which their sync group holds once."""
+
+    kind: Literal["inner_join"] = "inner_join"
+    windows: Literal[1, 2, 4] = Field(
+        2,
+        description="V, windows of its operands that a sync group holds; a PE done with one goes on in the next",
+    )
+    sync: Literal["pe", "row", "column", "array"] = Field("array", description="PEs that share the windows")
+
+
+class InnerJoinPE(WindowedPE[InnerJoinSkipping]):
+    """Inner-join PEs (docs/timing.md: windows held, dropped windows, output masks)."""
+
+    configuration = InnerJoinSkipping
+
+    def kernel_call(self, k: int) -> tuple[Callable[..., None], tuple[int, ...]]:
+        skipping = self.skipping
+        return kernel.compiled.inner_join, (skipping.scan_width, skipping.windows, SYNC.index(skipping.sync))
+
+    def registered_pairs(self, pairs: int | None, words: int | None) -> int | None:
+        return None if words is None else words // 2  # each word that is read is written once, whoever picks it
+
+    def explain_tile(self, tiled: TiledGemm, index: int) -> TileAccount:
+        skipping = self.skipping
+        younger: deque[Integers] = deque(maxlen=skipping.windows - 1)  # pairs of the windows that may stay
+
+        def too_many(held: Integers, offered: Integers) -> Integers:
+            left = held - sum(younger)
+            younger.append(offered)
+            return left
+
+        group = slowest_group(self, skipping.sync, cut_tile(tiled, index), too_many)
+        return explained(group, "stalled until the oldest window was done")
