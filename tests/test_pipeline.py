@@ -17,7 +17,8 @@ from tests.oracle.array import plain_time
 from tests.oracle.lowering import plain_lower
 from tests.strategies import machines, operations
 
-SLOTS = ("effectual", "ineffectual", "edge", "barrier", "sync", "starved", "memory")
+UNLIMITED = {"weight_words_per_cycle": "unlimited", "input_words_per_cycle": "unlimited"}
+SLOTS = ("effectual", "ineffectual", "edge", "barrier", "sync", "starved", "port", "skew", "memory")
 
 
 def small(**changes: object) -> Hardware:
@@ -27,7 +28,7 @@ def small(**changes: object) -> Hardware:
         "skipping": {"tensors": ["weight", "activation", "gradient"], "scan_width": 8, "fifo_depth": 8},
         "memory": {
             "dram": {"bytes_per_cycle": 8, "latency_cycles": 10},
-            "buffers": {"weight_kib": 4, "input_kib": 8, "output_kib": 4},
+            "buffers": {"weight_kib": 4, "input_kib": 8, "output_kib": 4, **UNLIMITED},
             "compression": ["weight", "activation"],
         },
     }
@@ -238,7 +239,7 @@ def test_nothing_to_simulate_is_said() -> None:
 
 
 def test_a_minimal_large_array_runs() -> None:
-    large = Hardware.model_validate({"name": "minimal", "array": {"rows": 128, "cols": 128}})
+    large = Hardware.model_validate({"name": "minimal", "array": {"rows": 128, "cols": 128, "drain": "free"}})
     rng = np.random.default_rng(0)
     op = OpTrace(name="fc", step=0, weight=rng.random((200, 70)) < 0.5, input=rng.random((150, 70)) < 0.5)
     assert simulate(large, [op]).layers["cycles"].item() == 2 * 2 * 70

@@ -31,7 +31,8 @@ _SLOT_MEANINGS = {
     "barrier": "done, waiting for the tile's or pass's last",
     "sync": "held up by its group: full queue, or draining",
     "starved": "scanner moved on and found too little here",
-    "skew": "filling and draining the systolic array",
+    "port": "waiting for the buffers' ports",
+    "skew": "operands on their way in, or results on their way out",
     "memory": "waiting for data or for room",
 }
 _BOUNDS = {

@@ -22,7 +22,8 @@ from tests.oracle.lowering import PlainGemm, plain_lower
 from tests.strategies import machines, operations
 
 pytestmark = pytest.mark.reference
-BARE = Hardware.model_validate({"name": "bare", "array": {"rows": 1, "cols": 1}})
+UNLIMITED = {"weight_words_per_cycle": "unlimited", "input_words_per_cycle": "unlimited"}
+BARE = Hardware.model_validate({"name": "bare", "array": {"rows": 1, "cols": 1}, "memory": {"buffers": UNLIMITED}})
 MEMORY = {
     "dram": {"bytes_per_cycle": 8, "latency_cycles": 10},
     "buffers": {"weight_kib": 4, "input_kib": 8, "output_kib": 4},
@@ -96,7 +97,8 @@ def test_the_slowest_tile_is_the_references(hw: Hardware, op: OpTrace, which: st
 @given(machines().filter(lambda hw: hw.skipping.kind == "scanning"), operations(largest=5), st.sampled_from(PASSES))
 def test_every_tile_taken_apart_takes_its_cycles(hw: Hardware, op: OpTrace, which: str) -> None:
     """Also of the tiles that are not the slowest: what a group scans, stalls and drains is the tile's time."""
-    ideal = hw.model_copy(update={"memory": BARE.memory})
+    array = hw.array.model_copy(update={"drain": "free"})
+    ideal = hw.model_copy(update={"memory": BARE.memory, "array": array})
     natural = ideal.model_copy(update={"mapping": BARE.mapping})
     for lowered in lower(op, which):
         tiled = TiledGemm.of(ideal, lowered)

@@ -49,7 +49,8 @@ KIND = FigureKind(
     "where the cycles went, by layer or machine",
     "A bar is as long as its cycles. A slot is one multiplier in one cycle. Effectual slots multiplied two non-zeros,"
     " ineffectual ones a zero; edge: no output to compute; barrier: done, waiting for the tile's slowest; sync: held up"
-    " by its group; starved: too few pairs found; skew: filling a systolic array; memory: waiting for DRAM.",
+    " by its group; starved: too few pairs found; port: waiting for the buffers; skew: fill and drain of the"
+    " array; memory: waiting for DRAM.",
     data,
     draw,
 )

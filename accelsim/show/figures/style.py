@@ -27,6 +27,7 @@ FILLS = {  # slots: colour and hatch
     "barrier": ("#d55e00", "\\\\\\\\"),
     "sync": ("#e69f00", "xxxx"),
     "starved": ("#56b4e9", "----"),
+    "port": ("#332288", "oo"),
     "skew": ("#cc79a7", "++++"),
     "memory": ("#0072b2", "||||"),
 }
