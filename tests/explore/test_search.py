@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -54,15 +56,23 @@ class Formula(Here):
             yield rows
 
 
+def formula_area(hw: Hardware) -> SimpleNamespace:
+    """PEs and their queues, as the costs above by a formula: what is tested is the search, not the model of areas."""
+    return SimpleNamespace(mm2=hw.array.rows * hw.array.cols * (5_000 + 300 * hw.skipping.fifo_depth) + 2e6)
+
+
 @pytest.mark.reference
 @pytest.mark.parametrize("seed", range(5))
-def test_finds_the_front_of_the_full_grid_in_a_quarter_of_it(space_file: SpaceFile, tmp_path: Path, seed: int) -> None:
+def test_finds_the_front_of_the_full_grid_in_a_fifth_of_it(
+    space_file: SpaceFile, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("search", "table"):
+        monkeypatch.setattr(import_module(f"accelsim.explore.{module}"), "area", formula_area)
     space = load_space(space_file(GRID))
     whole = front_of(sweep(space, tmp_path / "grid", Formula()).table)
-    assert 5 < len(whole) < 216 // 10
-    found = search(space, tmp_path / "search", budget=60, seed=seed, workers=Formula())
-    assert found.settled
-    assert found.simulated <= 216 // 4
+    assert 5 < len(whole) < 216 // 5
+    found = search(space, tmp_path / "search", seed=seed, workers=Formula())
+    assert found.simulated <= 216 // 5
     assert points(found.front[[*OBJECTIVES]]) == whole
 
 
