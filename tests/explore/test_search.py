@@ -58,7 +58,7 @@ class Formula(Here):
 
 def formula_area(hw: Hardware) -> SimpleNamespace:
     """PEs and their queues, as the costs above by a formula: what is tested is the search, not the model of areas."""
-    return SimpleNamespace(mm2=hw.array.rows * hw.array.cols * (5_000 + 300 * hw.skipping.fifo_depth) + 2e6)
+    return SimpleNamespace(mm2=hw.array.rows * hw.array.cols * (10_368 + 768 * hw.skipping.fifo_depth) + 589_824)
 
 
 @pytest.mark.reference
