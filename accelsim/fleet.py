@@ -108,7 +108,6 @@ class _Work:
     hw: Hardware
     slots: Slots = field(default_factory=Slots)
     scan_windows: int = 0
-    fifo_pushes: int = 0
     streamed_a: int = 0
     streamed_b: int = 0
 
@@ -120,7 +119,6 @@ class _Work:
         self.samples.add(timing, self.mover.add(tiled, timing), first_step, timing.tile_cycles.size)
         self.slots += timing.slots
         self.scan_windows += timing.scan_windows
-        self.fifo_pushes += timing.fifo_pushes
         self.streamed_a += timing.streamed_a
         self.streamed_b += timing.streamed_b
 
@@ -152,18 +150,18 @@ class _Work:
     @cached_property
     def actions(self) -> Actions:
         """All that energy is charged for, once all GEMMs are in."""
-        precision, movement, slots = self.hw.precision, self.movement, self.all_slots
+        movement, slots = self.movement, self.all_slots
         return Actions(
             cycles=movement.cycles,
             macs_effectual=slots.effectual,
             macs_ineffectual=slots.ineffectual,
             idle_slots=slots.idle,
+            running_slots=slots.effectual + slots.ineffectual + slots.sync + slots.starved,
             scan_windows=self.scan_windows,
-            fifo_pushes=self.fifo_pushes,
-            buffer_a_read_bits=self.streamed_a * precision.operand_bits,
-            buffer_b_read_bits=self.streamed_b * precision.operand_bits,
-            buffer_write_bits=movement.buffered_elements * precision.operand_bits,
-            output_buffer_bits=2 * movement.partial_sums * precision.accumulator_bits,
+            buffer_a_read_words=self.streamed_a,
+            buffer_b_read_words=self.streamed_b,
+            buffer_write_words=movement.buffered_elements,
+            output_buffer_words=movement.partial_sums,
             dram_read_bytes=movement.dram_read_bytes,
             dram_write_bytes=movement.dram_write_bytes,
         )
@@ -176,6 +174,7 @@ class _Work:
             slots=self.all_slots,
             dram_bytes=movement.dram_read_bytes + movement.dram_write_bytes,
             energy=account(table, hw, self.actions),
+            actions=self.actions,
             spread=self.samples.spread(hw, table, self.slopes, self.ends),
         )
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
-from accelsim.energy.load import load_table
+from accelsim.energy.load import table_of
 from accelsim.energy.mask_update import mask_update, mask_update_energy
 from accelsim.energy.table import EnergyTable
 from accelsim.errors import AccelsimError, HardwareError, TraceError, not_this
@@ -121,7 +121,7 @@ def simulate_many(
         raise TraceError(not_this("trace", trace, "a trace file's path, an open reader, or a list of OpTraces"))
     wanted = chosen_passes(passes)
     whole_run = _whole_run(reader, run_steps, wanted == PASSES)
-    fleet, tables = Fleet(hardware), [load_table(hw.energy) for hw in hardware]
+    fleet, tables = Fleet(hardware), [table_of(hw) for hw in hardware]
     sampling = sample if isinstance(sample, Sampling) or sample is None else Sampling(sample)
     sampler = None if sampling is None else sampling.sampler()
     workers = workers or os.cpu_count() or 1

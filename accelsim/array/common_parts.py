@@ -10,10 +10,13 @@ from accelsim.hardware.skipping import Skipping
 def lanes(array: Array, precision: Precision) -> Logic:
     """Return the PEs' multiply-accumulate lanes with their operand registers and accumulators.
 
-    Their energy is that of multiply-accumulates, which the energy table has.
+    A product clocks the registers of a lane and its share of the accumulator, which all lanes of a PE add to. The
+    energy of the arithmetic itself is that of multiply-accumulates, which the energy table has.
     """
     built = cells("mac_lanes", L=array.lanes, W=precision.operand_bits, ACC=precision.accumulator_bits)
-    return Logic("lanes", array.rows * array.cols, built.gates, built.flip_flops, built.equivalents_per_gate)
+    each = {"product": built.flip_flops / array.lanes}
+    pes = array.rows * array.cols
+    return Logic("lanes", pes, built.gates, built.flip_flops, built.equivalents_per_gate, clocked=each)
 
 
 def zero_tests(array: Array, skipping: Skipping, precision: Precision) -> tuple[Logic, ...]:

@@ -17,14 +17,15 @@ class EnergyBreakdown:
     """Energy by component, pJ; breakdowns add up. All are NaN for an idealised machine (`Hardware.idealised`).
 
     Attributes:
-        mac_pj: multiply-accumulates whose multiplier toggles: all consumed pairs, or with skipping.gate_zeros the
-            effectual ones.
+        mac_pj: multiply-accumulates whose multiplier toggles, with their registers: all consumed pairs, or with
+            skipping.gate_zeros the effectual ones.
         gated_mac_pj: consumed pairs with a zero, where skipping.gate_zeros holds the multiplier still.
         idle_pj: clock of the lanes in slots without a pair.
-        fifo_scan_pj: scanners and queues.
+        fifo_scan_pj: what PEs have besides lanes: scanners, crossbars, queues, shared registers, the way of results
+            out.
         buffer_pj: on-chip buffers, read and written.
         dram_pj: DRAM, read and written.
-        leakage_pj: static power of lanes, queues and buffers over all cycles.
+        leakage_pj: static power of logic and buffers over all cycles.
         vector_pj: arithmetic of the vector unit; none in a pass of the array.
     """
 

@@ -7,14 +7,16 @@ entry there, and one field of `Actions` where nothing counts it yet.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
 from accelsim.area import area
+from accelsim.area.buffers import BufferShape, buffer_shapes, keeps_masks
+from accelsim.area.sram import width_factor
 from accelsim.array.pe import pe_of
 from accelsim.energy.table import EnergyTable
 from accelsim.errors import AccelsimError
-from accelsim.hardware.logic import FLIP_FLOP_EQUIVALENTS
+from accelsim.hardware.logic import EVENTS
 from accelsim.hardware.model import Hardware
 
 
@@ -26,14 +28,13 @@ class Actions:
         cycles: duration, memory stalls included.
         macs_effectual: consumed pairs of two non-zeros.
         macs_ineffectual: consumed pairs with a zero.
-        idle_slots: lane-cycles without a pair (edge, barrier, sync, starved, memory).
-        scan_windows: windows looked at by a PE's scanner (PEs x windows), each scan_width bits of two masks (16 with
-            TensorDash); 0 on a dense PE.
-        fifo_pushes: pairs pushed, each of which is popped once; 0 on a dense PE.
-        buffer_a_read_bits: from operand A's buffer (memory.buffers.weight_kib) to the array.
-        buffer_b_read_bits: from operand B's buffer (memory.buffers.input_kib) to the array.
-        buffer_write_bits: from DRAM into those two buffers.
-        output_buffer_bits: partial sums and outputs written and read at the output buffer.
+        idle_slots: lane-cycles without a pair (edge, barrier, sync, starved, port, skew, memory).
+        running_slots: lane-cycles of PEs whose group runs: with a pair, sync and starved.
+        scan_windows: windows looked at by a PE's scanner (PEs x windows); 0 on a dense PE.
+        buffer_a_read_words: from operand A's buffer (memory.buffers.weight_kib) to the array.
+        buffer_b_read_words: from operand B's buffer (memory.buffers.input_kib) to the array.
+        buffer_write_words: from DRAM into those two buffers.
+        output_buffer_words: partial sums and outputs, each written and read once at the output buffer.
         dram_read_bytes: bytes read from DRAM.
         dram_write_bytes: bytes written to DRAM.
         vector_ops: fp32 operations of the vector unit.
@@ -47,12 +48,12 @@ class Actions:
     macs_effectual: int = 0
     macs_ineffectual: int = 0
     idle_slots: int = 0
+    running_slots: int = 0
     scan_windows: int = 0
-    fifo_pushes: int = 0
-    buffer_a_read_bits: int = 0
-    buffer_b_read_bits: int = 0
-    buffer_write_bits: int = 0
-    output_buffer_bits: int = 0
+    buffer_a_read_words: int = 0
+    buffer_b_read_words: int = 0
+    buffer_write_words: int = 0
+    output_buffer_words: int = 0
     dram_read_bytes: int = 0
     dram_write_bytes: int = 0
     vector_ops: int = 0
@@ -91,21 +92,68 @@ class Action:
 
 
 def leakage_uw(table: EnergyTable, hw: Hardware) -> float:
-    """Static power of the machine, microwatts: logic by its area, and buffers.
+    """Static power of the machine, microwatts: logic by its area, buffers by their bits.
 
-    A gate equivalent leaks as much as that of a register bit does. DRAM's own background power is not counted. That of
-    an idealised machine is NaN.
+    DRAM's own background power is not counted. That of an idealised machine is NaN.
     """
     if hw.idealised:
         return math.nan
-    buffers = hw.memory.buffers
-    gate_uw = table.leakage.register_bit.value / FLIP_FLOP_EQUIVALENTS
-    sram_uw = table.leakage.sram.value * (buffers.weight_kib + buffers.input_kib + buffers.output_kib)
-    return area(hw).gate_equivalents * gate_uw + sram_uw
+    kib = sum(buffer.kib for buffer in buffer_shapes(hw))
+    return area(hw).gate_equivalents * table.leakage.gate.value + kib * table.leakage.sram.value
+
+
+def _events(hw: Hardware, did: Actions) -> Mapping[str, float]:
+    """How often each of `EVENTS` happened."""
+    pairs = did.macs_effectual + did.macs_ineffectual
+    return {
+        "cycle": did.running_slots / hw.array.lanes,
+        "window": did.scan_windows,
+        "pair": pairs,
+        "product": pairs - _gated(hw, did),
+        "word": did.buffer_a_read_words + did.buffer_b_read_words,
+    }
+
+
+def _switching_pj(table: EnergyTable, hw: Hardware, event: str) -> float:
+    """What logic switches at one event: gates that see new inputs, and flip-flops that are clocked."""
+    parts = pe_of(hw).parts(hw.precision)
+    gates = sum(part.switching.get(event, 0.0) for part in parts)
+    flip_flops = sum(part.clocked.get(event, 0.0) for part in parts)
+    return gates * table.logic.gate.value + flip_flops * table.logic.flip_flop.value
+
+
+def _on(event: str, charged_to: str) -> Action:
+    return Action(
+        "logic",
+        (event,),
+        charged_to,
+        unit=EVENTS[event],
+        means=EVENTS[event],
+        cost="by the parts of a PE: gates that see new inputs × `logic.gate` + flip-flops that are clocked ×"
+        " `logic.flip_flop`",
+        count=lambda hw, did: _events(hw, did)[event],
+        pj=lambda table, hw: _switching_pj(table, hw, event),
+    )
+
+
+def _access_pj(table: EnergyTable, buffer: BufferShape, bits: int) -> float:
+    return bits * table.sram_pj_per_bit(buffer.kib) * width_factor(buffer.kib, buffer.bits)
+
+
+def _word_bits(hw: Hardware) -> int:
+    return hw.precision.operand_bits + (1 if keeps_masks(hw) else 0)
+
+
+def _read_pj(table: EnergyTable, hw: Hardware, number: int) -> float:
+    return _access_pj(table, buffer_shapes(hw)[number], _word_bits(hw))
 
 
 def _gated(hw: Hardware, did: Actions) -> int:
     return did.macs_ineffectual if hw.skipping.gate_zeros else 0
+
+
+def _dram_pj(table: EnergyTable, hw: Hardware) -> float:
+    return 8 * table.dram_pj_per_bit(hw.memory.dram.kind) if hw.memory.dram else 0.0
 
 
 def _comparison_pj(table: EnergyTable, hw: Hardware) -> float:
@@ -114,6 +162,7 @@ def _comparison_pj(table: EnergyTable, hw: Hardware) -> float:
 
 
 _WORD = "word of {hw.precision.operand_bits} bits"
+_STORED = "operand_bits (and 1 for its mask bit, where PEs skip)"
 
 ARRAY_ACTIONS = (
     Action(
@@ -141,50 +190,34 @@ ARRAY_ACTIONS = (
         ("idle",),
         "idle_pj",
         unit="lane and cycle",
-        means="a lane in a cycle without a pair: edge, barrier, sync, starved, skew, memory",
+        means="a lane in a cycle without a pair: edge, barrier, sync, starved, port, skew, memory",
         cost="`lane.idle` of a multiply-accumulate",
         count=lambda hw, did: did.idle_slots,
         pj=lambda table, hw: table.mac_pj(hw.precision) * table.lane.idle.value,
     ),
-    Action(
-        "queue",
-        ("write", "read"),
-        "fifo_scan_pj",
-        unit="pair of operands",
-        means="a pair pushed into a PE's queue, and popped",
-        cost="2 × operand_bits × `queue.register_access`",
-        count=lambda hw, did: did.fifo_pushes,
-        pj=lambda table, hw: 2 * hw.precision.operand_bits * table.queue.register_access.value,
-    ),
-    Action(
-        "scanner",
-        ("scan",),
-        "fifo_scan_pj",
-        unit="window of two masks",
-        means="a window of two masks that a PE's scanner looks at",
-        cost="2 × scan_width (16 with TensorDash) × `queue.scan`",
-        count=lambda hw, did: did.scan_windows,
-        pj=lambda table, hw: 2 * pe_of(hw).window_positions * table.queue.scan.value,
-    ),
+    _on("product", "mac_pj"),
+    *(_on(event, "fifo_scan_pj") for event in EVENTS if event != "product"),
     Action(
         "weight_buffer",
         ("read",),
         "buffer_pj",
         unit=_WORD,
-        means="a word of operand A, to the array",
-        cost="operand_bits × a bit's energy by `sram`, at the capacity of `memory.buffers.weight_kib`",
-        count=lambda hw, did: did.buffer_a_read_bits / hw.precision.operand_bits,
-        pj=lambda table, hw: hw.precision.operand_bits * table.sram_pj_per_bit(hw.memory.buffers.weight_kib),
+        means="a word of operand A, to the array, each scan pointer at a position of its own reading for itself",
+        cost=f"{_STORED} × a bit's energy by `sram`, at the capacity of `memory.buffers.weight_kib` and the width of an"
+        " access",
+        count=lambda hw, did: did.buffer_a_read_words,
+        pj=lambda table, hw: _read_pj(table, hw, 0),
     ),
     Action(
         "input_buffer",
         ("read",),
         "buffer_pj",
         unit=_WORD,
-        means="a word of operand B, to the array",
-        cost="operand_bits × a bit's energy by `sram`, at the capacity of `memory.buffers.input_kib`",
-        count=lambda hw, did: did.buffer_b_read_bits / hw.precision.operand_bits,
-        pj=lambda table, hw: hw.precision.operand_bits * table.sram_pj_per_bit(hw.memory.buffers.input_kib),
+        means="a word of operand B, to the array, likewise",
+        cost=f"{_STORED} × a bit's energy by `sram`, at the capacity of `memory.buffers.input_kib` and the width of an"
+        " access",
+        count=lambda hw, did: did.buffer_b_read_words,
+        pj=lambda table, hw: _read_pj(table, hw, 1),
     ),
     Action(
         "operand_buffers",
@@ -193,12 +226,8 @@ ARRAY_ACTIONS = (
         unit=_WORD,
         means="a word from DRAM, into either of the two",
         cost="the mean of the two",
-        count=lambda hw, did: did.buffer_write_bits / hw.precision.operand_bits,
-        pj=lambda table, hw: (
-            hw.precision.operand_bits
-            * (table.sram_pj_per_bit(hw.memory.buffers.weight_kib) + table.sram_pj_per_bit(hw.memory.buffers.input_kib))
-            / 2
-        ),
+        count=lambda hw, did: did.buffer_write_words,
+        pj=lambda table, hw: (_read_pj(table, hw, 0) + _read_pj(table, hw, 1)) / 2,
     ),
     Action(
         "output_buffer",
@@ -206,9 +235,10 @@ ARRAY_ACTIONS = (
         "buffer_pj",
         unit="word of {hw.precision.accumulator_bits} bits",
         means="a partial sum or an output, written and read once each",
-        cost="accumulator_bits × a bit's energy by `sram`, at the capacity of `memory.buffers.output_kib`",
-        count=lambda hw, did: did.output_buffer_bits / (2 * hw.precision.accumulator_bits),
-        pj=lambda table, hw: hw.precision.accumulator_bits * table.sram_pj_per_bit(hw.memory.buffers.output_kib),
+        cost="accumulator_bits × a bit's energy by `sram`, at the capacity of `memory.buffers.output_kib` and the width"
+        " of a row of the array",
+        count=lambda hw, did: did.output_buffer_words,
+        pj=lambda table, hw: _access_pj(table, buffer_shapes(hw)[2], hw.precision.accumulator_bits),
     ),
     Action(
         "dram",
@@ -216,9 +246,9 @@ ARRAY_ACTIONS = (
         "dram_pj",
         unit="byte",
         means="a byte",
-        cost="8 × `dram`, of the kind in use",
+        cost="8 × `dram`, of the kind that `memory.dram.kind` names",
         count=lambda hw, did: did.dram_read_bytes,
-        pj=lambda table, hw: 8 * table.dram_pj_per_bit,
+        pj=_dram_pj,
     ),
     Action(
         "dram",
@@ -226,9 +256,9 @@ ARRAY_ACTIONS = (
         "dram_pj",
         unit="byte",
         means="a byte",
-        cost="8 × `dram`, of the kind in use",
+        cost="8 × `dram`, of the kind that `memory.dram.kind` names",
         count=lambda hw, did: did.dram_write_bytes,
-        pj=lambda table, hw: 8 * table.dram_pj_per_bit,
+        pj=_dram_pj,
     ),
     Action(
         "machine",
@@ -236,7 +266,7 @@ ARRAY_ACTIONS = (
         "leakage_pj",
         unit="cycle",
         means="a cycle of the whole machine, memory stalls included",
-        cost="static power (`leakage`) / clock: logic by its area, buffers",
+        cost="static power / clock: gate equivalents of the logic × `leakage.gate`, buffers × `leakage.sram`",
         count=lambda hw, did: did.cycles,
         pj=lambda table, hw: leakage_uw(table, hw) / hw.clock_mhz,  # uW / MHz = uW x us = pJ
     ),

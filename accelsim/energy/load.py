@@ -10,6 +10,7 @@ from pathlib import Path
 from accelsim.energy.table import EnergyTable
 from accelsim.errors import HardwareError
 from accelsim.hardware.check import check
+from accelsim.hardware.model import Hardware
 from accelsim.hardware.yaml_file import read_document
 
 _TABLES = files("accelsim.energy") / "tables"
@@ -38,6 +39,18 @@ def load_table(name_or_path: str | Path) -> EnergyTable:
             + f" tables: {', '.join(table_names())}; or give the path of a .yaml file"
         )
     return _shipped(name)
+
+
+def table_of(hw: Hardware) -> EnergyTable:
+    """Read a machine's energy table.
+
+    Raises:
+        HardwareError: as `load_table`; the table has no price for the machine's DRAM.
+    """
+    table = load_table(hw.energy)
+    if hw.memory.dram is not None:
+        table.dram_pj_per_bit(hw.memory.dram.kind)
+    return table
 
 
 @cache

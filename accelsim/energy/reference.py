@@ -29,17 +29,19 @@ def table_markdown(name: str) -> str:
     sizes = {
         f"sram[{index}].access_64_bit": f"`sram`, {point.kib:g} KiB, 64 bits" for index, point in enumerate(table.sram)
     }
-    lines = [f"{table.technology}.", "", "| number | value | unit | status | from |", "|---|---|---|---|---|"]
+    lines = [
+        f"{table.technology}.",
+        "",
+        "| number | value | range | unit | status | from |",
+        "|---|---|---|---|---|---|",
+    ]
     for key, quantity in table.quantities():
         where = quantity.source + (f": {quantity.rule}" if quantity.rule else "")
         unit = "" if quantity.unit == "1" else quantity.unit
-        lines.append(f"| {sizes.get(key, f'`{key}`')} | {quantity.value:g} | {unit} | {quantity.status} | {where} |")
-    lines += [
-        "",
-        f"DRAM in use: {table.dram.use}.",
-        "",
-        *(f"- {source}: {citation}" for source, citation in table.sources.items()),
-    ]
+        low, high = quantity.bounds
+        cells = (f"{quantity.value:g}", f"{low:.3g} to {high:.3g}", unit, quantity.status, where)
+        lines.append(f"| {sizes.get(key, f'`{key}`')} | {' | '.join(cells)} |")
+    lines += ["", *(f"- {source}: {citation}" for source, citation in table.sources.items())]
     return "\n".join(lines)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from math import exp, log
-from typing import Annotated, Literal, Self
+from math import log
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictFloat, StrictStr, model_validator
 
+from accelsim.errors import HardwareError
 from accelsim.hardware.parts import Precision
 
 Status = Literal["quoted", "recalled", "derived", "estimate"]
@@ -19,10 +20,15 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+Price = Annotated[StrictFloat, Field(ge=0, le=1e9)]
+FACTORS: Mapping[Status, float] = {"quoted": 1.25, "recalled": 1.5, "derived": 1.5, "estimate": 2.0}
+"""By how much a number may be too large or too small, where its table does not say."""
+
+
 class Quantity(_Part):
     """One number of the table, with the reason to believe it."""
 
-    value: Annotated[StrictFloat, Field(ge=0, le=1e9)] = Field(description="the number")
+    value: Price = Field(description="the number")
     unit: Text = Field(description="its unit")
     status: Status = Field(
         description="quoted: read in the source; recalled: from memory of it; derived: computed from the source by the"
@@ -30,12 +36,24 @@ class Quantity(_Part):
     )
     source: Text = Field(description="a name from the table's sources")
     rule: Text | None = Field(None, description="how the number follows from the source; for derived and estimate")
+    range: tuple[Price, Price] | None = Field(
+        None, description="from where to where the number may lie; by default a factor below and above, by status"
+    )
 
     @model_validator(mode="after")
     def _derivation_is_stated(self) -> Self:
         if self.status in {"derived", "estimate"} and self.rule is None:
             raise ValueError(f"status {self.status} needs a rule that says how the number was found")
+        low, high = self.bounds
+        if not low <= self.value <= high or (low == 0) != (high == 0):
+            raise ValueError(f"the range from {low:g} to {high:g} must hold {self.value:g}, and no 0 but that of a 0")
         return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """From where to where the number may lie."""
+        factor = FACTORS[self.status]
+        return self.range or (self.value / factor, self.value * factor)
 
 
 def _in(unit: str) -> AfterValidator:
@@ -51,8 +69,7 @@ Pj = Annotated[Quantity, _in("pJ")]
 PjPerBit = Annotated[Quantity, _in("pJ/bit")]
 Share = Annotated[Quantity, _in("1")]
 UwPerKib = Annotated[Quantity, _in("uW/KiB")]
-UwPerBit = Annotated[Quantity, _in("uW/bit")]
-UwPerBit2 = Annotated[Quantity, _in("uW/bit^2")]
+Uw = Annotated[Quantity, _in("uW")]
 
 
 class Multiply(_Part):
@@ -83,11 +100,11 @@ class Lane(_Part):
     idle: Share = Field(description="a slot without a pair")
 
 
-class Queue(_Part):
-    """The scanner and the queue of a scanning PE."""
+class LogicCosts(_Part):
+    """Switching of the parts that PEs have in addition to their arithmetic."""
 
-    register_access: PjPerBit = Field(description="one queue entry's bit written or read")
-    scan: PjPerBit = Field(description="one mask bit looked at by the scanner")
+    gate: Pj = Field(description="a gate of one or two inputs that sees new inputs")
+    flip_flop: Pj = Field(description="a flip-flop, a cycle in which it is clocked")
 
 
 class SramPoint(_Part):
@@ -98,25 +115,22 @@ class SramPoint(_Part):
 
 
 class Dram(_Part):
-    """Kinds of DRAM that belong to the table's technology; one of them is in use."""
+    """Kinds of DRAM; a machine says which it has (`memory.dram.kind`)."""
 
-    use: Text = Field(description="the kind that is charged")
-    kinds: dict[str, PjPerBit] = Field(description="kind -> energy of a bit read or written")
-
-    @model_validator(mode="after")
-    def _kind_in_use_is_there(self) -> Self:
-        if self.use not in self.kinds:
-            raise ValueError(f"use is {self.use!r}, expected one of its kinds: {', '.join(self.kinds)}")
-        return self
+    kinds: Annotated[dict[str, PjPerBit], Field(min_length=1)] = Field(
+        description="kind -> energy of a bit read or written"
+    )
 
 
 class Leakage(_Part):
-    """Static power, drawn in every cycle."""
+    """Static power."""
 
-    sram: UwPerKib
-    register_bit: UwPerBit = Field(description="a bit of a lane's operand and accumulator registers, and of the queues")
-    multiplier: UwPerBit2 = Field(description="times operand_bits squared: a lane's multiplier")
-    adder: UwPerBit = Field(description="times accumulator_bits: a lane's adder")
+    sram: UwPerKib = Field(description="of the buffers")
+    gate: Uw = Field(description="a gate equivalent (the area of a NAND gate of two inputs) of logic")
+
+
+_FORMER = {"queue", "leakage.register_bit", "leakage.multiplier", "leakage.adder", "dram.use"}
+"""Keys of energy tables before areas and kinds of DRAM were the machine's."""
 
 
 class EnergyTable(_Part):
@@ -128,10 +142,23 @@ class EnergyTable(_Part):
     multiply: Multiply
     add: Add
     lane: Lane
-    queue: Queue
+    logic: LogicCosts
     sram: Annotated[tuple[SramPoint, ...], Field(min_length=1)] = Field(description="points of growing capacity")
     dram: Dram
     leakage: Leakage
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_this_form(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            nested = {f"{group}.{key}" for group, part in given.items() if isinstance(part, dict) for key in part}
+            if former := sorted(_FORMER & (given.keys() | nested)):
+                raise ValueError(
+                    f"{', '.join(former)} are keys of the former form of energy tables: take"
+                    " accelsim/energy/tables/horowitz-45nm.yaml and put your numbers into it (logic.gate,"
+                    " logic.flip_flop, leakage.gate; the machine names the DRAM, memory.dram.kind)"
+                )
+        return given
 
     @model_validator(mode="after")
     def _sources_are_named(self) -> Self:
@@ -147,7 +174,7 @@ class EnergyTable(_Part):
 
     def quantities(self) -> Iterator[tuple[str, Quantity]]:
         """Yield every number with its dotted key."""
-        for group in ("multiply", "add", "lane", "queue", "leakage"):
+        for group in ("multiply", "add", "lane", "logic", "leakage"):
             for key, quantity in getattr(self, group):
                 yield f"{group}.{key}", quantity
         for index, point in enumerate(self.sram):
@@ -155,10 +182,17 @@ class EnergyTable(_Part):
         for kind, quantity in self.dram.kinds.items():
             yield f"dram.kinds.{kind}", quantity
 
-    @property
-    def dram_pj_per_bit(self) -> float:
-        """Energy of a DRAM bit, read or written, of the kind in use."""
-        return self.dram.kinds[self.dram.use].value
+    def dram_pj_per_bit(self, kind: str) -> float:
+        """Energy of a DRAM bit, read or written.
+
+        Raises:
+            HardwareError: the table has no such kind.
+        """
+        if kind not in self.dram.kinds:
+            raise HardwareError(
+                f"memory.dram.kind is {kind!r}, but the energy table {self.name} has {', '.join(self.dram.kinds)}"
+            )
+        return self.dram.kinds[kind].value
 
     def mac_pj(self, precision: Precision) -> float:
         """Energy of one multiply-accumulate: a product in the number format, added in the accumulator's."""
@@ -172,7 +206,7 @@ class EnergyTable(_Part):
         return product.value + addition.value
 
     def sram_pj_per_bit(self, kib: float) -> float:
-        """Energy per bit of an access to an SRAM of a capacity.
+        """Energy per bit of a 64-bit access to an SRAM of a capacity.
 
         Between the table's points, and beyond them along the nearest two, energy is a power of capacity: a straight
         line of log(energy) over log(capacity).
@@ -183,5 +217,5 @@ class EnergyTable(_Part):
         right = next((index for index in range(1, len(points)) if kib <= points[index].kib), len(points) - 1)
         low, high = points[right - 1], points[right]
         share = log(kib / low.kib) / log(high.kib / low.kib)
-        low_pj, high_pj = low.access_64_bit.value, high.access_64_bit.value
-        return exp((1 - share) * log(low_pj) + share * log(high_pj)) / 64
+        power: float = low.access_64_bit.value ** (1 - share) * high.access_64_bit.value**share
+        return power / 64

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from accelsim.array import PE, Slots, TileAccount, TiledGemm, pe_of, time_tiled
 from accelsim.array.ports import through_ports
 from accelsim.array.tile import cut_tile, streamed_windows
-from accelsim.energy.load import load_table
+from accelsim.energy.load import table_of
 from accelsim.errors import TraceError, not_this
 from accelsim.explain.movement import MemoryAccount, memory_account
 from accelsim.explain.shapes import GemmShapes, ShapeCollector
@@ -173,7 +173,7 @@ def explain_pass(hw: Hardware, op: OpTrace, which: Pass) -> PassExplanation:
         HardwareError: its energy table cannot be read.
         ValueError: the operation did not run this pass.
     """
-    result = replay_pass(hw, load_table(hw.energy), op, which)
+    result = replay_pass(hw, table_of(hw), op, which)
     pe = pe_of(hw)
     mover, shapes = Mover(hw), ShapeCollector(pe)
     cycles: list[NDArray[np.int64]] = []
@@ -208,7 +208,7 @@ def _natural_barrier(hw: Hardware, op: OpTrace, which: Pass) -> int | None:
     if hw.mapping.row_order == "natural":
         return None
     natural = hw.model_copy(update={"mapping": hw.mapping.model_copy(update={"row_order": "natural"})})
-    return replay_pass(natural, load_table(hw.energy), op, which).machine.slots.barrier
+    return replay_pass(natural, table_of(hw), op, which).machine.slots.barrier
 
 
 def _tile_cycles(every: NDArray[np.int64]) -> TileCycles:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from accelsim.energy.load import load_table
+from accelsim.energy.load import table_of
 from accelsim.errors import HardwareError, SpaceError
 from accelsim.explore.space import Space
 from accelsim.hardware.check import check
@@ -73,9 +73,13 @@ def choose(space: Space) -> Chosen:
     impossible.refuse()
     if not designs:
         raise SpaceError(f"{space.file}: none of the {space.size:,} designs is left by its conditions")
-    for name in {design.hardware.energy for design in designs}:
-        load_table(name)
+    for hw in {_priced_by(design.hardware): design.hardware for design in designs}.values():
+        table_of(hw)
     return Chosen(sorted(designs, key=lambda design: design.number), impossible.count)
+
+
+def _priced_by(hw: Hardware) -> tuple[str, str | None]:
+    return hw.energy, hw.memory.dram.kind if hw.memory.dram else None
 
 
 class Impossible:

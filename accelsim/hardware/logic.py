@@ -18,8 +18,8 @@ EVENTS = {
     "cycle": "a cycle of a PE whose group runs",
     "window": "a window that a PE looks at",
     "pair": "a pair that a lane consumes",
+    "product": "a pair whose multiplier toggles",
     "word": "a word of an operand that comes from the buffers",
-    "output": "an output that leaves the array",
 }
 """What makes logic switch."""
 

@@ -109,6 +109,11 @@ class Dram(Part):
     """The off-chip memory channel, shared by loads and stores."""
 
     bytes_per_cycle: Rate = Field(description="bandwidth, bytes per clock cycle of the array")
+    kind: Text = Field(
+        "lpddr4",
+        description="a kind of DRAM that the energy table has a price for; shipped tables: lpddr4, ddr3, ddr4, gddr5,"
+        " hbm2",
+    )
     latency_cycles: Annotated[StrictInt, Field(ge=0, le=10**9)] = Field(
         100, description="cycles from the end of a transfer's slot on the channel until its data can be used"
     )

@@ -161,11 +161,11 @@ class Meter(Tracer):
 
     def _sums_of(self, answer: Simulated) -> dict[str, float]:
         """Add up a step: its passes, and the work between them."""
-        from accelsim.energy.load import load_table
+        from accelsim.energy.load import table_of
         from accelsim.results.other_work import TOLD, OtherWorkCosts
 
         tally = OtherWork({answer.step: self._other_work.done.steps.get(answer.step, {})})
-        between = OtherWorkCosts.of(tally, TOLD, self._hw, load_table(self._hw.energy)).table
+        between = OtherWorkCosts.of(tally, TOLD, self._hw, table_of(self._hw)).table
         rows = answer.rows
         return {
             "cycles": sum(row.machine.cycles for row in rows) + sum(between["cycles"]),
@@ -265,7 +265,7 @@ def live(
 
 
 def _result_of(hw: Hardware, rows: list[PassResult], meta: dict[str, Any]) -> Result:
-    from accelsim.energy.load import load_table
+    from accelsim.energy.load import table_of
     from accelsim.pipeline import mask_update_costs
     from accelsim.results import Result, find_run
     from accelsim.results.other_work import TOLD, OtherWorkCosts
@@ -276,6 +276,6 @@ def _result_of(hw: Hardware, rows: list[PassResult], meta: dict[str, Any]) -> Re
     work = OtherWork({step: told.steps.get(step, {}) for step in steps})
     meta = {key: value for key, value in meta.items() if key not in ("training", "other_work")}
     provenance = {"path": None, "complete": True, "meta": meta}
-    prices = load_table(hw.energy)
+    prices = table_of(hw)
     other_work = OtherWorkCosts.of(work, TOLD, hw, prices)
     return Result.from_rows(rows, hw, provenance, other_work, whole_run, mask_update_costs(hw, prices, whole_run))

@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 
 from accelsim.array import Slots
-from accelsim.energy.account import EnergyBreakdown
+from accelsim.energy.account import Actions, EnergyBreakdown
 from accelsim.errors import AccelsimError
 from accelsim.files import write_whole
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import PASSES
+from accelsim.results.energy_range import EnergyRange
 from accelsim.results.html import summary_html
 from accelsim.results.other_work import NO_OTHER_WORK, OtherWorkCosts
 from accelsim.results.row import PassResult, known, speedup
@@ -66,6 +67,7 @@ class Result:
         sampling: how the tiles were sampled, if they were; then `layers` has `tiles`, `simulated_tiles`, and 95 %
             intervals: cycles_low and cycles_high, energy_pj_low and energy_pj_high.
         spreads: how far each row of `layers` may be off.
+        energy_range: how far its energies may be off, since prices are known only so well.
     """
 
     layers: pd.DataFrame
@@ -76,6 +78,7 @@ class Result:
     mask_updates: pd.DataFrame = field(default_factory=lambda: mask_update_table(()))
     sampling: Sampling | None = None
     spreads: tuple[Spread, ...] = ()
+    energy_range: EnergyRange | None = None
 
     @classmethod
     def from_rows(
@@ -93,7 +96,9 @@ class Result:
         layers, spreads = pd.DataFrame([row.columns() for row in rows]), tuple(row.machine.spread for row in rows)
         if sampling is not None:
             layers = with_intervals(layers, spreads)
-        return cls(layers, hardware, trace, other_work, run, mask_updates, sampling, spreads)
+        done = [row.machine.actions for row in rows], [row.dense.actions for row in rows]
+        energy_range = EnergyRange(hardware, *done)
+        return cls(layers, hardware, trace, other_work, run, mask_updates, sampling, spreads, energy_range)
 
     @property
     def training(self) -> dict[str, Any]:
@@ -129,8 +134,10 @@ class Result:
 
         `total` and `by_step` have the work between the products, `other_work`, on top of what passes sum up to: its
         cycles and energy are also by themselves there (`other_work_cycles`, `energy_other_work_pj`). It takes the
-        baseline as long, so it lowers the speedup. Plain values only; None where there is none, as for the energy of an
-        idealised machine. `sampling` is there if the tiles were sampled, see `sampling_summary`.
+        baseline as long, so it lowers the speedup. `energy_ratio` lies from `energy_ratio_low` to `energy_ratio_high` in
+        90 % of draws of the prices within their ranges, the same draw for machine and baseline. Plain values only; None
+        where there is none, as for the energy of an idealised machine. `sampling` is there if the tiles were sampled,
+        see `sampling_summary`.
         """
         steps = sorted(int(step) for step in self.layers["step"].unique())
         sampled: dict[str, Any] = {}
@@ -182,6 +189,9 @@ class Result:
         consumed = totals["slots_effectual"] + totals["slots_ineffectual"]
         totals["utilization"] = consumed / slots if slots else 0.0
         totals["energy_ratio"] = totals["dense_energy_pj"] / totals["energy_pj"] if totals["energy_pj"] else None
+        done = Actions(cycles=other["cycles"], vector_ops=other["ops"], dram_read_bytes=other["dram_bytes"])
+        found = self.energy_range.ratio(part.index.to_numpy(), done) if self.energy_range else None
+        totals["energy_ratio_low"], totals["energy_ratio_high"] = found or (None, None)
         totals["seconds"] = totals["cycles"] / (self.hardware.clock_mhz * 1e6)
         return totals
 

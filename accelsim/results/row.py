@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, fields
 
 from accelsim.array import Slots
-from accelsim.energy.account import EnergyBreakdown
+from accelsim.energy.account import Actions, EnergyBreakdown
 from accelsim.lowering.gemm import Pass
 from accelsim.sampling.spread import Spread
 
@@ -21,6 +21,7 @@ class PassAccount:
         slots: where every lane of every cycle went; sums to R · C · L · cycles.
         dram_bytes: read and written.
         energy: by component, pJ; NaN for an idealised machine.
+        actions: what the energy is charged for.
         spread: how far these may be off, if they were sampled.
     """
 
@@ -29,6 +30,7 @@ class PassAccount:
     slots: Slots
     dram_bytes: int
     energy: EnergyBreakdown
+    actions: Actions
     spread: Spread = field(default_factory=lambda: Spread(0, 0, {}))
 
 

@@ -242,7 +242,7 @@ def _nudged(steps: Steps, first_step: int, work: NDArray[np.int64], share: float
 
 def _weights(hw: Hardware, table: EnergyTable, slope: float) -> Values:
     """What a strip's counts weigh in each quantity: float64 [QUANTITIES, COUNTS]."""
-    array, bits = hw.array, hw.precision.operand_bits
+    array = hw.array
     cycles = slope * _unit("cycles")
     slots = array.rows * array.cols * array.lanes * array.count * cycles
     actions = {
@@ -251,9 +251,9 @@ def _weights(hw: Hardware, table: EnergyTable, slope: float) -> Values:
         "macs_ineffectual": _unit("ineffectual"),
         "idle_slots": slots - _unit("effectual") - _unit("ineffectual"),
         "scan_windows": _unit("scan_windows"),
-        "fifo_pushes": _unit("fifo_pushes"),
-        "buffer_a_read_bits": bits * _unit("streamed_a"),
-        "buffer_b_read_bits": bits * _unit("streamed_b"),
+        "running_slots": sum(_unit(name) for name in ("effectual", "ineffectual", "sync", "starved")),
+        "buffer_a_read_words": _unit("streamed_a"),
+        "buffer_b_read_words": _unit("streamed_b"),
     }
     prices = _prices(hw, table)
     energy_pj = np.asarray(sum(prices[name] * counts for name, counts in actions.items()))

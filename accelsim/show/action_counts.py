@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from accelsim.energy.actions import ARRAY_ACTIONS
-from accelsim.energy.load import load_table
+from accelsim.energy.load import table_of
 from accelsim.errors import HardwareError
 from accelsim.files import WholeText
 from accelsim.fleet import PassDetail
@@ -33,7 +33,7 @@ class ActionCounts(WholeText):
 
     def __init__(self, path: str | os.PathLike[str], hw: Hardware) -> None:
         super().__init__(path, "action counts")
-        self._hw, self._table = hw, load_table(hw.energy)
+        self._hw, self._table = hw, table_of(hw)
         if hw.idealised:
             raise HardwareError(f"{hw.name} is idealised, it has no energy and no action counts: take another machine")
         self._design = re.sub(r"\W", "_", hw.name)

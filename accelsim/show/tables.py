@@ -179,6 +179,12 @@ def _notes(result: Result) -> Iterator[str]:
     )
     if why := no_energy(result.summary):
         yield why
+    elif total.get("energy_ratio_low") is not None:
+        low, high = times(total["energy_ratio_low"]), times(total["energy_ratio_high"])
+        yield (
+            f"Prices of energy are known only so well: energy without skipping is {low} to {high} in 90 % of draws"
+            " within their ranges (docs/energy.md)."
+        )
     if result.other_work.counted:
         yield (
             f"Other work, {result.other_work.basis}. It runs between the products, not beside them, and in the baseline"

@@ -18,7 +18,14 @@ from accelsim.energy.account import Actions, EnergyBreakdown, account
 from accelsim.energy.load import load_table, table_names
 from accelsim.show import action_counts
 
-MACHINE = Hardware.model_validate({"name": "m", "array": {"rows": 2, "cols": 2}, "skipping": {"tensors": ["weight"]}})
+MACHINE = Hardware.model_validate(
+    {
+        "name": "m",
+        "array": {"rows": 2, "cols": 2},
+        "skipping": {"tensors": ["weight"], "blocks": ["weight"]},
+        "memory": {"dram": {"bytes_per_cycle": 8}},
+    }
+)
 HOROWITZ = load_table("horowitz-45nm")
 
 
@@ -49,14 +56,14 @@ def test_a_new_action_is_one_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         unit="bit of {hw.name}",
         means="a bit of operand A on its way",
         cost="nothing but a guess",
-        count=lambda hw, did: did.buffer_a_read_bits * hw.array.cols,
+        count=lambda hw, did: did.buffer_a_read_words * 16 * hw.array.cols,
         pj=lambda table, hw: 0.25,
     )
-    before = account(HOROWITZ, MACHINE, Actions(buffer_a_read_bits=16))
+    before = account(HOROWITZ, MACHINE, Actions(buffer_a_read_words=1))
     monkeypatch.setattr(accounting, "ACTIONS", (*priced.ACTIONS, broadcast))
     monkeypatch.setattr(action_counts, "ARRAY_ACTIONS", (*priced.ARRAY_ACTIONS, broadcast))
     monkeypatch.setattr(reference, "ACTIONS", (*priced.ACTIONS, broadcast))
-    after = account(HOROWITZ, MACHINE, Actions(buffer_a_read_bits=16))
+    after = account(HOROWITZ, MACHINE, Actions(buffer_a_read_words=1))
     assert after.buffer_pj == pytest.approx(before.buffer_pj + 16 * 2 * 0.25)
     assert "| `buffer_pj` | `wires` | `broadcast` | a bit of operand A on its way |" in reference.actions_markdown()
 

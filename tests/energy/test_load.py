@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from accelsim.energy.load import load_table, table_names
+from accelsim.energy.load import load_table, table_names, table_of
 from accelsim.errors import HardwareError
+from accelsim.hardware.logic import FLIP_FLOP_EQUIVALENTS, cells
+from accelsim.hardware.model import Hardware
 from accelsim.hardware.parts import Precision
 
 HOROWITZ = Path(__file__).parents[2] / "accelsim/energy/tables/horowitz-45nm.yaml"
 
-# The papers' figures, typed a second time.
+# The sources' figures, typed a second time.
+DRAM = {"dram.kinds.lpddr4": 8, "dram.kinds.gddr5": 14, "dram.kinds.hbm2": 3.9}
 PAPERS = {
     "horowitz-45nm": {
         "multiply.int8": 0.2,
@@ -25,8 +28,8 @@ PAPERS = {
         "sram[0].access_64_bit": 10,
         "sram[1].access_64_bit": 20,
         "sram[2].access_64_bit": 100,
-        "queue.register_access": 0.009,
-        "leakage.register_bit": 0.07395,
+        "logic.flip_flop": 0.009,
+        **DRAM,
     },
     "jouppi-7nm": {
         "multiply.int8": 0.07,
@@ -40,8 +43,12 @@ PAPERS = {
         "sram[0].access_64_bit": 7.5,
         "sram[1].access_64_bit": 8.5,
         "sram[2].access_64_bit": 14,
+        **DRAM,
     },
 }
+
+
+ADDER_GATES = cells("mac_lanes", L=1, W=8, ACC=64).gates - cells("mac_lanes", L=1, W=8, ACC=32).gates
 
 
 def test_two_tables_ship() -> None:
@@ -57,38 +64,44 @@ def test_numbers_that_are_not_computed_are_the_papers(name: str) -> None:
 
 
 def test_nothing_recalled_is_called_quoted() -> None:
-    statuses = {q.status for _, q in load_table("jouppi-7nm").quantities()}
+    statuses = {q.status for key, q in load_table("jouppi-7nm").quantities() if not key.startswith("dram")}
     assert statuses == {"recalled", "derived", "estimate"}
+
+
+def test_dram_costs_the_same_in_all_tables() -> None:
+    one, other = (load_table(name).dram.kinds for name in table_names())
+    assert {kind: other[kind] for kind in one} == dict(one)
 
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_arithmetic_of_the_rules(name: str) -> None:
     q = {key: quantity.value for key, quantity in load_table(name).quantities()}
+    for kind, pj in {"ddr3": (1300 + 2600) / 2, "ddr4": 1300}.items():
+        assert q[f"dram.kinds.{kind}"] == pytest.approx(pj / 64, rel=0.01)
     assert q["multiply.int4"] == pytest.approx(q["multiply.int8"] / 4)
     assert q["multiply.fp8"] == pytest.approx(q["multiply.fp16"] / 4)
     if name == "horowitz-45nm":
         assert q["multiply.bf16"] == pytest.approx(1.1 * (8 / 11) ** 2, rel=0.01)
         assert q["add.bf16"] == pytest.approx(0.4 * 8 / 11, rel=0.01)
-        assert q["queue.scan"] == pytest.approx(0.009 + 2 * 0.03 / 8)
-        for kind, pj in {"low": 1300, "middle": 1950, "high": 2600}.items():
-            assert q[f"dram.kinds.{kind}"] == pytest.approx(pj / 64, rel=0.01)
+        assert q["logic.gate"] == pytest.approx(q["add.int32"] / ADDER_GATES, rel=0.01)
         assert q["leakage.sram"] == pytest.approx(0.07395 / 10 * 8192, rel=0.01)
-        assert q["leakage.multiplier"] == pytest.approx(48.31 / 32**2, rel=0.01)
-        assert q["leakage.adder"] == pytest.approx(2.381 / 32, rel=0.01)
+        assert q["leakage.gate"] == pytest.approx(0.07395 / FLIP_FLOP_EQUIVALENTS, rel=0.01)
+        low, high = load_table(name).leakage.gate.bounds
+        multiplier = cells("mac_lanes", L=1, W=32, ACC=64)
+        gates = multiplier.gates - 2 * ADDER_GATES  # without the sum of 64 bits
+        assert low == pytest.approx(48.31 / (gates * multiplier.equivalents_per_gate), rel=0.05)
+        assert high == pytest.approx(0.0174)
     else:
         old = {key: quantity.value for key, quantity in load_table("horowitz-45nm").quantities()}
         shrink = 0.34 / 1.1
         for key in (
-            "queue.register_access",
+            "logic.flip_flop",
             "leakage.sram",
-            "leakage.register_bit",
-            "leakage.multiplier",
-            "leakage.adder",
+            "leakage.gate",
         ):
             assert q[key] == pytest.approx(old[key] * shrink, rel=0.02), key
-        assert q["queue.scan"] == pytest.approx(q["queue.register_access"] + 2 * 0.007 / 8)
-        for kind, pj in {"ddr4": 1300, "hbm2": (250 + 450) / 2, "gddr6": (350 + 480) / 2}.items():
-            assert q[f"dram.kinds.{kind}"] == pytest.approx(pj / 64, rel=0.01)
+        assert q["logic.gate"] == pytest.approx(q["add.int32"] / ADDER_GATES, rel=0.01)
+        assert q["dram.kinds.gddr6"] == pytest.approx((350 + 480) / 2 / 64, rel=0.01)
         assert q["add.int16"] == q["add.int32"] / 2
 
 
@@ -149,31 +162,58 @@ def test_a_users_copy_loads(tmp_path: Path) -> None:
 
 
 def test_wrong_unit_names_its_line(edited) -> None:
-    line = line_of("middle: {")
-    assert edited("{value: 30.5, unit: pJ/bit", "{value: 1950, unit: pJ") == (
-        f"{line}: key 'dram.kinds.middle': unit is 'pJ', expected 'pJ/bit'"
+    line = line_of("ddr3: {")
+    assert edited("{value: 30.5, unit: pJ/bit", "{value: 30.5, unit: pJ") == (
+        f"{line}: key 'dram.kinds.ddr3': unit is 'pJ', expected 'pJ/bit'"
     )
 
 
-def test_dram_is_chosen_in_the_table(tmp_path: Path, edited) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(HOROWITZ.read_text().replace("use: middle", "use: low"))
-    assert load_table(path).dram_pj_per_bit == 20.3
-    assert load_table("horowitz-45nm").dram_pj_per_bit == 30.5
-    assert load_table("jouppi-7nm").dram_pj_per_bit == 5.47
-    assert "key 'dram': use is 'hbm9', expected one of its kinds: low, middle, high" in edited(
-        "use: middle", "use: hbm9"
-    )
+def test_the_machine_names_the_dram(tmp_path: Path) -> None:
+    def machine(**dram: object) -> Hardware:
+        memory = {"dram": {"bytes_per_cycle": 8, **dram}}
+        return Hardware.model_validate({"name": "m", "array": {"rows": 2, "cols": 2}, "memory": memory})
+
+    assert machine().memory.dram is not None
+    assert machine().memory.dram.kind == "lpddr4"
+    assert table_of(machine()).dram_pj_per_bit("lpddr4") == 8
+    assert table_of(machine(kind="hbm2")).dram_pj_per_bit("hbm2") == 3.9
+    expected = "memory.dram.kind is 'hbm9', but the energy table horowitz-45nm has lpddr4, ddr3, ddr4, gddr5, hbm2"
+    with pytest.raises(HardwareError, match=expected):
+        table_of(machine(kind="hbm9"))
+    table_of(Hardware.model_validate({"name": "m", "array": {"rows": 2, "cols": 2}}))  # no DRAM, no kind
+
+
+def test_a_table_of_the_former_form_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    former = tmp_path / "mine.yaml"
+    text = HOROWITZ.read_text().replace("logic: #", "queue: {register_access: 1}\nlogic: #")
+    former.write_text(text.replace("dram: #", "dram:\n  use: middle #"))
+    with pytest.raises(HardwareError) as caught:
+        load_table(former)
+    (sentence,) = str(caught.value).splitlines()
+    assert "dram.use, queue are keys of the former form of energy tables: take" in sentence
+    assert "horowitz-45nm.yaml and put your numbers into it" in sentence
+
+
+def test_ranges(edited) -> None:
+    table = load_table("horowitz-45nm")
+    assert table.multiply.fp16.bounds == pytest.approx((1.1 / 1.25, 1.1 * 1.25))
+    assert table.multiply.bf16.bounds == pytest.approx((0.58 / 1.5, 0.58 * 1.5))
+    assert table.dram.kinds["lpddr4"].bounds == (4, 12)
+    assert "the range from 4 to 7 must hold 8, and no 0 but that of a 0" in edited("range: [4, 12]", "range: [4, 7]")
+    assert "the range from 0 to 12 must hold 8" in edited("range: [4, 12]", "range: [0, 12]")
 
 
 def test_free_sram_is_refused(edited) -> None:
-    assert "an access in sram costs 0 pJ, expected a number above 0" in edited("value: 20, unit", "value: 0, unit")
+    assert "an access in sram costs 0 pJ, expected a number above 0" in edited(
+        "value: 20, unit: pJ, status: quoted, source: horowitz, range: [7.23, 25]",
+        "value: 0, unit: pJ, status: quoted, source: horowitz",
+    )
 
 
 def test_missing_rule(edited) -> None:
     message = edited('status: derived, source: horowitz, rule: "int8', 'status: derived, source: horowitz, note: "int8')
     assert "key 'multiply.int4.note' is unknown" in message
-    assert "expected one of value, unit, status, source, rule" in message
+    assert "expected one of value, unit, status, source, rule, range" in message
 
 
 def test_estimate_without_a_rule(edited) -> None:
@@ -184,7 +224,7 @@ def test_estimate_without_a_rule(edited) -> None:
 
 
 def test_unknown_source(edited) -> None:
-    assert "multiply.int8 cites 'nobody', expected one of horowitz, aladdin" in edited(
+    assert "multiply.int8 cites 'nobody', expected one of horowitz, accelergy, jouppi, aladdin" in edited(
         "status: quoted, source: horowitz", "status: quoted, source: nobody"
     )
 
@@ -194,7 +234,7 @@ def test_shrinking_capacities(edited) -> None:
 
 
 def test_negative_energy(edited) -> None:
-    assert "key 'dram.kinds.middle.value' is -1, expected at least 0" in edited("30.5, unit", "-1, unit")
+    assert "key 'dram.kinds.ddr3.value' is -1, expected at least 0" in edited("30.5, unit", "-1, unit")
 
 
 def test_unknown_name_lists_the_shipped_tables() -> None:

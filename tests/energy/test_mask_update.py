@@ -47,7 +47,7 @@ def test_energy_by_hand(precision: dict[str, object], compare_pj: float) -> None
     hw = machine({"bytes_per_cycle": 2}, **precision)
     energy = mask_update_energy(load_table("horowitz-45nm"), hw, VectorWork(ops=1000, dram_bytes=10, cycles=0))
     assert energy.vector_pj == pytest.approx(1000 * compare_pj)
-    assert energy.dram_pj == pytest.approx(80 * 30.5)
+    assert energy.dram_pj == pytest.approx(80 * 8)
     assert energy.total_pj == pytest.approx(energy.vector_pj + energy.dram_pj)
     assert mask_update_energy(load_table("horowitz-45nm"), hw, VectorWork(0, 0, 500)).leakage_pj > 0
 

@@ -54,7 +54,7 @@ def test_energy_by_hand() -> None:
     table = load_table("horowitz-45nm")
     energy = vector_energy(table, WIDE, VectorWork(ops=1000, dram_bytes=10, cycles=0))
     assert energy.vector_pj == pytest.approx(500 * 3.7 + 500 * 0.9)
-    assert energy.dram_pj == pytest.approx(80 * table.dram_pj_per_bit)
+    assert energy.dram_pj == pytest.approx(80 * 8)
     assert energy.total_pj == pytest.approx(energy.vector_pj + energy.dram_pj)
     assert vector_energy(table, WIDE, VectorWork(0, 0, 500)).leakage_pj > 0
 
