@@ -108,6 +108,7 @@ class _Work:
     hw: Hardware
     slots: Slots = field(default_factory=Slots)
     scan_windows: int = 0
+    outputs: int = 0
     streamed_a: int = 0
     streamed_b: int = 0
 
@@ -119,6 +120,7 @@ class _Work:
         self.samples.add(timing, self.mover.add(tiled, timing), first_step, timing.tile_cycles.size)
         self.slots += timing.slots
         self.scan_windows += timing.scan_windows
+        self.outputs += timing.outputs
         self.streamed_a += timing.streamed_a
         self.streamed_b += timing.streamed_b
 
@@ -158,6 +160,7 @@ class _Work:
             idle_slots=slots.idle,
             running_slots=slots.effectual + slots.ineffectual + slots.sync + slots.starved,
             scan_windows=self.scan_windows,
+            outputs=self.outputs,
             buffer_a_read_words=self.streamed_a,
             buffer_b_read_words=self.streamed_b,
             buffer_write_words=movement.buffered_elements,

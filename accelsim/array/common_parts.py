@@ -1,8 +1,8 @@
-"""Parts of logic that several kinds of PE have: lanes, tests for zeros, filters of windows."""
+"""Parts of logic that several kinds of PE have: lanes, tests for zeros, filters of windows, the way of results out."""
 
 from __future__ import annotations
 
-from accelsim.hardware.logic import Logic, cells
+from accelsim.hardware.logic import MULTIPLEXER_EQUIVALENTS, Logic, cells
 from accelsim.hardware.parts import Array, Precision
 from accelsim.hardware.skipping import Skipping
 
@@ -40,3 +40,26 @@ def window_filters(array: Array, skipping: Skipping, window_positions: int) -> t
     built = cells("window_filter", S=window_positions)
     each = {"word": built.gates / window_positions}
     return (Logic("window filters", array.rows + array.cols, built.gates, 0, built.equivalents_per_gate, each),)
+
+
+def way_out(array: Array, precision: Precision) -> tuple[Logic, ...]:
+    """Return what moves results down the columns, a row of PEs in a cycle, and the second accumulators of `overlapped`.
+
+    In each PE a multiplexer takes either its own result or that of the PE above. A result of the mean row moves through
+    half of the rows, each of them a register (the accumulators themselves with `exposed`).
+    """
+    if array.drain == "free" or array.dataflow != "output_stationary":
+        return ()
+    bits, moves = precision.accumulator_bits, (array.rows + 1) / 2
+    registers = bits if array.drain == "overlapped" else 0
+    return (
+        Logic(
+            "way of results out",
+            array.rows * array.cols,
+            bits,
+            registers,
+            MULTIPLEXER_EQUIVALENTS,
+            switching={"output": bits * moves},
+            clocked={"output": bits * moves},
+        ),
+    )

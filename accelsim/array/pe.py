@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.array.common_parts import lanes, window_filters, zero_tests
+from accelsim.array.common_parts import lanes, way_out, window_filters, zero_tests
 from accelsim.array.drain import drained
 from accelsim.array.outcome import GemmTiming
 from accelsim.array.ports import Ports, through_ports
@@ -138,15 +138,15 @@ class PE(ABC, Generic[Configuration]):
     def parts(self, precision: Precision) -> tuple[Logic, ...]:
         """Return what one array is made of: its area, leakage and energy follow from it.
 
-        By default lanes, tests for zeros (`skipping.gate_zeros`), filters of windows (`skipping.blocks`), and what the
-        kind adds.
+        By default lanes, the way of results out (`array.drain`), tests for zeros (`skipping.gate_zeros`), filters of
+        windows (`skipping.blocks`), and what the kind adds.
         """
         array, skipping = self.array, self.skipping
-        filters = window_filters(array, skipping, self.window_positions)
         return (
             lanes(array, precision),
+            *way_out(array, precision),
             *zero_tests(array, skipping, precision),
-            *filters,
+            *window_filters(array, skipping, self.window_positions),
             *self.own_parts(precision),
         )
 

@@ -31,6 +31,7 @@ class Actions:
         idle_slots: lane-cycles without a pair (edge, barrier, sync, starved, port, skew, memory).
         running_slots: lane-cycles of PEs whose group runs: with a pair, sync and starved.
         scan_windows: windows looked at by a PE's scanner (PEs x windows); 0 on a dense PE.
+        outputs: that leave the array.
         buffer_a_read_words: from operand A's buffer (memory.buffers.weight_kib) to the array.
         buffer_b_read_words: from operand B's buffer (memory.buffers.input_kib) to the array.
         buffer_write_words: from DRAM into those two buffers.
@@ -50,6 +51,7 @@ class Actions:
     idle_slots: int = 0
     running_slots: int = 0
     scan_windows: int = 0
+    outputs: int = 0
     buffer_a_read_words: int = 0
     buffer_b_read_words: int = 0
     buffer_write_words: int = 0
@@ -110,6 +112,7 @@ def _events(hw: Hardware, did: Actions) -> Mapping[str, float]:
         "window": did.scan_windows,
         "pair": pairs,
         "product": pairs - _gated(hw, did),
+        "output": did.outputs,
         "word": did.buffer_a_read_words + did.buffer_b_read_words,
     }
 

@@ -19,6 +19,7 @@ EVENTS = {
     "window": "a window that a PE looks at",
     "pair": "a pair that a lane consumes",
     "product": "a pair whose multiplier toggles",
+    "output": "an output that leaves the array",
     "word": "a word of an operand that comes from the buffers",
 }
 """What makes logic switch."""

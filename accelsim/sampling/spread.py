@@ -252,6 +252,7 @@ def _weights(hw: Hardware, table: EnergyTable, slope: float) -> Values:
         "idle_slots": slots - _unit("effectual") - _unit("ineffectual"),
         "scan_windows": _unit("scan_windows"),
         "running_slots": sum(_unit(name) for name in ("effectual", "ineffectual", "sync", "starved")),
+        "outputs": _unit("outputs"),
         "buffer_a_read_words": _unit("streamed_a"),
         "buffer_b_read_words": _unit("streamed_b"),
     }

@@ -17,7 +17,7 @@ from accelsim.hardware.logic import cells
 CONFIGS = Path(__file__).parents[2] / "hw_configs"
 BASE: dict[str, Any] = {
     "name": "x",
-    "array": {"rows": 2, "cols": 3},
+    "array": {"rows": 2, "cols": 3, "drain": "free"},
     "memory": {"buffers": {"weight_kib": 8, "input_kib": 16, "output_kib": 4}},
 }
 SCANNING: dict[str, Any] = {"tensors": ["weight"], "scan_width": 8, "fifo_depth": 8}
@@ -35,7 +35,12 @@ def test_a_dense_machine_by_hand() -> None:
     assert found.gate_equivalents == pytest.approx(6 * one)
     sram = sram_mm2(8, 2 * 16) + sram_mm2(16, 3 * 16) + sram_mm2(4, 3 * 32)
     assert found.mm2 == pytest.approx(6 * one * 0.798 / 0.7 / 1e6 + sram)
-    assert area(machine(array={"rows": 2, "cols": 3, "count": 4})).gate_equivalents == pytest.approx(24 * one)
+    second = 6 * 32 * (1.862 + 4.522) / 0.798  # a multiplexer and a flip-flop a bit
+    overlapped = area(machine(array={"rows": 2, "cols": 3, "drain": "overlapped"}))
+    assert overlapped.gate_equivalents == pytest.approx(6 * one + second)
+    assert area(machine(array={"rows": 2, "cols": 3, "count": 4, "drain": "free"})).gate_equivalents == pytest.approx(
+        24 * one
+    )
 
 
 @pytest.mark.closed_form
@@ -68,6 +73,11 @@ def test_who_reads_what_together() -> None:
         ({"skipping": SCANNING}, {"skipping": SCANNING | {"scan_width": 4, "fifo_depth": 32}}),
         ({}, {"skipping": {"blocks": ["weight"]}}),
         ({}, {"skipping": {"gate_zeros": True}}),
+        ({"array": {"rows": 2, "cols": 3, "drain": "exposed"}}, {"array": {"rows": 2, "cols": 3}}),
+        (
+            {"array": {"rows": 2, "cols": 3, "drain": "free"}},
+            {"array": {"rows": 2, "cols": 3, "drain": "exposed"}},
+        ),
         ({}, {"array": {"rows": 2, "cols": 3, "lanes": 2}}),
         ({}, {"array": {"rows": 2, "cols": 3, "interconnect": "systolic"}}),
         (

@@ -57,6 +57,8 @@ def pj_64(kib: float) -> float:
             100 * (16 * 32 + 5) * 0.009,
         ),  # a queue and its count; three lanes
         ({"scan_windows": 100}, "fifo_scan_pj", 100 * SCANNER.gates * 0.000513),
+        # A result of the mean row moves through half of the two rows, a multiplexer and a flip-flop a bit.
+        ({"outputs": 100}, "fifo_scan_pj", 100 * 1.5 * 32 * (0.009 + 0.000513)),
         ({"buffer_a_read_words": 100}, "buffer_pj", 100 * 17 / 64 * pj_64(17 / 16 * 8) * width_factor(8.5, 8 * 17)),
         ({"buffer_b_read_words": 100}, "buffer_pj", 100 * 17 / 64 * pj_64(34) * width_factor(34, 4 * 8 * 17)),
         ({"output_buffer_words": 100}, "buffer_pj", 200 * 32 / 64 * 100 * width_factor(1024, 4 * 32)),
