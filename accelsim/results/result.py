@@ -134,10 +134,10 @@ class Result:
 
         `total` and `by_step` have the work between the products, `other_work`, on top of what passes sum up to: its
         cycles and energy are also by themselves there (`other_work_cycles`, `energy_other_work_pj`). It takes the
-        baseline as long, so it lowers the speedup. `energy_ratio` lies from `energy_ratio_low` to `energy_ratio_high` in
-        90 % of draws of the prices within their ranges, the same draw for machine and baseline. Plain values only; None
-        where there is none, as for the energy of an idealised machine. `sampling` is there if the tiles were sampled,
-        see `sampling_summary`.
+        baseline as long, so it lowers the speedup. `energy_ratio` lies from `energy_ratio_low` to `energy_ratio_high`
+        in 90 % of draws of the prices within their ranges, the same draw for machine and baseline. Plain values only;
+        None where there is none, as for the energy of an idealised machine. `sampling` is there if the tiles were
+        sampled, see `sampling_summary`.
         """
         steps = sorted(int(step) for step in self.layers["step"].unique())
         sampled: dict[str, Any] = {}
