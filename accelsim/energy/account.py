@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from accelsim.energy.actions import ACTIONS, Actions, leakage_uw
+from accelsim.energy.actions import ACTIONS, Action, Actions, leakage_uw
 from accelsim.energy.table import EnergyTable
 from accelsim.hardware.model import Hardware
 
@@ -56,7 +57,23 @@ def account(table: EnergyTable, hw: Hardware, actions: Actions) -> EnergyBreakdo
     if hw.idealised:
         return NO_ENERGY
     charged: dict[str, float] = {}
-    for action in ACTIONS:
-        pj = len(action.names) * action.count(hw, actions) * action.pj(table, hw)
+    for action, price in zip(ACTIONS, _prices(table, hw, ACTIONS), strict=True):
+        pj = len(action.names) * action.count(hw, actions) * price
         charged[action.charged_to] = charged.get(action.charged_to, 0.0) + pj
     return EnergyBreakdown(**charged)
+
+
+_MOST_PRICED = 64  # machines at a time
+_priced: dict[tuple[int, int, int], tuple[object, list[float]]] = {}
+
+
+def _prices(table: EnergyTable, hw: Hardware, actions: Sequence[Action]) -> list[float]:
+    """What each action costs: computed once for a machine and table, as long as these are the same objects."""
+    key = id(table), id(hw), id(actions)
+    known = _priced.get(key)
+    if known is None:
+        if len(_priced) >= _MOST_PRICED:
+            _priced.clear()
+        # Objects that are kept cannot give their identity to others.
+        known = _priced[key] = (table, hw, actions), [action.pj(table, hw) for action in actions]
+    return known[1]
