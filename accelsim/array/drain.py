@@ -21,17 +21,17 @@ def drained(array: Array, tiled: TiledGemm, timing: GemmTiming) -> GemmTiming:
 
 
 def with_drain(array: Array, tiled: TiledGemm, cycles: NDArray[Number]) -> NDArray[Number]:
-    """Return the cycles of tiles with their drain, [tiles].
+    """Return the cycles of tiles with the drain, [tiles].
 
-    A tile drains for as many cycles as it uses rows. `exposed` adds them; `overlapped` lets a tile take at least as
-    many, since the results of the tile before, in a second set of accumulators, leave meanwhile. A tile that streams
-    nothing has no results, and an operand that stays in the PEs leaves no results there: those arrays' fill and drain
-    is part of their folds.
+    A tile drains for as many cycles as it uses rows. `exposed` adds them to it. `overlapped` lets its results leave from
+    a second set of accumulators while the next tile runs, which therefore takes at least as long. Where an operand stays
+    in the PEs no results do: the fill and drain of such arrays is part of their folds.
 
     Args:
         cycles: [tiles], without the drain.
     """
     if array.drain == "free" or array.dataflow != "output_stationary":
         return cycles
-    with_it = np.maximum(cycles, tiled.heights) if array.drain == "overlapped" else cycles + tiled.heights
-    return np.where(cycles > 0, with_it, 0).astype(cycles.dtype)
+    if array.drain == "exposed":
+        return cycles + tiled.heights.astype(cycles.dtype)
+    return np.maximum(cycles, tiled.heights_before.astype(cycles.dtype))

@@ -28,6 +28,7 @@ class TiledGemm:
         needed: words [stack · M, ceil(N / 64)], outputs that must be computed; None if all are.
         columns: int64, the scheduled columns of all row tiles, one list after another (one list if they all agree).
         starts, stops: int64 [row tiles], each row tile's part of `columns`.
+        rows_before: of the tile before the first one, where these are some tiles of a GEMM; None: they are all.
     """
 
     gemm: MaskedGemm
@@ -37,6 +38,7 @@ class TiledGemm:
     columns: Integers
     starts: Integers
     stops: Integers
+    rows_before: int | None = None
 
     @classmethod
     def of(cls, hw: Hardware, gemm: MaskedGemm) -> TiledGemm:
@@ -96,6 +98,21 @@ class TiledGemm:
         return np.asarray(np.minimum(self.rows, self.gemm.m - self.row_tiles % self.gemm_row_tiles * self.rows))
 
     @cached_property
+    def heights_before(self) -> Integers:
+        """Rows that the tile before each uses: int64 [tiles].
+
+        Before a GEMM's first tile that is its last one: GEMMs of a pass follow each other, and mostly are alike.
+        """
+        if self.rows_before is not None:
+            return np.append(self.rows_before, self.heights[:-1])
+        before = np.roll(self.heights, 1)
+        tiles_of_gemm = self.tiles_per_row.reshape(self.gemm.stack, -1).sum(axis=1)
+        stops = np.cumsum(tiles_of_gemm)
+        some = tiles_of_gemm > 0
+        before[(stops - tiles_of_gemm)[some]] = self.heights[stops[some] - 1]
+        return before
+
+    @cached_property
     def widths(self) -> Integers:
         """Columns that each tile uses: int64 [tiles]."""
         return np.asarray(np.minimum(self.cols, (self.stops - self.starts)[self.row_tiles] - self._first_columns))
@@ -144,7 +161,8 @@ class TiledGemm:
         height, width = own.stop - own.start, columns.size
         part = replace(gemm, m=height, n=width, a=gemm.a[own], b=b, b_of=None, needed=needed)
         starts, stops = np.zeros(1, np.int64), np.full(1, width)
-        return TiledGemm(part, self.rows, self.cols, needed, np.arange(width), starts, stops)
+        before = int(self.heights_before[int(self.first_tiles[row_tile]) + first])
+        return TiledGemm(part, self.rows, self.cols, needed, np.arange(width), starts, stops, before)
 
     @cached_property
     def _first_columns(self) -> Integers:

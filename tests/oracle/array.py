@@ -21,8 +21,12 @@ Mask = NDArray[np.bool_]
 
 @dataclass
 class PlainTiming:
-    """Cycles of each tile, row tiles outermost, the slot account as a counter of the names of `Slots`, words read."""
+    """Cycles of each tile, row tiles outermost, the slot account as a counter of the names of `Slots`, words read.
 
+    Before the drain, `tiles` has each tile's cycles, those with its words' arrival, and the outputs it computes.
+    """
+
+    tiles: list[tuple[int, int, Mask]] = field(default_factory=list)
     tile_cycles: list[int] = field(default_factory=list)
     slots: Counter[str] = field(default_factory=Counter)
     reads: Counter[str] = field(default_factory=Counter)
@@ -82,6 +86,7 @@ def plain_time(hw: Hardware, gemm: PlainGemm) -> PlainTiming:
             taken = columns[first : first + hw.array.cols]
             wanted = needed[:, taken] if hw.skipping.outputs else np.ones((len(a), len(taken)), bool)
             _run_tile(hw, gemm, a, gemm.b[:, taken], wanted, timing)
+    drain(hw, timing)
     return timing
 
 
@@ -160,22 +165,23 @@ def _run_tile(hw: Hardware, gemm: PlainGemm, a: Mask, b: Mask, wanted: Mask, tim
     ):
         if isinstance(words_per_cycle, int) and not scans:
             fed = max(fed, -(-words // words_per_cycle))
-    end_tile(hw, wanted, {"duration": duration, "fed": fed}, timing)
+    timing.tiles.append((duration, fed, wanted))
 
 
-def end_tile(hw: Hardware, wanted: Mask, cycles: dict[str, int], timing: PlainTiming) -> None:
-    """Let all PEs wait until the tile's words have come (`fed`), then until the results before have left."""
-    duration, fed, rows = cycles["duration"], cycles["fed"], wanted.shape[0]
-    drained = fed
-    if duration and hw.array.drain == "overlapped":
-        drained = max(fed, rows)
-    if duration and hw.array.drain == "exposed":
-        drained = fed + rows
-    every, working = hw.array.rows * hw.array.cols * hw.array.lanes, int(wanted.sum()) * hw.array.lanes
-    timing.slots["port"] += (fed - duration) * working
-    timing.slots["skew"] += (drained - fed) * working
-    timing.slots["edge"] += (drained - duration) * (every - working)
-    timing.tile_cycles.append(drained)
+def drain(hw: Hardware, timing: PlainTiming) -> None:
+    """Let the tiles' results leave: of each while the next one runs, of the last one while the first one does."""
+    lanes = hw.array.lanes
+    for number, (duration, fed, wanted) in enumerate(timing.tiles):
+        drained = fed
+        if hw.array.drain == "overlapped":
+            drained = max(fed, len(timing.tiles[number - 1][2]))
+        if hw.array.drain == "exposed":
+            drained = fed + len(wanted)
+        working = int(wanted.sum()) * lanes
+        timing.slots["port"] += (fed - duration) * working
+        timing.slots["skew"] += (drained - fed) * working
+        timing.slots["edge"] += (drained - duration) * (hw.array.rows * hw.array.cols * lanes - working)
+        timing.tile_cycles.append(drained)
 
 
 def port_of(hw: Hardware, operand: str, lines: int, windows: list[range], width: int) -> PlainPort:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from accelsim.hardware.model import Hardware
-from tests.oracle.array import PlainTiming, end_tile, groups_of, port_of, reads_line
+from tests.oracle.array import PlainTiming, drain, groups_of, port_of, reads_line
 from tests.oracle.lowering import Mask, PlainGemm
 
 Place = tuple[int, int]
@@ -46,6 +46,7 @@ def plain_inner_join(hw: Hardware, gemm: PlainGemm) -> PlainTiming:
             taken = columns[left : left + cols]
             wanted = needed[:, taken] if hw.skipping.outputs else np.ones((len(a), len(taken)), bool)
             _run_tile(hw, gemm, a, gemm.b[:, taken], wanted, timing)
+    drain(hw, timing)
     return timing
 
 
@@ -113,7 +114,7 @@ def _run_tile(hw: Hardware, gemm: PlainGemm, a: Mask, b: Mask, wanted: Mask, tim
             timing.reads[line[0]] += port.reads(taken_of[line])
     slots["barrier"] += sum(lanes * (cycle - end) for end in ended.values())
     slots["edge"] += lanes * cycle * (len(places) - len(working))
-    end_tile(hw, wanted, {"duration": cycle, "fed": cycle}, timing)
+    timing.tiles.append((cycle, cycle, wanted))
 
 
 def _take(held: list[Window], pe: Place, lanes: int) -> list[bool]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from accelsim.hardware.model import Hardware
 from accelsim.hardware.skipping import Skipping
-from tests.oracle.array import PlainTiming, end_tile, plain_time
+from tests.oracle.array import PlainTiming, drain, plain_time
 from tests.oracle.lowering import Mask, PlainGemm
 
 Window = list[bool]
@@ -47,7 +47,8 @@ def plain_tensordash(hw: Hardware, gemm: PlainGemm) -> PlainTiming:
             a, b, wanted = gemm.a[top : top + rows], gemm.b[:, taken].T, needed[top : top + rows, taken]
             a, b = _streamed(skipping, gemm, a, b)
             cycles = _run_tile(hw, *((a, b, wanted) if operand == "a" else (b, a, wanted.T)), timing)
-            end_tile(hw, wanted, {"duration": cycles, "fed": max(cycles, _fed(hw, a.size, b.size))}, timing)
+            timing.tiles.append((cycles, max(cycles, _fed(hw, a.size, b.size)), wanted))
+    drain(hw, timing)
     return timing
 
 
