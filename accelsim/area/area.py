@@ -4,8 +4,9 @@ A gate equivalent is the area of a NAND gate of two inputs. mm2 are those of the
 (NAND2_X1: 0.798 um2) with cells on 70 % of the area of the logic, and of CACTI's SRAMs at 45 nm, whatever the
 technology of the machine's energy table: ratios between machines are what the model is for.
 
-In it are PEs with all that their kind adds, registers that PEs share, and the three buffers. Not in it are the control
-of tiles, the vector unit, the interface to DRAM, and wires beyond what the share of 70 % leaves for them.
+In it are PEs with all that their kind adds, registers that PEs share, the lanes of the vector unit (each a multiplier
+and an adder of 32 bits with their registers), and the three buffers. Not in it are the control of tiles, the interface
+to DRAM, and wires beyond what the share of 70 % leaves for them.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from dataclasses import dataclass
 from accelsim.area.buffers import buffer_shapes
 from accelsim.area.sram import sram_mm2
 from accelsim.array.pe import pe_of
+from accelsim.hardware.logic import Logic, cells
 from accelsim.hardware.model import Hardware
 
 NODE = "45 nm"
 NAND2_UM2 = 0.798
 """NAND2_X1 of the NanGate 45 nm Open Cell Library."""
+_VECTOR_BITS = 32
 PLACED = 0.7
 """Share of the logic's area that cells take, the rest being left for wires: an estimate, common in placement."""
 
@@ -60,12 +63,17 @@ class Area:
 
 def area(hw: Hardware) -> Area:
     """Return the area of a machine; that of an idealised one, which nobody could build, means nothing."""
-    parts = []
-    for logic in pe_of(hw).parts(hw.precision):
-        gate_equivalents = hw.array.count * logic.gate_equivalents
-        mm2 = gate_equivalents * NAND2_UM2 / PLACED / 1e6
-        parts.append(PartArea(logic.name, hw.array.count * logic.count, gate_equivalents, mm2))
+    parts = [_laid_out(logic, hw.array.count) for logic in pe_of(hw).parts(hw.precision)]
+    lane = cells("mac_lanes", L=1, W=_VECTOR_BITS, ACC=_VECTOR_BITS)
+    vector = Logic("vector unit", hw.vector_lanes, lane.gates, lane.flip_flops, lane.equivalents_per_gate)
+    parts.append(_laid_out(vector, 1))
     for buffer in buffer_shapes(hw):
         mm2 = buffer.banks * sram_mm2(buffer.kib / buffer.banks, buffer.bits)
         parts.append(PartArea(f"{buffer.name} buffer", buffer.banks, 0.0, mm2))
     return Area(tuple(parts))
+
+
+def _laid_out(logic: Logic, times: int) -> PartArea:
+    gate_equivalents = times * logic.gate_equivalents
+    mm2 = gate_equivalents * NAND2_UM2 / PLACED / 1e6
+    return PartArea(logic.name, times * logic.count, gate_equivalents, mm2)

@@ -32,14 +32,16 @@ def test_a_dense_machine_by_hand() -> None:
     lane = cells("mac_lanes", L=1, W=16, ACC=32)
     one = lane.gates * lane.equivalents_per_gate + lane.flip_flops * 4.522 / 0.798
     found = area(machine())
-    assert found.gate_equivalents == pytest.approx(6 * one)
+    vector = cells("mac_lanes", L=1, W=32, ACC=32)
+    vector_ge = vector.gates * vector.equivalents_per_gate + vector.flip_flops * 4.522 / 0.798
+    assert found.gate_equivalents == pytest.approx(6 * one + 3 * vector_ge)  # a lane for each column
     sram = sram_mm2(8, 2 * 16) + sram_mm2(16, 3 * 16) + sram_mm2(4, 3 * 32)
-    assert found.mm2 == pytest.approx(6 * one * 0.798 / 0.7 / 1e6 + sram)
+    assert found.mm2 == pytest.approx((6 * one + 3 * vector_ge) * 0.798 / 0.7 / 1e6 + sram)
     second = 6 * 32 * (1.862 + 4.522) / 0.798  # a multiplexer and a flip-flop a bit
     overlapped = area(machine(array={"rows": 2, "cols": 3, "drain": "overlapped"}))
-    assert overlapped.gate_equivalents == pytest.approx(6 * one + second)
+    assert overlapped.gate_equivalents == pytest.approx(6 * one + 3 * vector_ge + second)
     assert area(machine(array={"rows": 2, "cols": 3, "count": 4, "drain": "free"})).gate_equivalents == pytest.approx(
-        24 * one
+        24 * one + 12 * vector_ge
     )
 
 
