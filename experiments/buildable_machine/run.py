@@ -4,8 +4,8 @@
 
 replays a trace's last step, writes `table.csv` and prints it as Markdown. Speedups are against the same machine without
 skipping. The machine has a scan pointer for each row (pe16x16_rowsync.yaml). As first described its ports were
-unlimited, its results left in no time, nothing was done between the products, a word that several scan pointers read was
-charged once, only the pairs that pass a queue were charged for it, there was no crossbar, no scanner and no mask to
+unlimited, its results left in no time, nothing was done between the products, a word that several scan pointers read
+was charged once, only the pairs that pass a queue were charged for it, there was no crossbar, no scanner and no mask to
 charge, SRAM cost what 64 bits at a time cost, and DRAM 30.5 pJ per bit. Only leakage is today's throughout.
 """
 
