@@ -38,12 +38,11 @@ def find_streams(skipping: Skipping, tiled: TiledGemm, width: int) -> Streams:
     """Find what each tile streams, in windows of `width` positions."""
     gemm, windows = tiled.gemm, -(-tiled.gemm.k // width)
     streams = Streams(np.full(tiled.tiles, windows), np.full(tiled.tiles, gemm.k))
-    present = find_present(skipping, tiled, width)
-    if present.a is None and present.b is None:
+    if gemm.a_kind not in skipping.blocks and gemm.b_kind not in skipping.blocks:
         return streams
     kernel.compiled.count_streamed(
-        np.ones((len(tiled.starts), windows), bool) if present.a is None else present.a,
-        present.b,
+        np.ascontiguousarray(gemm.a) if gemm.a_kind in skipping.blocks else None,
+        np.ascontiguousarray(gemm.columns) if gemm.b_kind in skipping.blocks else None,
         gemm.m,
         gemm.n,
         gemm.k,

@@ -112,8 +112,8 @@ def count_outputs(
 ) -> None: ...
 def find_windows(source: Words, rows: int, k: int, width: int, present: Flags, /) -> None: ...
 def count_streamed(
-    present_a: Flags,
-    present_b: Flags | None,
+    a: Words | None,
+    b: Words | None,
     m: int,
     n: int,
     k: int,

@@ -38,33 +38,84 @@ void count_outputs(const uint64_t* needed, int64_t m, int64_t words, const Tiles
         }
 }
 
+namespace {
+
+bool holds_some(const uint64_t* bits, int64_t first, int64_t stop) {
+    uint64_t some = 0;
+    for (int64_t at = first; at < stop; at += 64) some |= read_bits(bits, at, std::min<int64_t>(64, stop - at));
+    return some != 0;
+}
+
+}  // namespace
+
 void find_windows(const uint64_t* source, int64_t rows, int64_t k, int64_t width, uint8_t* present) {
     const int64_t words = ceil_div(k, 64), windows = ceil_div(k, width);
     for (int64_t row = 0; row < rows; row++)
-        for (int64_t window = 0; window < windows; window++) {
-            uint64_t some = 0;
-            for (int64_t at = window * width; at < std::min(k, (window + 1) * width); at += 64)
-                some |= read_bits(source + row * words, at, std::min<int64_t>(64, std::min(k, (window + 1) * width) - at));
-            present[row * windows + window] = some != 0;
-        }
+        for (int64_t window = 0; window < windows; window++)
+            present[row * windows + window] = holds_some(source + row * words, window * width, std::min(k, (window + 1) * width));
 }
 
-void count_streamed(const uint8_t* present_a, const uint8_t* present_b, const Tiles& tiles, int64_t k, int64_t width, int64_t* cycles,
-                    int64_t* positions) {
-    const int64_t windows = ceil_div(k, width);
-    std::vector<uint8_t> some(windows);
-    for (int64_t tile = 0, index = 0; tile < tiles.row_tiles; tile++)
-        for (int64_t low = tiles.starts[tile]; low < tiles.stops[tile]; low += tiles.cols, index++) {
-            std::copy_n(present_a + tile * windows, windows, some.begin());
-            if (present_b) {
-                std::vector<uint8_t> of_columns(windows);
-                for (int64_t at = low; at < std::min(low + tiles.cols, tiles.stops[tile]); at++)
-                    for (int64_t window = 0; window < windows; window++) of_columns[window] |= present_b[tiles.columns[at] * windows + window];
-                for (int64_t window = 0; window < windows; window++) some[window] &= of_columns[window];
-            }
-            cycles[index] = std::count(some.begin(), some.end(), 1);
-            positions[index] = cycles[index] * width - (some[windows - 1] ? windows * width - k : 0);
+namespace {
+
+// Rows of bits put together, then one bit for each window that holds a non-zero.
+class Marks {
+public:
+    Marks(int64_t k, int64_t width) : words_(ceil_div(k, 64)), k_(k), width_(width), windows_(ceil_div(k, width)), any_(words_) {}
+    int64_t size() const { return ceil_div(windows_, 64); }
+
+    template <typename RowOf>
+    void put(uint64_t* marks, const uint64_t* bits, int64_t first, int64_t stop, const RowOf& row_of) {
+        std::fill(any_.begin(), any_.end(), 0);
+        for (int64_t at = first; at < stop; at++) {
+            const uint64_t* row = bits + row_of(at) * words_;
+            for (int64_t word = 0; word < words_; word++) any_[word] |= row[word];
         }
+        if (width_ == 1) return void(std::copy(any_.begin(), any_.end(), marks));
+        std::fill_n(marks, size(), 0);
+        for (int64_t window = 0; window < windows_; window++)
+            if (holds_some(any_.data(), window * width_, std::min(k_, (window + 1) * width_))) marks[window >> 6] |= 1ull << (window & 63);
+    }
+    void put_all(uint64_t* marks) const {
+        for (int64_t word = 0; word < size(); word++) marks[word] = ~0ull >> std::max<int64_t>(0, (word + 1) * 64 - windows_);
+    }
+
+private:
+    int64_t words_, k_, width_, windows_;
+    std::vector<uint64_t> any_;
+};
+
+}  // namespace
+
+void count_streamed(const uint64_t* a, const uint64_t* b, int64_t m, const Tiles& tiles, int64_t k, int64_t width, int64_t* cycles,
+                    int64_t* positions) {
+    const int64_t windows = ceil_div(k, width), last = windows - 1;
+    Marks marks(k, width);
+    std::vector<uint64_t> of_rows(marks.size()), of_columns;
+    for (int64_t tile = 0, index = 0; tile < tiles.row_tiles; tile++) {
+        const int64_t start = tiles.starts[tile], stop = tiles.stops[tile], across = ceil_div(stop - start, tiles.cols);
+        if (a)
+            marks.put(of_rows.data(), a, tile * tiles.rows, std::min((tile + 1) * tiles.rows, m), [](int64_t row) { return row; });
+        else
+            marks.put_all(of_rows.data());
+        if (tile == 0 || start != tiles.starts[tile - 1] || stop != tiles.stops[tile - 1]) {
+            of_columns.resize(across * marks.size());
+            for (int64_t place = 0; place < across; place++) {
+                uint64_t* of_tile = of_columns.data() + place * marks.size();
+                const int64_t low = start + place * tiles.cols;
+                if (b)
+                    marks.put(of_tile, b, low, std::min(low + tiles.cols, stop), [&](int64_t at) { return tiles.columns[at]; });
+                else
+                    marks.put_all(of_tile);
+            }
+        }
+        for (int64_t place = 0; place < across; place++, index++) {
+            const uint64_t* of_tile = of_columns.data() + place * marks.size();
+            int64_t some = 0;
+            for (int64_t word = 0; word < marks.size(); word++) some += __builtin_popcountll(of_rows[word] & of_tile[word]);
+            const bool short_one = of_rows[last >> 6] & of_tile[last >> 6] & 1ull << (last & 63);
+            cycles[index] = some, positions[index] = some * width - (short_one ? windows * width - k : 0);
+        }
+    }
 }
 
 int64_t count_effectual(const uint64_t* a, const uint64_t* b, int64_t stack, int64_t m, int64_t n, int64_t words) {

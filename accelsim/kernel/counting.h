@@ -17,8 +17,9 @@ struct Tiles { const int64_t *columns, *starts, *stops; int64_t row_tiles, rows,
 void count_outputs(const uint64_t* needed, int64_t m, int64_t words, const Tiles& tiles, int64_t* outputs);
 // Whether each window of each row holds a non-zero: bytes [rows][windows].
 void find_windows(const uint64_t* source, int64_t rows, int64_t k, int64_t width, uint8_t* present);
-// Windows that each tile streams, and their positions: those in which A's rows and, where given, B's columns hold a non-zero.
-void count_streamed(const uint8_t* present_a, const uint8_t* present_b, const Tiles& tiles, int64_t k, int64_t width, int64_t* cycles,
+// Windows that each tile streams, and their positions: those in which A's rows (m of them) and B's columns hold a non-zero, as
+// far as either is given.
+void count_streamed(const uint64_t* a, const uint64_t* b, int64_t m, const Tiles& tiles, int64_t k, int64_t width, int64_t* cycles,
                     int64_t* positions);
 // Pairs of two non-zeros over all outputs, of `stack` GEMMs of m rows and n columns each.
 int64_t count_effectual(const uint64_t* a, const uint64_t* b, int64_t stack, int64_t m, int64_t n, int64_t words);

@@ -306,13 +306,13 @@ PyObject* py_find_windows(Arguments& in) {
 }
 
 PyObject* py_count_streamed(Arguments& in) {
-    const auto present_a = in.array<const uint8_t>(), present_b = in.array<const uint8_t>();
+    const Bits a = in.array<const uint64_t>(), b = in.array<const uint64_t>();
     const int64_t m = in.number(), n = in.number(), k = in.number(1), width = in.number(1);
     const Schedule schedule(in, m, n);
     const auto cycles = in.array<int64_t>(), positions = in.array<int64_t>();
     WithoutLock unlocked;
-    count_streamed(present_a.of(schedule.tiles.row_tiles * ceil_div(k, width), "present_a"), present_b.of(n * ceil_div(k, width), "present_b"),
-                   schedule.tiles, k, width, cycles.of(schedule.count(), "cycles"), positions.of(schedule.count(), "positions"));
+    count_streamed(a.of(m * words_for(k), "a"), b.of(n * words_for(k), "b"), m, schedule.tiles, k, width,
+                   cycles.of(schedule.count(), "cycles"), positions.of(schedule.count(), "positions"));
     return nullptr;
 }
 

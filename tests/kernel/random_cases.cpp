@@ -135,10 +135,11 @@ void run_counting(Random& random, Digest& digest) {
     const Gemm g(random);
     const int64_t width = random.one_of({1, 3, 16, 70}), windows = ceil_div(g.k, width), words = ceil_div(g.k, 64);
     const Words b = random_bits(random, g.n, g.k, 30);
-    std::vector<uint8_t> present_a(g.row_tiles * windows, 1), present_b(g.n * windows);
+    std::vector<uint8_t> present_b(g.n * windows);
     find_windows(b.data(), g.n, g.k, width, present_b.data());
     Numbers cycles(g.first_tile.back()), positions(g.first_tile.back()), outputs(g.first_tile.back());
-    count_streamed(present_a.data(), random.chance(50) ? present_b.data() : nullptr, g.tiles(), g.k, width, cycles.data(), positions.data());
+    const bool of_rows = random.chance(50), of_columns = random.chance(50);
+    count_streamed(of_rows ? g.a.data() : nullptr, of_columns ? b.data() : nullptr, g.m, g.tiles(), g.k, width, cycles.data(), positions.data());
     digest.add(present_b), digest.add(cycles), digest.add(positions);
     if (!g.masked) return;
     count_outputs(g.needed.data(), g.m, ceil_div(g.n, 64), g.tiles(), outputs.data());
