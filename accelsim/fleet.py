@@ -29,20 +29,30 @@ class Fleet:
     Those that agree in array and skipping share the timing of a GEMM; those that agree in memory too share all but
     energy.
 
+    Args:
+        hardware: the machines.
+        rivals: further machines to compare each with, beside its baseline; by default none.
+        baselines: whether each has a baseline.
+
     Attributes:
-        pairs: each machine and its baseline.
-        distinct: machines and baselines that differ in more than energy.
-        numbers: each pair's place in `distinct`.
+        lines: each machine, its baseline if it has one, and its rivals.
+        distinct: machines of all lines that differ in more than energy.
+        numbers: each line's places in `distinct`.
         by_timing: places in `distinct` that share the timing of every GEMM.
     """
 
-    def __init__(self, hardware: Sequence[Hardware]) -> None:
-        self.pairs = [(hw, hw.dense()) for hw in hardware]
+    def __init__(
+        self, hardware: Sequence[Hardware], rivals: Sequence[Sequence[Hardware]] = (), *, baselines: bool = True
+    ) -> None:
+        beside = rivals or [()] * len(hardware)
+        self.lines: list[tuple[Hardware, ...]] = [
+            (hw, *([hw.dense()] if baselines else ()), *others) for hw, others in zip(hardware, beside, strict=True)
+        ]
         known: dict[Hashable, int] = {}
-        for hw in chain.from_iterable(self.pairs):
+        for hw in chain.from_iterable(self.lines):
             known.setdefault(_movement_key(hw), len(known))
-        self.numbers = [(known[_movement_key(hw)], known[_movement_key(dense)]) for hw, dense in self.pairs]
-        found = dict(zip(chain.from_iterable(self.numbers), chain.from_iterable(self.pairs), strict=True))
+        self.numbers = [tuple(known[_movement_key(hw)] for hw in line) for line in self.lines]
+        found = dict(zip(chain.from_iterable(self.numbers), chain.from_iterable(self.lines), strict=True))
         self.distinct = [found[number] for number in range(len(known))]
         groups: dict[Hashable, list[int]] = {}
         for number, hw in enumerate(self.distinct):
@@ -90,10 +100,14 @@ class PassOfFleet:
                 for number in numbers:
                     self._works[number].add(tiled, timing)
 
-    def account(self, machine: int, table: EnergyTable) -> tuple[PassAccount, PassAccount]:
-        """Return what a machine and its baseline did, when all GEMMs are in; machines are counted from 0."""
-        (hw, dense), (number, dense_number) = self._fleet.pairs[machine], self._fleet.numbers[machine]
-        return self._works[number].account(table, hw), self._works[dense_number].account(table, dense)
+    def account(self, machine: int, table: EnergyTable) -> tuple[PassAccount, ...]:
+        """Return what a machine, its baseline and its rivals did, when all GEMMs are in; machines count from 0."""
+        line, numbers = self._fleet.lines[machine], self._fleet.numbers[machine]
+        return tuple(self._works[number].account(table, hw) for hw, number in zip(line, numbers, strict=True))
+
+    def cycles(self, machine: int) -> tuple[int, ...]:
+        """Return the cycles of the same, memory included."""
+        return tuple(self._works[number].movement.cycles for number in self._fleet.numbers[machine])
 
     def detail(self, machine: int) -> PassDetail:
         """Return what a machine did in full, when all GEMMs are in."""

@@ -14,16 +14,20 @@ from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
+from accelsim.area import NODE, area
 from accelsim.energy.load import table_of
 from accelsim.energy.mask_update import mask_update, mask_update_energy
 from accelsim.energy.table import EnergyTable
+from accelsim.equal_area import Racecourse, finalists
 from accelsim.errors import AccelsimError, HardwareError, TraceError, not_this
 from accelsim.fleet import Fleet, PassDetail
 from accelsim.hardware.load import check_hardware
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, Pass, chosen_passes
 from accelsim.replay import Replay, ReplayedPass
-from accelsim.results import PassResult, Result, WholeRun, find_run, mask_update_table
+from accelsim.results import EqualArea, PassResult, Result, WholeRun, find_run, mask_update_table
+from accelsim.results.equal_area import IDEALISED, READ_ONCE
+from accelsim.results.equal_area import NOT_ASKED as NOT_COMPARED
 from accelsim.results.other_work import ASSUMED, NOT_ASKED, OF_A_PART, TOLD, OtherWorkCosts
 from accelsim.sampling import Sampler, Sampling, allocate, is_sure
 from accelsim.trace import OpTrace, OtherWork, TraceChain, TraceReader, assumed_tally, open_trace
@@ -45,6 +49,7 @@ def simulate(
     *,
     passes: Iterable[Pass] = PASSES,
     vector_work: bool = True,
+    equal_area: bool = True,
     run_steps: int | None = None,
     sample: Sample = None,
     workers: int | None = None,
@@ -61,6 +66,8 @@ def simulate(
         vector_work: also count the work between the products (normalisation, activation functions, softmax, pooling,
             optimiser), from what the trace tells or else an assumption; see `OtherWorkCosts`. It is in totals, not in
             those of passes, and never counted where only some layers or passes are replayed.
+        equal_area: also run the best dense machine of the same area (docs/energy.md); not where operations can be read
+            only once.
         run_steps: the training's number of optimiser steps, for a trace that does not say it, or where the training
             went on when the tracer was gone; `Result.training` is about all of them.
         sample: simulate a random part of the tiles and say how sure the totals are (docs/sampling.md): a share of each
@@ -81,6 +88,7 @@ def simulate(
         trace,
         passes=passes,
         vector_work=vector_work,
+        equal_area=equal_area,
         run_steps=run_steps,
         sample=sample,
         workers=workers,
@@ -96,6 +104,7 @@ def simulate_many(
     *,
     passes: Iterable[Pass] = PASSES,
     vector_work: bool = True,
+    equal_area: bool = True,
     run_steps: int | None = None,
     sample: Sample = None,
     workers: int | None = None,
@@ -121,7 +130,9 @@ def simulate_many(
         raise TraceError(not_this("trace", trace, "a trace file's path, an open reader, or a list of OpTraces"))
     wanted = chosen_passes(passes)
     whole_run = _whole_run(reader, run_steps, wanted == PASSES)
-    fleet, tables = Fleet(hardware), [table_of(hw) for hw in hardware]
+    tables = [table_of(hw) for hw in hardware]
+    rivals, why_none = _rivals(hardware, reader, wanted) if equal_area else ([()] * len(hardware), NOT_COMPARED)
+    fleet = Fleet(hardware, rivals)
     sampling = sample if isinstance(sample, Sampling) or sample is None else Sampling(sample)
     sampler = None if sampling is None else sampling.sampler()
     workers = workers or os.cpu_count() or 1
@@ -157,18 +168,24 @@ def simulate_many(
     provenance = _provenance(reader, wanted == PASSES)
     assumed = OtherWork.joined(OtherWork({step: tally}) for step, tally in tallies.values())
     work, basis = _other_work(reader, assumed, wanted == PASSES) if vector_work else (OtherWork({}), NOT_ASKED)
-    return [
-        Result.from_rows(
-            own,
-            hw,
-            provenance,
-            OtherWorkCosts.of(work, basis, hw, table),
-            whole_run,
-            mask_update_costs(hw, table, whole_run),
-            sampling,
+    results = []
+    for hw, table, own, beside in zip(hardware, tables, rows, rivals, strict=True):
+        best, compared = _best_rival(own, beside)
+        results.append(
+            Result.from_rows(
+                compared,
+                hw,
+                provenance,
+                OtherWorkCosts.of(work, basis, hw, table, best),
+                whole_run,
+                mask_update_costs(hw, table, whole_run),
+                sampling,
+                EqualArea(why_none or IDEALISED)
+                if best is None
+                else EqualArea("", best, area(best).mm2, area(hw).mm2, NODE),
+            )
         )
-        for hw, table, own in zip(hardware, tables, rows, strict=True)
-    ]
+    return results
 
 
 def _check_machines(hardware: Sequence[Hardware]) -> None:
@@ -189,6 +206,23 @@ def _grow(sampler: Sampler, error: float, hardware: Sequence[Hardware], replayed
             sampler.enlarge(hw, sizes)
             again |= {key[0] for key in sizes if isinstance(key[0], int)}
     return again
+
+
+def _rivals(
+    hardware: Sequence[Hardware], trace: TraceReader | TraceChain | Iterable[OpTrace], wanted: tuple[Pass, ...]
+) -> tuple[list[tuple[Hardware, ...]], str]:
+    """Return the dense machines of each machine's area that may be the best, and why there are none."""
+    if iter(trace) is trace:
+        return [()] * len(hardware), READ_ONCE
+    return finalists(hardware, Racecourse.of(trace), wanted), ""
+
+
+def _best_rival(rows: list[PassResult], rivals: Sequence[Hardware]) -> tuple[Hardware | None, list[PassResult]]:
+    """Return the fastest of the rivals over all rows, and the rows with what it did."""
+    if not rivals:
+        return None, rows
+    best = min(range(len(rivals)), key=lambda rival: sum(row.rivals[rival].cycles for row in rows))
+    return rivals[best], [replace(row, equal_area=row.rivals[best]) for row in rows]
 
 
 def _other_work(

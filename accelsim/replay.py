@@ -78,7 +78,7 @@ class Replay:
             largest = gemm if largest is None or gemm.macs // gemm.stack > largest.macs // largest.stack else largest
         results = []
         for machine, table in enumerate(self.tables):
-            own, dense = running.account(machine, table)
+            own, dense, *rivals = running.account(machine, table)
             results.append(
                 PassResult(
                     step=op.step,
@@ -97,6 +97,7 @@ class Replay:
                     effectual_macs=effectual_macs,
                     machine=own,
                     dense=dense,
+                    rivals=tuple(rivals),
                 )
             )
         details = tuple(running.detail(machine) for machine in range(len(self.tables))) if detailed else ()

@@ -44,6 +44,10 @@ def run(
             help="Count the work between the products, too: normalisation, activation functions, optimiser, ...",
         ),
     ] = True,
+    equal_area: Annotated[
+        bool,
+        typer.Option("--equal-area/--no-equal-area", help="Compare with the best dense machine of the same area, too."),
+    ] = True,
     run_steps: Annotated[
         int | None, typer.Option(help="Optimiser steps of the whole training, where the trace does not say it.")
     ] = None,
@@ -72,7 +76,7 @@ def run(
 ) -> None:
     """Replay a trace on a machine: cycles, energy and speedup by layer and pass, and of the whole training.
 
-    Speedup is against the same machine without skipping.
+    Speedup is against the same machine without skipping, and against the best dense machine of the same area.
     """
     from accelsim.hardware.load import load_hardware
     from accelsim.lowering import PASSES
@@ -109,6 +113,7 @@ def run(
                 one,
                 passes=[name for name in PASSES if not chosen or name in chosen],
                 vector_work=vector_work,
+                equal_area=equal_area,
                 run_steps=run_steps,
                 sample=sampling,
                 workers=workers,

@@ -146,15 +146,20 @@ class Buffers(Part):
         " most in a cycle, for every column; unlimited (or null): as many as are asked for",
     )
 
-    def grown_to(self, array: Array, precision: Precision) -> Buffers:
-        """Return these buffers, those whose size was not given large enough for two tiles of the array."""
+    def grown_to(self, array: Array, precision: Precision, *, given: bool = False) -> Buffers:
+        """Return these buffers large enough for two tiles of the array.
+
+        Args:
+            given: also those whose size was given, which stay as they are otherwise.
+        """
         words, sums = 2 * _TILE_POSITIONS * precision.operand_bits, 2 * precision.accumulator_bits
         bits = {
             "weight_kib": array.rows * words,
             "input_kib": array.cols * words,
             "output_kib": array.rows * array.cols * sums,
         }
-        needed = {name: -(-count // (8 * 1024)) for name, count in bits.items() if name not in self.model_fields_set}
+        fixed = set() if given else self.model_fields_set
+        needed = {name: -(-count // (8 * 1024)) for name, count in bits.items() if name not in fixed}
         return self.model_copy(update={name: kib for name, kib in needed.items() if kib > getattr(self, name)})
 
 

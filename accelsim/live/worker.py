@@ -60,7 +60,7 @@ def _listen(messages: SimpleQueue[Start | Step], training: int) -> None:
 def _answer(start: Start, message: Step) -> Simulated | Failed:
     rows: list[PassResult] = []
     try:
-        simulate(start.hardware, message.path, workers=1, on_pass=lambda _, row, __: rows.append(row))
+        simulate(start.hardware, message.path, equal_area=False, workers=1, on_pass=lambda _, row, __: rows.append(row))
     except AccelsimError as error:
         return Failed(str(error))
     finally:

@@ -17,14 +17,15 @@ from accelsim.hardware.model import Hardware
 
 @dataclass(frozen=True)
 class EnergyRange:
-    """What a machine and its baseline did in each row of a result, and what it costs with prices that are drawn.
+    """What a machine and a dense one did in each row of a result, and what it costs with prices that are drawn.
 
     Attributes:
-        hardware: the machine.
-        own, dense: what it and its dense baseline did; a row each.
+        hardware, baseline: the machine and the dense one.
+        own, dense: what they did; a row each.
     """
 
     hardware: Hardware
+    baseline: Hardware
     own: Sequence[Actions]
     dense: Sequence[Actions]
 
@@ -38,13 +39,13 @@ class EnergyRange:
         if self.hardware.idealised:
             return None
         (own, own_prices), (dense, dense_prices) = self._counted
-        more, more_dense = counts(self.hardware, [both])[0], counts(self.hardware.dense(), [both])[0]
+        more, more_dense = counts(self.hardware, [both])[0], counts(self.baseline, [both])[0]
         return interval(
             (own[rows].sum(axis=0) + more) @ own_prices, (dense[rows].sum(axis=0) + more_dense) @ dense_prices
         )
 
     @cached_property
     def _counted(self) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
-        table, baseline = drawn(table_of(self.hardware)), self.hardware.dense()
+        table = drawn(table_of(self.hardware))
         own = counts(self.hardware, self.own), prices(table, self.hardware)
-        return own, (counts(baseline, self.dense), prices(table, baseline))
+        return own, (counts(self.baseline, self.dense), prices(table, self.baseline))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from accelsim.results.row import known
 from accelsim.trace.other_work import OtherWork
 
 OTHER_WORK = "other work"
-_COUNTS, _ENERGIES = ("ops", "dram_bytes", "cycles"), ("energy_pj", "dense_energy_pj")
+_COUNTS, _ENERGIES = ("ops", "dram_bytes", "cycles"), ("energy_pj", "dense_energy_pj", "equal_area_energy_pj")
 COLUMNS = ("step", "kind", *_COUNTS, *_ENERGIES)
 
 NO_OTHER_WORK: dict[str, Any] = dict.fromkeys(_COUNTS, 0) | dict.fromkeys(_ENERGIES, 0.0)
@@ -35,20 +36,29 @@ class OtherWorkCosts:
     Attributes:
         basis: where its elements are from, or why there are none, a phrase.
         table: a row a step and kind: step, kind (norm, activation, softmax, pooling, add, dropout, optimizer), ops,
-            dram_bytes, cycles, energy_pj, dense_energy_pj. The dense baseline does the same work in the same cycles;
-            its energy differs by its leakage.
+            dram_bytes, cycles, energy_pj, dense_energy_pj, equal_area_energy_pj. The dense machines do the same work in
+            the same cycles; their energy differs by their leakage.
     """
 
     basis: str = NOT_ASKED
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame([], columns=list(COLUMNS)))
 
     @classmethod
-    def of(cls, work: OtherWork, basis: str, hw: Hardware, prices: EnergyTable) -> OtherWorkCosts:
-        """Return the costs of some work."""
-        rows, machines = [], (hw, hw.dense())
+    def of(
+        cls, work: OtherWork, basis: str, hw: Hardware, prices: EnergyTable, rival: Hardware | None = None
+    ) -> OtherWorkCosts:
+        """Return the costs of some work.
+
+        Args:
+            rival: the dense machine at equal area, if there is one; its vector unit is the machine's.
+        """
+        rows, machines = [], (hw, hw.dense(), rival)
         for step, tally in sorted(work.steps.items()):
             for kind, done in vector_work(hw, tally).items():
-                energies = [vector_energy(prices, machine, done).total_pj for machine in machines]
+                energies = [
+                    math.nan if machine is None else vector_energy(prices, machine, done).total_pj
+                    for machine in machines
+                ]
                 rows.append((step, kind, done.ops, done.dram_bytes, done.cycles, *energies))
         return cls(basis, pd.DataFrame(rows, columns=list(COLUMNS)))
 
@@ -83,5 +93,8 @@ def parts_of_total(summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if done and done["cycles"]:
         own, dense = done["energy_pj"], done["dense_energy_pj"]
         rest = {"dense_cycles": done["cycles"], "speedup": 1.0, "energy_ratio": dense / own if own else None}
+        rival = done.get("equal_area_energy_pj")
+        rest["speedup_at_equal_area"] = None if rival is None else 1.0
+        rest["energy_ratio_at_equal_area"] = None if rival is None or not own else rival / own
         parts[OTHER_WORK] = dict.fromkeys(("macs", "effectual_macs", "utilization"), 0) | done | rest
     return parts

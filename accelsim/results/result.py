@@ -6,7 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from accelsim.files import write_whole
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.energy_range import EnergyRange
+from accelsim.results.equal_area import EqualArea, ratios
 from accelsim.results.html import summary_html
 from accelsim.results.other_work import NO_OTHER_WORK, OtherWorkCosts
 from accelsim.results.row import PassResult, known, speedup
@@ -39,11 +40,13 @@ _SUMMED = (
     "cycles",
     "array_cycles",
     "dense_cycles",
+    "equal_area_cycles",
     *SLOT_COLUMNS,
     "dram_bytes",
     "dense_dram_bytes",
     "energy_pj",
     "dense_energy_pj",
+    "equal_area_energy_pj",
     *ENERGY_COLUMNS,
 )
 
@@ -68,6 +71,8 @@ class Result:
             intervals: cycles_low and cycles_high, energy_pj_low and energy_pj_high.
         spreads: how far each row of `layers` may be off.
         energy_range: how far its energies may be off, since prices are known only so well.
+        equal_area: the best dense machine of the same area; `layers` has its cycles and energy as equal_area_cycles and
+            equal_area_energy_pj.
     """
 
     layers: pd.DataFrame
@@ -79,6 +84,7 @@ class Result:
     sampling: Sampling | None = None
     spreads: tuple[Spread, ...] = ()
     energy_range: EnergyRange | None = None
+    equal_area: EqualArea = field(default_factory=EqualArea)
 
     @classmethod
     def from_rows(
@@ -90,15 +96,19 @@ class Result:
         run: WholeRun,
         mask_updates: pd.DataFrame,
         sampling: Sampling | None = None,
+        equal_area: EqualArea | None = None,
     ) -> Result:
         """Build the table; rows keep their order."""
         rows = list(rows)
         layers, spreads = pd.DataFrame([row.columns() for row in rows]), tuple(row.machine.spread for row in rows)
         if sampling is not None:
             layers = with_intervals(layers, spreads)
-        done = [row.machine.actions for row in rows], [row.dense.actions for row in rows]
-        energy_range = EnergyRange(hardware, *done)
-        return cls(layers, hardware, trace, other_work, run, mask_updates, sampling, spreads, energy_range)
+        own, beside = [row.machine.actions for row in rows], equal_area or EqualArea()
+        energy_range = EnergyRange(hardware, hardware.dense(), own, [row.dense.actions for row in rows])
+        if beside.machine is not None:
+            rivals = [row.equal_area.actions for row in rows if row.equal_area is not None]
+            beside = replace(beside, energy_range=EnergyRange(hardware, beside.machine, own, rivals))
+        return cls(layers, hardware, trace, other_work, run, mask_updates, sampling, spreads, energy_range, beside)
 
     @property
     def training(self) -> dict[str, Any]:
@@ -157,6 +167,7 @@ class Result:
                 "total": self.other_work.sums(),
                 "by_kind": self.other_work.by_kind(),
             },
+            "equal_area": self.equal_area.plain(),
             "total": self._totals(self.layers, self.other_work.sums()),
             "by_pass": {name: self._totals(part) for name in PASSES if len(part := self._of("pass", name))},
             "by_branch": {
@@ -180,7 +191,9 @@ class Result:
         for name in ("cycles", "dram_bytes"):
             totals[name] += other[name]
             totals[f"dense_{name}"] += other[name]
-        for name in ("energy_pj", "dense_energy_pj"):
+        if totals["equal_area_cycles"] is not None:
+            totals["equal_area_cycles"] = round(totals["equal_area_cycles"]) + other["cycles"]
+        for name in ("energy_pj", "dense_energy_pj", "equal_area_energy_pj"):
             totals[name] = None if totals[name] is None else totals[name] + (other[name] or 0.0)
         totals["other_work_cycles"] = other["cycles"]
         totals["energy_other_work_pj"] = None if totals["energy_pj"] is None else other["energy_pj"]
@@ -192,6 +205,11 @@ class Result:
         done = Actions(cycles=other["cycles"], vector_ops=other["ops"], dram_read_bytes=other["dram_bytes"])
         found = self.energy_range.ratio(part.index.to_numpy(), done) if self.energy_range else None
         totals["energy_ratio_low"], totals["energy_ratio_high"] = found or (None, None)
+        totals |= ratios(totals)
+        beside = self.equal_area.energy_range
+        found = None if beside is None else beside.ratio(part.index.to_numpy(), done)
+        for name, bound in zip(("low", "high"), found or (None, None), strict=True):
+            totals[f"energy_ratio_at_equal_area_{name}"] = bound
         totals["seconds"] = totals["cycles"] / (self.hardware.clock_mhz * 1e6)
         return totals
 

@@ -47,6 +47,8 @@ class PassResult:
         macs: M · N · K summed over groups and phases.
         effectual_macs: those with both operands non-zero.
         machine, dense: what the machine did, and the same machine without skipping and compression.
+        rivals: what dense machines of the same area did, if there are any.
+        equal_area: what the best of them did.
     """
 
     step: int
@@ -64,6 +66,8 @@ class PassResult:
     effectual_macs: int
     machine: PassAccount
     dense: PassAccount
+    rivals: tuple[PassAccount, ...] = ()
+    equal_area: PassAccount | None = None
     trace: int = 0
 
     def columns(self) -> dict[str, object]:
@@ -74,9 +78,12 @@ class PassResult:
         row["cycles"], row["array_cycles"] = self.machine.cycles, self.machine.array_cycles
         row["dense_cycles"], row["dense_array_cycles"] = self.dense.cycles, self.dense.array_cycles
         row["speedup"] = speedup(self.dense.cycles, self.machine.cycles)
+        best = self.equal_area
+        row["equal_area_cycles"] = math.nan if best is None else best.cycles
         row |= {f"slots_{part.name}": getattr(self.machine.slots, part.name) for part in fields(Slots)}
         row["dram_bytes"], row["dense_dram_bytes"] = self.machine.dram_bytes, self.dense.dram_bytes
         row["energy_pj"], row["dense_energy_pj"] = self.machine.energy.total_pj, self.dense.energy.total_pj
+        row["equal_area_energy_pj"] = math.nan if best is None else best.energy.total_pj
         row |= {f"energy_{part.name}": getattr(self.machine.energy, part.name) for part in fields(EnergyBreakdown)}
         del row["energy_vector_pj"]  # which no pass of the array has
         first = ("step", "layer", "call", "pass", "trace")

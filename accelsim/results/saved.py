@@ -106,6 +106,7 @@ def load_result(folder: str | os.PathLike[str]) -> SavedResult:
     check_passes(path / "layers.csv", layers, PASSES)
     idealised = summary["total"]["energy_pj"] is None
     none = [name for name in measures(layers) if name.startswith(_ENERGIES)] if idealised else []
+    none += [name for name in (*measures(layers), *measures(steps)) if name.startswith("equal_area_")]
     check_numbers(path / "layers.csv", layers, (*_NUMBERS, *measures(layers)), may_lack=none)
     check_passes(path / "training.csv", steps, (*PASSES, OTHER_WORK, ALL_PASSES))
     names = (*_NUMBERS, "stands_for", *measures(steps))

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from accelsim.lowering.gemm import PASSES
+from accelsim.results.equal_area import ratios
 from accelsim.results.other_work import OTHER_WORK, OtherWorkCosts
 from accelsim.results.row import known, speedup
 from accelsim.results.whole_run import WholeRun
@@ -24,7 +25,10 @@ from accelsim.trace.training_run import TrainingRun
 
 RULE = "straight lines between recorded steps of a kind, constant outside, summed over the run's steps"
 ALL_PASSES = "all passes"
-_COUNTED = ("macs", "effectual_macs", "cycles", "dense_cycles", "energy_pj", "dense_energy_pj")
+_COUNTED = (
+    *("macs", "effectual_macs", "cycles", "dense_cycles", "equal_area_cycles"),
+    *("energy_pj", "dense_energy_pj", "equal_area_energy_pj"),
+)
 _FEWEST_TO_HALVE = 4
 
 
@@ -153,7 +157,8 @@ def tabulate_steps(
             if len(chosen):
                 sums = {column: np.asarray(chosen[column]).sum().item() for column in _COUNTED}
                 faster = speedup(sums["dense_cycles"], sums["cycles"])
-                rows.append(start | {"pass": name} | sums | {"speedup": faster})
+                at_equal_area = speedup(sums["equal_area_cycles"], sums["cycles"])
+                rows.append(start | {"pass": name} | sums | {"speedup": faster, "speedup_at_equal_area": at_equal_area})
     return pd.DataFrame(rows)
 
 
@@ -162,8 +167,9 @@ def _with_other_work(layers: pd.DataFrame, other_work: OtherWorkCosts) -> pd.Dat
     done = other_work.table
     if not len(done):
         return layers
-    rows = done[["step", "cycles", "energy_pj", "dense_energy_pj"]].copy()
+    rows = done[["step", "cycles", "energy_pj", "dense_energy_pj", "equal_area_energy_pj"]].copy()
     rows["pass"], rows["macs"], rows["effectual_macs"], rows["dense_cycles"] = OTHER_WORK, 0, 0, done["cycles"]
+    rows["equal_area_cycles"] = done["cycles"].where(done["equal_area_energy_pj"].notna())
     return pd.concat([layers[["step", "pass", *_COUNTED]], rows], ignore_index=True)
 
 
@@ -188,11 +194,13 @@ def _sums(
         exact["cycles"] += sum(mask_updates["cycles"])
         exact["energy_pj"] += sum(mask_updates["energy_pj"])
     sums: dict[str, Any] = {
-        name: known(value) if name.endswith("_pj") else round(value) for name, value in exact.items()
+        name: known(value) if name.endswith("_pj") or math.isnan(value) else round(value)
+        for name, value in exact.items()
     }
     return sums | {
         "speedup": known(speedup(sums["dense_cycles"], sums["cycles"])),
         "energy_ratio": sums["dense_energy_pj"] / sums["energy_pj"] if sums["energy_pj"] else None,
+        **ratios(sums),
         "seconds": sums["cycles"] / (clock_mhz * 1e6),
     }
 

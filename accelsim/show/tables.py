@@ -99,7 +99,10 @@ def _intervals(summary: dict[str, Any]) -> TextTable:
 
 
 def _totals(title: str, rows: dict[str, Any], total: dict[str, Any] | None) -> TextTable:
-    columns = ("MACs", "eff.", "cycles", "dense", "speedup", "used", "DRAM", "energy", "dense", "saved")
+    columns = ["MACs", "eff.", "cycles", "dense", "speedup", "used", "DRAM", "energy", "dense", "saved"]
+    compared = any(part.get("speedup_at_equal_area") is not None for part in rows.values())
+    if compared:
+        columns += ["speedup, =area", "saved, =area"]
     table = TextTable(title, [""], columns)
     shown = dict(rows) if total is None or len(rows) < 2 else {**rows, "total": total}
     for name, part in shown.items():
@@ -115,6 +118,7 @@ def _totals(title: str, rows: dict[str, Any], total: dict[str, Any] | None) -> T
             joules(part["energy_pj"]),
             joules(part["dense_energy_pj"]),
             times(part["energy_ratio"]),
+            *([times(part["speedup_at_equal_area"]), times(part["energy_ratio_at_equal_area"])] if compared else []),
             style="bold" if name == "total" else "",
         )
     return table
@@ -162,6 +166,24 @@ def _energy(summary: dict[str, Any]) -> TextTable:
     return _shares(f"Energy ({literal(summary['hardware']['energy'])})", columns, "energy_", "_pj", summary)
 
 
+def compared_with(summary: dict[str, Any]) -> Iterator[str]:
+    """Say how the total compares with the machine's own dense self, and with the best dense machine of its area."""
+    total, rival = summary["total"], summary.get("equal_area") or {"machine": None, "why_none": "not known"}
+    energy = "" if total["energy_ratio"] is None else f", energy {times(total['energy_ratio'])} less"
+    yield f"Beside the same machine without skipping and compression: speedup {times(total['speedup'])}{energy}."
+    if rival["machine"] is None:
+        yield f"No dense machine of the same area: {rival['why_none']}."
+        return
+    ratio = total["energy_ratio_at_equal_area"]
+    energy = "" if ratio is None else f", energy {times(ratio)} less"
+    lanes = f"x{rival['lanes']} lanes" if rival["lanes"] > 1 else ""
+    yield (
+        f"Beside the best dense machine of the same area: speedup {times(total['speedup_at_equal_area'])}{energy}. That"
+        f" is {rival['rows']}x{rival['cols']}{lanes}, {rival['area_mm2']:.4g} of {rival['own_area_mm2']:.4g} mm2"
+        f" ({rival['node']}); it compresses, gates zeros and drops what a dense machine can."
+    )
+
+
 def _notes(result: Result) -> Iterator[str]:
     """What a reader has to know about the numbers above."""
     total = result.summary["total"]
@@ -174,9 +196,9 @@ def _notes(result: Result) -> Iterator[str]:
     yield "eff.: MACs with two non-zero operands. used: lane-cycles that multiplied, zeros included."
     yield (
         f"{literal(result.hardware.name)} at {result.hardware.clock_mhz:g} MHz: {total['seconds'] * 1e3:.3g} ms for"
-        f" {len(result.summary['steps'])} recorded step(s). Speedup is against the same machine without skipping and"
-        " compression."
+        f" {len(result.summary['steps'])} recorded step(s)."
     )
+    yield from compared_with(result.summary)
     if why := no_energy(result.summary):
         yield why
     elif total.get("energy_ratio_low") is not None:

@@ -31,7 +31,10 @@ def _table(training: dict[str, Any], clock_mhz: float) -> RenderableType:
         rows[f"other work: {kind}"] = done | {"dense_cycles": done["cycles"]}
     if updates["count"]:
         rows[f"other work: {updates['count']} mask updates"] = updates | {"dense_cycles": 0, "dense_energy_pj": 0}
-    columns = ("cycles", "dense", "speedup", "seconds", "energy", "dense", "saved")
+    columns = ["cycles", "dense", "speedup", "seconds", "energy", "dense", "saved"]
+    compared = total.get("speedup_at_equal_area") is not None
+    if compared:
+        columns += ["speedup, =area", "saved, =area"]
     table = TextTable(f"Whole training, {training['steps']} steps", [""], columns)
     for name, sums in (rows | {"total": total}).items():
         table.add_row(
@@ -43,6 +46,7 @@ def _table(training: dict[str, Any], clock_mhz: float) -> RenderableType:
             joules(sums["energy_pj"]),
             joules(sums["dense_energy_pj"]),
             times(sums.get("energy_ratio")),
+            *([times(sums.get(f"{name}_at_equal_area")) for name in ("speedup", "energy_ratio")] if compared else []),
             style="bold" if name == "total" else "",
         )
     return table

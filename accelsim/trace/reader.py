@@ -109,15 +109,22 @@ class TraceReader:
         Raises:
             TraceError: a record's header is damaged; names file and record.
         """
-        entries = []
+        return tuple(self.headers())
+
+    def headers(self) -> Iterator[Entry]:
+        """Read the entries one after another, and keep none.
+
+        Raises:
+            TraceError: a record's header is damaged; names file and record.
+        """
         with _opened(self.path) as file:
             size = os.fstat(file.fileno()).st_size
             for row in self._rows:
                 try:
-                    entries.append(_read_entry(file, size, row))
+                    entry = _read_entry(file, size, row)
                 except (FormatError, OSError) as error:
                     self._refuse(str(row), error)
-        return tuple(entries)
+                yield entry
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -157,6 +164,13 @@ class TraceReader:
         view = copy.copy(self)
         view._rows = rows
         view.all_layers = self.all_layers and (layers is None or chosen == set(names))
+        return view
+
+    def at(self, places: Iterable[int]) -> TraceReader:
+        """Return a view of the records at some places, counted from 0 in the order of iteration."""
+        view = copy.copy(self)
+        view._rows = [self._rows[place] for place in sorted(places)]
+        view.all_layers = False
         return view
 
     def __getstate__(self) -> dict[str, Any]:
