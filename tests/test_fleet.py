@@ -77,18 +77,18 @@ def test_machines_share_what_they_agree_in(calls: Counter[str]) -> None:
         machine(skipping={"sync": "pe"}),  # differs in timing, not in its baseline
         machine(array={"rows": 2}),  # differs in all
     ]
-    results = simulate_many(hardware, [layer(groups=2)], workers=1)
+    results = simulate_many(hardware, [layer(groups=2)], equal_area=False, workers=1)
     assert calls == {
         "gemms": 3,
         "time_tiled": 3 * (3 + 2),  # row, pe, two rows; two baselines
         "Mover": 3 * (4 + 2),
     }
     for hw, result in zip(hardware, results, strict=True):
-        assert_equal(result, simulate(hw, [layer(groups=2)], workers=1))
+        assert_equal(result, simulate(hw, [layer(groups=2)], equal_area=False, workers=1))
 
 
 def test_one_machine_is_timed_beside_its_baseline(calls: Counter[str]) -> None:
-    simulate(machine(), [layer(0), layer(1)], workers=1)
+    simulate(machine(), [layer(0), layer(1)], equal_area=False, workers=1)
     assert calls == {"gemms": 6, "time_tiled": 12, "Mover": 12}
 
 

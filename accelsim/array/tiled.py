@@ -139,12 +139,10 @@ class TiledGemm:
             )
         return outputs
 
-    @cached_property
+    @property
     def effectual_macs(self) -> int:
         """Pairs of two non-zeros at the outputs that are computed."""
-        if self.needed is None:
-            return self.gemm.effectual_macs
-        return sum(_effectual_where_needed(gemm) for gemm in self.gemm.alone())
+        return self.gemm.effectual_macs if self.needed is None else self.gemm.effectual_where_needed
 
     def strip(self, row_tile: int, first: int, tiles: int) -> TiledGemm:
         """Return some tiles of a row tile, side by side, as a GEMM of their own.
@@ -168,12 +166,6 @@ class TiledGemm:
     def _first_columns(self) -> Integers:
         """Each tile's first column, counted among those that its row tile schedules: int64 [tiles]."""
         return np.asarray((np.arange(self.tiles) - self.first_tiles[self.row_tiles]) * self.cols)
-
-
-def _effectual_where_needed(gemm: MaskedGemm) -> int:
-    a, b = np.ascontiguousarray(gemm.a), np.ascontiguousarray(gemm.columns)
-    assert gemm.needed is not None
-    return kernel.compiled.effectual_where_needed(a, len(a), b, len(b), a.shape[1], gemm.needed)
 
 
 def _by_density(gemm: MaskedGemm) -> MaskedGemm:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection
-from functools import cache
+from functools import cache, lru_cache
 
 from accelsim.area import area
 from accelsim.hardware.model import Hardware
@@ -25,7 +25,7 @@ _SIDES = tuple(sorted({1 << power for power in range(13)} | set(range(8, MOST_EX
 _EVERY: tuple[TensorKind, ...] = ("weight", "activation", "gradient")
 
 
-def candidates(hw: Hardware, compressed: Collection[TensorKind]) -> list[Hardware]:
+def candidates(hw: Hardware, compressed: Collection[TensorKind]) -> tuple[Hardware, ...]:
     """Return the dense machines to choose from; none for an idealised machine, which has no area.
 
     They are those to which neither rows nor columns can be added: more of either never take a dense array longer. A
@@ -34,19 +34,24 @@ def candidates(hw: Hardware, compressed: Collection[TensorKind]) -> list[Hardwar
     Args:
         compressed: tensors whose compression pays.
     """
-    if hw.idealised:
-        return []
+    return () if hw.idealised else _candidates(hw, frozenset(compressed))
+
+
+@lru_cache(maxsize=256)
+def _candidates(hw: Hardware, compressed: frozenset[TensorKind]) -> tuple[Hardware, ...]:
     room = area(hw).mm2
     rows, cols = (min(_SHORTEST, side) for side in (hw.array.rows, hw.array.cols))
-    tallest: dict[int, int] = {}
     across = [side for side in _SIDES if side >= cols]
+    fitting = bisect_right(across, room, key=lambda side: area(_dense(hw, rows, side, compressed)).mm2)
+    tallest: dict[int, Hardware] = {}
     for down in (side for side in _SIDES if side >= rows):
-        fits = bisect_right(across, room, key=lambda side: area(_dense(hw, down, side, compressed)).mm2)
-        if not fits:
+        while fitting and area(one := _dense(hw, down, across[fitting - 1], compressed)).mm2 > room:
+            fitting -= 1
+        if not fitting:
             break
-        tallest[across[fits - 1]] = down
-    found = [_dense(hw, down, side, compressed) for side, down in tallest.items()]
-    return found if hw.skipping.tensors else [hw, *found]
+        tallest[across[fitting - 1]] = one
+    found = tuple(tallest.values())
+    return found if hw.skipping.tensors else (hw, *found)
 
 
 def _dense(hw: Hardware, rows: int, cols: int, compressed: Collection[TensorKind]) -> Hardware:

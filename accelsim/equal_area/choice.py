@@ -23,7 +23,7 @@ from accelsim.hardware.parts import TensorKind
 from accelsim.lowering import PASSES, Lowering, Pass, passes_of
 from accelsim.trace import Entry, OpTrace, TraceChain, TraceReader
 
-_CLOSE = 1.03  # times the fastest's cycles
+_CLOSE = 1.01  # times the fastest's cycles
 _BEHIND = 1.5
 _FIRST_LOOK = 3  # operations, of as many layers
 _MOST_LAYERS = 8
@@ -108,7 +108,7 @@ def finalists(
     return [_race(field, course, passes) if field else () for field in fields]
 
 
-def _race(field: list[Hardware], course: Racecourse, passes: Sequence[Pass]) -> tuple[Hardware, ...]:
+def _race(field: Sequence[Hardware], course: Racecourse, passes: Sequence[Pass]) -> tuple[Hardware, ...]:
     cycles = np.zeros(len(field))
     for number, (place, weight) in enumerate(course.weights.items()):
         if number >= _FIRST_LOOK:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelsim.errors import SpaceError
-from accelsim.explore.task import COUNTS, ENERGIES, Row
+from accelsim.explore.task import COUNTS, ENERGIES, RATIOS, Row
 from accelsim.files import write_whole
 
 if TYPE_CHECKING:
@@ -98,6 +98,6 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def _schema(pa: Any) -> Any:
-    texts = [(name, pa.string()) for name in ("point", "pass", "error")]
-    counts = [(name, pa.int64()) for name in COUNTS]
-    return pa.schema([*texts, *counts, *((name, pa.float64()) for name in (*ENERGIES, "speedup"))])
+    texts = [(name, pa.string()) for name in ("point", "pass", "error", "equal_area_machine")]
+    counts = [(name, pa.int64()) for name in (*COUNTS, "equal_area_cycles")]
+    return pa.schema([*texts, *counts, *((name, pa.float64()) for name in (*ENERGIES, *RATIOS))])

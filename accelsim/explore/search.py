@@ -18,6 +18,7 @@ from accelsim.explore.pareto import front
 from accelsim.explore.processes import Processes
 from accelsim.explore.proposers import Costs, ModelProposer, OptunaProposer, Proposer
 from accelsim.explore.space import Space, check_space
+from accelsim.explore.task import RATIOS
 from accelsim.explore.workers import Workers
 from accelsim.files import write_whole
 
@@ -38,7 +39,8 @@ class Found:
 
     Attributes:
         front: one row per design on the front, sorted by cycles: `design` (its number in the full grid), the swept
-            keys, and the objectives, summed over traces and passes.
+            keys, the objectives, summed over traces and passes, and the ratios of such sums against the best dense
+            machines of the design's area: speedup_at_equal_area, energy_ratio_at_equal_area.
         path: of the table of all designs that were simulated, as a sweep's.
         simulated: designs on which the front rests.
         failed: those of them that ended in an error, or have no energy since they are idealised.
@@ -119,7 +121,7 @@ def search(
     if not simulated:
         raise SpaceError(f"{space.file}: no design was found that meets the conditions and is a machine")
     evaluation.write(simulated, directory / FILE)
-    best, failed = _front(costs, simulated), sum(cost is None for cost in costs.values())
+    best, failed = _front(evaluation, costs, simulated), sum(cost is None for cost in costs.values())
     return Found(best, directory / FILE, len(simulated), failed, space.size, method, settled)
 
 
@@ -167,17 +169,31 @@ def _costs(evaluation: Evaluation, design: Design) -> Costs | None:
     return sum(row["cycles"] for row in rows), sum(row["energy_pj"] for row in rows), area(design.hardware).mm2
 
 
-def _front(costs: dict[int, Costs | None], designs: Sequence[Design]) -> pd.DataFrame:
+def _at_equal_area(evaluation: Evaluation, design: Design) -> dict[str, float | None]:
+    """The ratios against the best dense machines of the design's area, over traces and passes."""
+    rows = [row for name in evaluation.traces for row in evaluation.rows(design, name)]
+    found: dict[str, float | None] = {}
+    for ratio, name in (("speedup_at_equal_area", "cycles"), ("energy_ratio_at_equal_area", "energy_pj")):
+        rival = [row[f"equal_area_{name}"] for row in rows]
+        own = sum(row[name] for row in rows)
+        found[ratio] = None if None in rival or not own else sum(rival) / own
+    return found
+
+
+def _front(evaluation: Evaluation, costs: dict[int, Costs | None], designs: Sequence[Design]) -> pd.DataFrame:
     import pandas as pd
 
     known = [(design, cost) for design in designs if (cost := costs[design.number]) is not None]
     on_front = front(np.array([cost for _, cost in known]).reshape(-1, len(OBJECTIVES)))
     rows = [
-        {"design": design.number} | design.values | dict(zip(OBJECTIVES, cost, strict=True))
+        {"design": design.number}
+        | design.values
+        | dict(zip(OBJECTIVES, cost, strict=True))
+        | _at_equal_area(evaluation, design)
         for (design, cost), best in zip(known, on_front, strict=True)
         if best
     ]
     swept = list(designs[0].values)
-    return pd.DataFrame(rows, columns=["design", *swept, *OBJECTIVES]).sort_values(
+    return pd.DataFrame(rows, columns=["design", *swept, *OBJECTIVES, *RATIOS[1:]]).sort_values(
         [*OBJECTIVES, "design"], ignore_index=True
     )

@@ -10,7 +10,7 @@ from accelsim.area import area
 from accelsim.explore.designs import Design
 from accelsim.explore.parts import arrow
 from accelsim.explore.space import KEYS
-from accelsim.explore.task import COUNTS, ENERGIES, Row
+from accelsim.explore.task import COUNTS, ENERGIES, EQUAL_AREA, Row
 from accelsim.explore.trace_file import TraceFile
 from accelsim.lowering import PASSES
 from accelsim.results.other_work import OTHER_WORK
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _LEAVES = sorted(key for key in KEYS if not any(other.startswith(f"{key}.") for other in KEYS))
-_FIRST = ("cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj", "area_mm2", "error")
-_MEASURES = (*_FIRST, *(name for name in (*COUNTS, *ENERGIES) if name not in _FIRST))
+_FIRST = (
+    *("cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj", "area_mm2"),
+    *("speedup_at_equal_area", "energy_ratio_at_equal_area", "equal_area_machine", "error"),
+)
+_MEASURES = (*_FIRST, *(name for name in (*COUNTS, *EQUAL_AREA, *ENERGIES) if name not in _FIRST))
 
 
 def tabulate(
@@ -30,8 +33,9 @@ def tabulate(
     """Build the table, rows in the order of designs, traces and passes.
 
     Columns: `design` (its number in the full grid), the swept keys by their dotted names, `trace` as the space file
-    has it, `pass`, cycles and energies, `area_mm2`, `error`; then the other keys of the machine, `trace_sha256` and
-    `accelsim_version`. Keys that hold a list are text, "weight, activation"; a mapping is JSON.
+    has it, `pass`, cycles and energies, `area_mm2`, the ratios against the best dense machine of that area, `error`;
+    then the other keys of the machine, `trace_sha256` and `accelsim_version`. Keys that hold a list are text, "weight,
+    activation"; a mapping is JSON.
 
     Args:
         traces: by name.
@@ -75,7 +79,7 @@ def _plain(value: Any) -> Any:
 def _column(name: str, values: Iterable[Any]) -> Any:
     """Give a column the narrowest type that takes all its values, the same whatever rows failed."""
     pa, values = arrow(), list(values)
-    if name in COUNTS:
+    if name in COUNTS or name == "equal_area_cycles":
         return pa.array(values, pa.int64())
     if name in ENERGIES or name in ("speedup", "area_mm2"):
         return pa.array(values, pa.float64())

@@ -14,7 +14,7 @@ from accelsim.energy.account import EnergyBreakdown
 from accelsim.errors import AccelsimError, SpaceError
 from accelsim.explore.trace_file import TraceFile
 from accelsim.hardware.model import Hardware
-from accelsim.results.other_work import OTHER_WORK
+from accelsim.results.other_work import OTHER_WORK, parts_of_total
 from accelsim.results.row import speedup
 from accelsim.trace.format import accelsim_version
 
@@ -23,8 +23,11 @@ COUNTS = (
     *(f"slots_{part.name}" for part in fields(Slots)),
     *("dram_bytes", "dense_dram_bytes"),
 )
+RATIOS = ("speedup", "speedup_at_equal_area", "energy_ratio_at_equal_area")
+EQUAL_AREA = ("equal_area_machine", "equal_area_cycles", *RATIOS[1:])
+"""Of the best dense machine of the design's area; empty where there is none."""
 ENERGIES = (
-    *("energy_pj", "dense_energy_pj"),
+    *("energy_pj", "dense_energy_pj", "equal_area_energy_pj"),
     *(f"energy_{part.name}" for part in fields(EnergyBreakdown) if part.name != "vector_pj"),
 )
 Row = dict[str, Any]
@@ -109,21 +112,27 @@ def _simulate(points: Sequence[Point], path: Path) -> Iterator[Row]:
         for name, totals in result.summary["by_pass"].items():
             row = {"point": point.key, "pass": name, "error": None}
             row |= {column: totals[column] for column in (*COUNTS, *ENERGIES)}
+            row |= {"equal_area_machine": result.summary["equal_area"]["machine"]}
+            row |= {column: totals[column] for column in EQUAL_AREA[1:]}
             yield row | {"speedup": speedup(totals["dense_cycles"], totals["cycles"])}
         if result.other_work.counted:
-            yield _other_work_row(point, result.other_work.sums())
+            done = parts_of_total(result.summary)[OTHER_WORK]
+            yield _other_work_row(point, done | {"equal_area_machine": result.summary["equal_area"]["machine"]})
 
 
 def _other_work_row(point: Point, done: dict[str, Any]) -> Row:
     """The work between the products, the same in the baseline but for leakage; it is not divided by component."""
     counts = dict.fromkeys(COUNTS, 0) | {"cycles": done["cycles"], "dense_cycles": done["cycles"]}
     counts |= {"dram_bytes": done["dram_bytes"], "dense_dram_bytes": done["dram_bytes"]}
-    energies = dict.fromkeys(ENERGIES) | {name: done[name] for name in ("energy_pj", "dense_energy_pj")}
-    return {"point": point.key, "pass": OTHER_WORK, "error": None} | counts | energies | {"speedup": 1.0}
+    energies = dict.fromkeys(ENERGIES) | {name: done[name] for name in ENERGIES[:3]}
+    compared = {name: done[name] for name in EQUAL_AREA}
+    return {"point": point.key, "pass": OTHER_WORK, "error": None} | counts | energies | compared | {"speedup": 1.0}
 
 
 def _error_row(point: Point, why: str) -> Row:
-    return {"point": point.key, "pass": None, "error": why} | dict.fromkeys((*COUNTS, *ENERGIES, "speedup"))
+    return {"point": point.key, "pass": None, "error": why} | dict.fromkeys(
+        (*COUNTS, *ENERGIES, *EQUAL_AREA, "speedup")
+    )
 
 
 def _said(error: Exception) -> str:

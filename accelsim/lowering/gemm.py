@@ -132,3 +132,13 @@ class MaskedGemm:
         times = np.bincount(self.b_of, minlength=len(self.b))
         pairs = (int(np.bitwise_count(self.a & column).sum(dtype=np.int64)) for column in self.b)
         return sum(count * alike for count, alike in zip(pairs, times.tolist(), strict=True))
+
+    @cached_property
+    def effectual_where_needed(self) -> int:
+        """Those pairs at the outputs that must be computed."""
+        if self.needed is None:
+            return self.effectual_macs
+        if self.stack > 1:
+            return sum(gemm.effectual_where_needed for gemm in self.alone())
+        a, b = np.ascontiguousarray(self.a), np.ascontiguousarray(self.columns)
+        return kernel.compiled.effectual_where_needed(a, len(a), b, len(b), a.shape[1], self.needed)

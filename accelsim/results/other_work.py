@@ -94,6 +94,7 @@ def parts_of_total(summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         own, dense = done["energy_pj"], done["dense_energy_pj"]
         rest = {"dense_cycles": done["cycles"], "speedup": 1.0, "energy_ratio": dense / own if own else None}
         rival = done.get("equal_area_energy_pj")
+        rest["equal_area_cycles"] = None if rival is None else done["cycles"]
         rest["speedup_at_equal_area"] = None if rival is None else 1.0
         rest["energy_ratio_at_equal_area"] = None if rival is None or not own else rival / own
         parts[OTHER_WORK] = dict.fromkeys(("macs", "effectual_macs", "utilization"), 0) | done | rest

@@ -169,19 +169,25 @@ def _energy(summary: dict[str, Any]) -> TextTable:
 def compared_with(summary: dict[str, Any]) -> Iterator[str]:
     """Say how the total compares with the machine's own dense self, and with the best dense machine of its area."""
     total, rival = summary["total"], summary.get("equal_area") or {"machine": None, "why_none": "not known"}
-    energy = "" if total["energy_ratio"] is None else f", energy {times(total['energy_ratio'])} less"
+    energy = _less_energy(total, "energy_ratio")
     yield f"Beside the same machine without skipping and compression: speedup {times(total['speedup'])}{energy}."
     if rival["machine"] is None:
         yield f"No dense machine of the same area: {rival['why_none']}."
         return
-    ratio = total["energy_ratio_at_equal_area"]
-    energy = "" if ratio is None else f", energy {times(ratio)} less"
+    energy = _less_energy(total, "energy_ratio_at_equal_area")
     lanes = f"x{rival['lanes']} lanes" if rival["lanes"] > 1 else ""
     yield (
         f"Beside the best dense machine of the same area: speedup {times(total['speedup_at_equal_area'])}{energy}. That"
         f" is {rival['rows']}x{rival['cols']}{lanes}, {rival['area_mm2']:.4g} of {rival['own_area_mm2']:.4g} mm2"
         f" ({rival['node']}); it compresses, gates zeros and drops what a dense machine can."
     )
+
+
+def _less_energy(total: dict[str, Any], name: str) -> str:
+    if total[name] is None:
+        return ""
+    low, high = total.get(f"{name}_low"), total.get(f"{name}_high")
+    return f", {times(total[name])} less energy" + ("" if low is None else f" ({times(low)} to {times(high)})")
 
 
 def _notes(result: Result) -> Iterator[str]:
@@ -202,11 +208,7 @@ def _notes(result: Result) -> Iterator[str]:
     if why := no_energy(result.summary):
         yield why
     elif total.get("energy_ratio_low") is not None:
-        low, high = times(total["energy_ratio_low"]), times(total["energy_ratio_high"])
-        yield (
-            f"Prices of energy are known only so well: energy without skipping is {low} to {high} in 90 % of draws"
-            " within their ranges (docs/energy.md)."
-        )
+        yield "In brackets: 90 % of draws of the prices of energy within the ranges they are known to (docs/energy.md)."
     if result.other_work.counted:
         yield (
             f"Other work, {result.other_work.basis}. It runs between the products, not beside them, and in the baseline"

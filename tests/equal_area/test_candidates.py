@@ -63,4 +63,4 @@ def test_a_machine_without_scanners_is_its_own_candidate_and_an_idealised_one_ha
         hw = config(name)
         assert candidates(hw, ())[0] is hw
     assert {one.skipping.kind for one in candidates(config("systolic16x16"), ())} == {"systolic"}
-    assert candidates(config("ideal16x16"), ()) == []
+    assert candidates(config("ideal16x16"), ()) == ()

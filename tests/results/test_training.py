@@ -41,6 +41,8 @@ def _layers(cycles: dict[int, float], dense: float = 100, passes: tuple[str, ...
             "dense_cycles": dense,
             "energy_pj": float(number),
             "dense_energy_pj": float(dense),
+            "equal_area_cycles": float("nan"),
+            "equal_area_energy_pj": float("nan"),
         }
         for step, number in cycles.items()
         for name in passes

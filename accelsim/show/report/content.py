@@ -20,7 +20,10 @@ from accelsim.show.tables import no_energy
 from accelsim.trace.unlowered import read_unlowered, shares
 
 MOST_ROWS = 2000
-_SWEPT_MEASURES = ("cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj", "dram_bytes", "area_mm2")
+_SWEPT_MEASURES = (
+    *("cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj", "dram_bytes", "area_mm2"),
+    *("speedup_at_equal_area", "energy_ratio_at_equal_area", "equal_area_machine"),
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,13 @@ def _of_result(source: Source, result: SavedResult) -> Content:
     }
     if total["energy_ratio"] is not None:
         headline[times(total["energy_ratio"]) + "  "] = "as much energy without skipping"
+    if (at_equal_area := total.get("speedup_at_equal_area")) is not None:
+        rival = summary["equal_area"]
+        meaning = (
+            f"speedup over the best dense machine of the same area, {rival['rows']}x{rival['cols']}"
+            f" ({rival['area_mm2']:.4g} of {rival['own_area_mm2']:.4g} mm2)"
+        )
+        headline[times(at_equal_area) + "   "] = meaning
     if training["total"] is not None:
         headline[times(training["total"]["speedup"]) + " "] = (
             f"speedup of the whole training, {training['steps']} steps"
@@ -164,6 +174,9 @@ def _listed(value: Any) -> list[str]:
 
 def _totals(title: str, rows: dict[str, dict[str, Any]]) -> Table:
     columns = ["", "MACs", "effectual", "cycles", "without skipping", "speedup", "DRAM bytes", "energy", "energy saved"]
+    compared = any(part.get("speedup_at_equal_area") is not None for part in rows.values())
+    ratios = ("speedup_at_equal_area", "energy_ratio_at_equal_area") if compared else ()
+    columns += ["speedup at equal area", "energy saved at equal area"][: len(ratios)]
     return Table(
         title,
         columns,
@@ -178,6 +191,11 @@ def _totals(title: str, rows: dict[str, dict[str, Any]]) -> Table:
                 _number(count(part["dram_bytes"]), part["dram_bytes"]),
                 _joules(part["energy_pj"]),
                 _times(part["energy_ratio"]),
+                *(
+                    [_times(part[f"{ratio}_at_equal_area"]) for ratio in ("speedup", "energy_ratio")]
+                    if compared
+                    else []
+                ),
             ]
             for name, part in rows.items()
         ],
@@ -302,8 +320,8 @@ def _values(table: pd.DataFrame) -> Iterable[tuple[Any, ...]]:
 def _cell(name: str, value: Any) -> Cell:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return Cell(str(value), str(value))
-    if name == "speedup":
-        return _times(float(value))
+    if name == "speedup" or name.endswith("_at_equal_area"):
+        return _times(None if math.isnan(value) else float(value))
     if name.endswith("_pj"):
         return _joules(value)
     if math.isnan(value):
