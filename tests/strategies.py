@@ -82,8 +82,8 @@ def machines(draw) -> Hardware:
             "mapping": {"row_order": draw(st.sampled_from(("natural", "density")))},
             "memory": {
                 "buffers": {
-                    "weight_words_per_cycle": draw(st.sampled_from(("window", "unlimited", 1, 3, 8, 50))),
-                    "input_words_per_cycle": draw(st.sampled_from(("window", "unlimited", 1, 3, 8, 50))),
+                    "weight_words_per_cycle": draw(st.sampled_from(("window", "unlimited", 1, 3, 8, 20, 50))),
+                    "input_words_per_cycle": draw(st.sampled_from(("window", "unlimited", 1, 3, 8, 20, 50))),
                 }
             },
             "skipping": {

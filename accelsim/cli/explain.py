@@ -26,13 +26,13 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Show how one layer's cycles come about: shapes, tiles, windows, the slowest tile, slots and memory."""
+    from accelsim.cli.machine import read_machine
     from accelsim.explain import explain as explain_operation
-    from accelsim.hardware.load import load_hardware
     from accelsim.lowering import PASSES, passes_of
     from accelsim.show.console import output_console
     from accelsim.show.explanation import explanation_text
 
-    machine = load_hardware(hw)
+    machine = read_machine(hw)
     op = _operation(trace, layer, step, call)
     ran = passes_of(op)
     if pass_ is not None and pass_.value not in ran:

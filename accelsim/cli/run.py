@@ -78,7 +78,7 @@ def run(
 
     Speedup is against the same machine without skipping, and against the best dense machine of the same area.
     """
-    from accelsim.hardware.load import load_hardware
+    from accelsim.cli.machine import read_machine
     from accelsim.lowering import PASSES
     from accelsim.pipeline import simulate
     from accelsim.show.action_counts import ActionCounts
@@ -89,7 +89,7 @@ def run(
     sampling = _sampling(sample, error, seed)
     if sampling is not None and (timeline or action_counts):
         raise AccelsimError(f"--{'timeline' if timeline else 'action-counts'} needs every tile: leave --sample away")
-    machine = load_hardware(hw)
+    machine = read_machine(hw)
     reader = open_traces(trace).select(layers=layer or None, steps=step or None)
     one_only = {"--timeline": timeline, "--action-counts": action_counts, "--run-steps": run_steps}
     runs = _runs(reader, [option for option, value in one_only.items() if value is not None])

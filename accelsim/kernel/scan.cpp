@@ -201,14 +201,25 @@ private:
                              queues_.data(), arrivals_.data()};
         if (layout_.plain && p_.held_windows) inner_join(block, p_.held_windows);
         else if (layout_.plain) over_loop(block);
-        else
-            ported({block, layout_.by_row, span_, lanes_of_.data(), grid_.windows, p_.window_size(grid_.windows - 1),
+        else {
+            const PortedBlock with_ports = {block, layout_.by_row, span_, lanes_of_.data(), grid_.windows, p_.window_size(grid_.windows - 1),
                     layout_.rows_along_lanes ? p_.a_words : p_.b_words, layout_.rows_along_lanes ? p_.b_words : p_.a_words, p_.held_windows,
-                    lost_.data(), lane_reads_.data(), loop_reads_.data()});
+                    lost_.data(), lane_reads_.data(), loop_reads_.data()};
+            takes_in_step(with_ports) ? in_step(with_ports) : ported(with_ports);
+        }
         add_up(block, layout_.by_row, lane_totals_);
         account(block_index * block_lanes_, loop_tile, rows);
         work_ += rows * block_lanes_ * window_count_;
         if (work_ > int64_t{1} << 26) work_ = 0, p_.check_interrupt();
+    }
+
+    // Whether groups take windows one after the other, in bytes, and only the operand along the lanes makes them wait.
+    bool takes_in_step(const PortedBlock& t) const {
+        if (p_.held_windows || !t.by_row || p_.sync == Sync::pe || !fits_bytes(p_.fifo_depth, p_.scan_width, p_.lanes, loop_.tile)) return false;
+        if (p_.scan_width + p_.lanes > 255 || (t.loop_words && t.loop_words < t.pes.loop * p_.scan_width)) return false;
+        for (int64_t lanes : lanes_of_)
+            if (lanes && t.lane_words / (lanes * p_.scan_width) != 1) return false;
+        return true;
     }
 
     // Add what the lanes of a block did to their tiles.
