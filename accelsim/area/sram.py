@@ -11,7 +11,8 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
-from math import ceil, exp, log
+from itertools import count, takewhile
+from math import exp, log
 from typing import Literal
 
 Measure = Literal["read_pj", "mm2"]
@@ -20,17 +21,22 @@ LEAST_WORDS = 32
 
 
 def sram_mm2(kib: float, bits: float) -> float:
-    """Return the area of one bank, mm2.
+    """Return the area of one bank, mm2: of as many memories side by side (1, 2, 4, ...) as take the least.
 
     Args:
         kib: its capacity; it takes at least the area of `LEAST_WORDS` words. Beyond the table's capacities the area per
             bit is that of the nearest one.
-        bits: width of an access; beyond the table's widths, memories side by side.
+        bits: width of an access.
     """
-    sizes, widest = list(_table()), max(max(row) for row in _table().values())
-    beside = ceil(bits / widest)
-    if beside > 1:
-        return beside * sram_mm2(kib / beside, bits / beside)
+    widths = [width for row in _table().values() for width in row]
+    powers: Iterator[int] = (2**power for power in count())
+    splits = takewhile(lambda beside: beside == 1 or bits / beside >= min(widths), powers)
+    fitting = [beside for beside in splits if bits / beside <= max(widths)]
+    return min(beside * _memory_mm2(kib / beside, bits / beside) for beside in fitting)
+
+
+def _memory_mm2(kib: float, bits: float) -> float:
+    sizes = list(_table())
     kib = max(kib, LEAST_WORDS * bits / 8192)
     within = min(max(kib, sizes[0]), sizes[-1])
     return kib / within * _between("mm2", within, bits)
