@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from accelsim import kernel
-from accelsim.array.pe import TileAccount
+from accelsim.array.pe import RtlArray, TileAccount
 from accelsim.array.sync_groups import slowest_group
 from accelsim.array.tile import cut_tile
 from accelsim.array.tiled import Integers, TiledGemm
@@ -36,13 +36,11 @@ class InnerJoinPE(WindowedPE[InnerJoinSkipping]):
     """Inner-join PEs (docs/timing.md: windows held, dropped windows, output masks)."""
 
     configuration = InnerJoinSkipping
+    queues = False
 
     def kernel_call(self, k: int) -> tuple[Callable[..., None], tuple[int, ...]]:
         skipping = self.skipping
         return kernel.compiled.inner_join, (skipping.scan_width, skipping.windows, SYNC.index(skipping.sync))
-
-    def registered_pairs(self, pairs: int | None, words: int | None) -> int | None:
-        return None if words is None else words // 2  # each word that is read is written once, whoever picks it
 
     def explain_tile(self, tiled: TiledGemm, index: int) -> TileAccount:
         skipping = self.skipping
@@ -55,3 +53,8 @@ class InnerJoinPE(WindowedPE[InnerJoinSkipping]):
 
         group = slowest_group(self, skipping.sync, cut_tile(tiled, index), too_many)
         return explained(group, "stalled until the oldest window was done")
+
+    def rtl(self) -> RtlArray:
+        skipping = self.skipping
+        width = skipping.scan_width
+        return RtlArray("inner_join", width, width, skipping.sync, skipping.windows)

@@ -68,16 +68,18 @@ class RtlArray:
     """The array in SystemVerilog that counts what a PE kind counts (docs/rtl.md).
 
     Attributes:
-        kind: "dense", "scanning" or "systolic", see rtl/.
+        kind: "dense", "scanning", "inner_join" or "systolic", see rtl/.
         width: K positions of a window.
         fifo_depth: pairs of a queue.
-        sync: PEs that share a scan pointer.
+        sync: PEs that share a scan pointer, or windows.
+        held_windows: windows that a group of inner-join PEs holds.
     """
 
     kind: str
     width: int
     fifo_depth: int
     sync: str = "array"
+    held_windows: int = 1
 
 
 class PE(ABC, Generic[Configuration]):

@@ -57,14 +57,12 @@ class ScanningPE(WindowedPE[ScanningSkipping]):
     """Scanning PEs (timing contract: windows, queues, sync groups, dropped windows, output masks)."""
 
     configuration = ScanningSkipping
+    queues = True
 
     def kernel_call(self, k: int) -> tuple[Callable[..., None], tuple[int, ...]]:
         skipping, width = self.skipping, self.skipping.scan_width
         depth = min(skipping.fifo_depth, max(k, width))  # a queue never holds more than K pairs
         return kernel.compiled.scan, (width, depth, SYNC.index(skipping.sync))
-
-    def registered_pairs(self, pairs: int | None, words: int | None) -> int | None:
-        return pairs
 
     def own_parts(self, precision: Precision) -> tuple[Logic, ...]:
         """Scanner, crossbar and queue of each PE (rtl/scan_queue.sv).

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Literal, NamedTuple, TypeVar
+from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -77,7 +77,13 @@ class _Scanned(NamedTuple):
 
 
 class WindowedPE(PE[Windowed]):
-    """PEs whose sync groups take K a window at a time, and that take up to L of a window's pairs in a cycle."""
+    """PEs whose sync groups take K a window at a time, and that take up to L of a window's pairs in a cycle.
+
+    Attributes:
+        queues: whether pairs go through a queue.
+    """
+
+    queues: ClassVar[bool]
 
     @abstractmethod
     def kernel_call(self, k: int) -> tuple[Callable[..., None], tuple[int, ...]]:
@@ -85,15 +91,6 @@ class WindowedPE(PE[Windowed]):
 
         Args:
             k: of the GEMM.
-        """
-
-    @abstractmethod
-    def registered_pairs(self, pairs: int | None, words: int | None) -> int | None:
-        """Return the pairs of operands that are written to registers in front of the lanes, `GemmTiming.fifo_pushes`.
-
-        Args:
-            pairs: pairs consumed; None: not known.
-            words: operand elements read from the buffers; None: not known.
         """
 
     @property
@@ -126,13 +123,11 @@ class WindowedPE(PE[Windowed]):
         streams = self.streams(tiled)
         expected = np.maximum(streams.windows, most_pairs(self.skipping.tensors, tiled) / self.array.lanes)
         known = known_pairs(self.skipping, tiled)
-        reads = streamed_elements(tiled, streams.positions) if self._reads_once else {}
-        known |= reads
+        if self._reads_once:
+            known |= streamed_elements(tiled, streams.positions)
         known["scan_windows"] = int((tiled.heights * tiled.widths * streams.windows).sum())
-        pairs = known["effectual"] + known["ineffectual"] if "ineffectual" in known else None
-        pushes = self.registered_pairs(pairs, sum(reads.values()) if reads else None)
-        if pushes is not None:
-            known["fifo_pushes"] = pushes
+        if "ineffectual" in known or not self.queues:
+            known["fifo_pushes"] = known["effectual"] + known["ineffectual"] if self.queues else 0
         return Forecast(self, expected, streams.positions, exact=False, known=known)
 
     @property
@@ -212,7 +207,7 @@ class WindowedPE(PE[Windowed]):
                 port=waited,
             ),
             scan_windows=int(scanned.windows.sum()),
-            fifo_pushes=self.registered_pairs(pairs, sum(reads.values())) or 0,
+            fifo_pushes=pairs if self.queues else 0,
             **reads,
             outputs=int(scanned.outputs.sum()),
             tile_positions=scanned.positions,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.array import time_gemm
+from accelsim.array.windowed import SYNC
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import MaskedGemm, Pass, lower, passes_of
 from accelsim.trace.record import OpTrace
@@ -23,6 +24,8 @@ Mask = NDArray[np.bool_]
 _TENSORS = ("weight", "activation", "gradient")
 MOST_RANDOM_K = 96
 _DENSITIES = (0.0, 0.1, 0.3, 0.5, 0.9, 1.0)
+UNHINDERED = {"weight_words_per_cycle": "unlimited", "input_words_per_cycle": "unlimited"}
+"""Ports of the buffers as the RTL has them."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,9 @@ class Outcome:
 
 
 def random_machines(seed: int, count: int) -> list[Hardware]:
-    """Draw arrays: scanning ones of every sync group, a dense and a systolic one in any six."""
+    """Draw arrays: scanning ones of every sync group, a dense, a systolic and two inner-join ones in any eight."""
     rng = np.random.default_rng((seed, 0))
-    syncs = ("row", "pe", "dense", "column", "array", "systolic")
+    syncs = ("row", "pe", "dense", "column", "array", "systolic", "inner_join", "inner_join")
     return [_random_machine(rng, syncs[index % len(syncs)], index) for index in range(count)]
 
 
@@ -75,9 +78,13 @@ def _random_machine(rng: np.random.Generator, sync: str, index: int) -> Hardware
     rows, cols, lanes = (int(rng.integers(1, most + 1)) for most in (5, 5, 4))
     width = int(rng.choice([1, 2, 3, 4, 5, 8, 12, 16]))
     array: dict[str, object] = {"rows": rows, "cols": cols, "lanes": 1 if sync == "systolic" else lanes}
+    array["drain"] = "free"
     skipping: dict[str, object] = {}
     if sync == "systolic":
         array |= {"interconnect": "systolic"}
+    elif sync == "inner_join":
+        shared = {"sync": str(rng.choice(SYNC)), "windows": int(rng.choice([1, 2, 2, 4]))}
+        skipping = {"kind": sync, "tensors": ["weight"], "scan_width": max(width, lanes), **shared}
     elif sync != "dense":
         if rng.random() < 0.8:
             width = max(width, 2 * lanes)
@@ -85,7 +92,13 @@ def _random_machine(rng: np.random.Generator, sync: str, index: int) -> Hardware
         skipping = {"tensors": ["weight"], "scan_width": width, "fifo_depth": depth, "sync": sync}
     precision = {"operand_bits": int(rng.choice([4, 8, 16]))}
     return Hardware.model_validate(
-        {"name": f"machine {index + 1}", "array": array, "skipping": skipping, "precision": precision}
+        {
+            "name": f"machine {index + 1}",
+            "array": array,
+            "skipping": skipping,
+            "precision": precision,
+            "memory": {"buffers": UNHINDERED},
+        }
     )
 
 
@@ -96,8 +109,20 @@ def array_words(hw: Hardware) -> str:
     if hw.array.interconnect == "broadcast":
         words.append(f"L={made.lanes}")
     if hw.skipping.tensors:
-        words += [f"S={made.width}", f"D={made.fifo_depth}", f"sync={made.sync}"]
+        own = f"V={made.held_windows}" if made.kind == "inner_join" else f"D={made.fifo_depth}"
+        words += [f"S={made.width}", own, f"sync={made.sync}"]
     return " ".join([*words, f"{made.operand_bits} bit"])
+
+
+def as_in_rtl(hw: Hardware) -> Hardware:
+    """Return a machine without what the RTL has not and every machine has: ports and the drain."""
+    buffers = hw.memory.buffers.model_copy(update=UNHINDERED)
+    return hw.model_copy(
+        update={
+            "array": hw.array.model_copy(update={"drain": "free"}),
+            "memory": hw.memory.model_copy(update={"buffers": buffers}),
+        }
+    )
 
 
 def random_cases(hw: Hardware, index: int, seed: int, count: int) -> Iterator[Case]:
@@ -189,7 +214,8 @@ def worked_example() -> Case:
     hw = Hardware.model_validate(
         {
             "name": "worked example",
-            "array": {"rows": 2, "cols": 2},
+            "array": {"rows": 2, "cols": 2, "drain": "free"},
+            "memory": {"buffers": UNHINDERED},
             "skipping": {"tensors": ["weight", "activation"], "scan_width": 4, "fifo_depth": 4, "sync": "row"},
             "precision": {"operand_bits": 8},
         }

@@ -27,7 +27,7 @@ ACCUMULATOR_BITS = 32
 OVERHEAD = 2
 """Clocks from `start` to `done` beyond a tile's cycles, the same for every tile (rtl/tile_control.sv)."""
 COUNTERS = ("effectual", "ineffectual", "edge", "barrier", "sync", "starved", "skew", "fifo_pushes", "scan_windows")
-_KINDS = {"dense": 0, "scanning": 1, "systolic": 2}
+_KINDS = {"dense": 0, "scanning": 1, "systolic": 2, "inner_join": 3}
 _SYNC = {"pe": 0, "row": 1, "column": 2, "array": 3}
 _TILE_ORDER = ("rows_used", "cols_used", "needed")
 _TOP = Path("bench", "bench_top.sv")
@@ -40,8 +40,9 @@ class Parameters:
     """What the array is synthesised for.
 
     Attributes:
-        kind: "dense", "scanning" or "systolic".
+        kind: "dense", "scanning", "inner_join" or "systolic".
         width: K positions of a window: scan_width, the lanes of a dense PE, 1 on a systolic array.
+        held_windows: windows that a group of inner-join PEs holds; 1 on other arrays.
         windows: windows of a tile that the array can store.
     """
 
@@ -53,6 +54,7 @@ class Parameters:
     fifo_depth: int
     operand_bits: int
     sync: str
+    held_windows: int
     windows: int
 
     @classmethod
@@ -69,12 +71,16 @@ class Parameters:
         lacks = {
             "array.dataflow": hw.array.dataflow != "output_stationary",
             "mapping.row_order": hw.mapping.row_order != "natural",
-            "memory.buffers.weight_words_per_cycle": hw.memory.buffers.weight_words_per_cycle is not None,
-            "memory.buffers.input_words_per_cycle": hw.memory.buffers.input_words_per_cycle is not None,
+            "memory.buffers.weight_words_per_cycle": hw.memory.buffers.weight_words_per_cycle != "unlimited",
+            "memory.buffers.input_words_per_cycle": hw.memory.buffers.input_words_per_cycle != "unlimited",
+            "array.drain": hw.array.drain != "free",
         }
         if any(lacks.values()):
             named = next(key for key, present in lacks.items() if present)
-            raise AccelsimError(f"{hw.name}: the RTL has no counterpart of its {named}; leave that key out")
+            raise AccelsimError(
+                f"{hw.name}: the RTL has no counterpart of its {named}; ports must be unlimited, the drain free, and"
+                " dataflow and row_order left out"
+            )
         return cls(
             kind=pe.kind,
             rows=hw.array.rows,
@@ -84,6 +90,7 @@ class Parameters:
             fifo_depth=pe.fifo_depth,
             operand_bits=hw.precision.operand_bits,
             sync=pe.sync,
+            held_windows=pe.held_windows,
             windows=max(2, 1 << (-(-k // pe.width) - 1).bit_length()),
         )
 
@@ -286,6 +293,7 @@ def _generics(parameters: Parameters) -> dict[str, int]:
         "L": parameters.lanes,
         "S": parameters.width,
         "D": parameters.fifo_depth,
+        "V": parameters.held_windows,
         "W": parameters.operand_bits,
         "ACC": ACCUMULATOR_BITS,
         "SYNC": _SYNC[parameters.sync],

@@ -1,11 +1,12 @@
 // What the C++ bench drives: one array of the kind asked for, with counters.
 module bench_top #(
-    parameter int KIND = 1,  // 0 dense, 1 scanning, 2 systolic
+    parameter int KIND = 1,  // 0 dense, 1 scanning, 2 systolic, 3 inner join
     parameter int R = 2,
     parameter int C = 2,
     parameter int L = 1,
     parameter int S = 4,
     parameter int D = 4,
+    parameter int V = 1,     // windows held by a group of inner-join PEs
     parameter int W = 8,
     parameter int ACC = 32,
     parameter int SYNC = 1,
@@ -58,7 +59,8 @@ module bench_top #(
         );
     end else begin : g_tiles
         tile_array #(
-            .R(R), .C(C), .L(L), .S(S), .D(D), .W(W), .ACC(ACC), .SCANS(KIND), .SYNC(SYNC), .WINDOWS(WINDOWS)
+            .R(R), .C(C), .L(L), .S(S), .D(D), .W(W), .ACC(ACC), .SCANS(KIND == 0 ? 0 : 1), .V(KIND == 3 ? V : 0), .SYNC(SYNC),
+            .WINDOWS(WINDOWS)
         ) u_array (
             .clk, .rst_n, .rows_used, .cols_used, .needed, .show_a, .show_b, .drop_a, .drop_b, .load_first, .load,
             .load_positions, .load_a_mask, .load_b_mask, .load_a, .load_b, .start, .done, .sums, .running, .ended,
@@ -66,7 +68,7 @@ module bench_top #(
         );
     end
 
-    activity #(.PES(R * C), .L(L), .S(S), .SCANS(KIND == 1 ? 1 : 0), .SKEW(KIND == 2 ? 1 : 0)) u_activity (
+    activity #(.PES(R * C), .L(L), .S(S), .SCANS(KIND == 1 || KIND == 3 ? 1 : 0), .SKEW(KIND == 2 ? 1 : 0)) u_activity (
         .clk, .clear(start), .running, .located, .working, .ended, .advanced, .pushed, .valid, .effectual, .counts
     );
 endmodule

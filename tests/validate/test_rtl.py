@@ -23,6 +23,8 @@ from accelsim.trace import TraceWriter
 from accelsim.validate import rtl_bench
 from accelsim.validate.rtl import (
     MOST_RANDOM_K,
+    UNHINDERED,
+    as_in_rtl,
     compare,
     pack,
     random_cases,
@@ -51,9 +53,9 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
 
 @verilated
 @pytest.mark.reference
-@pytest.mark.parametrize("index", [0, 2, 5], ids=["scanning", "dense", "systolic"])
+@pytest.mark.parametrize("index", [0, 2, 5, 6], ids=["scanning", "dense", "systolic", "inner join"])
 def test_random_gemms_agree(index: int) -> None:
-    machine = random_machines(7, 6)[index]
+    machine = random_machines(7, 8)[index]
     cases = list(random_cases(machine, index, seed=7, count=40))
     outcomes = run_cases(Parameters.of(machine, MOST_RANDOM_K), cases)
     assert sum(outcome.tiles for outcome in outcomes) >= 40
@@ -77,10 +79,19 @@ def test_a_fault_in_the_rtl_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 @verilated
-@pytest.mark.parametrize("kind", [0, 1, 2], ids=["dense", "scanning", "systolic"])
-def test_lint_is_clean(kind: int) -> None:
-    sizes = {0: "-GL=3 -GS=3 -GSYNC=3", 1: "-GR=3 -GC=2 -GL=5 -GS=3 -GD=7 -GW=16 -GSYNC=0", 2: "-GS=1 -GR=3"}[kind]
-    command = ["verilator", "--lint-only", "-Wall", f"-GKIND={kind}", *sizes.split(), "--top-module", "bench_top"]
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        "-GKIND=0 -GL=3 -GS=3 -GSYNC=3",
+        "-GKIND=1 -GR=3 -GC=2 -GL=5 -GS=3 -GD=7 -GW=16 -GSYNC=0",
+        "-GKIND=2 -GS=1 -GR=3",
+        "-GKIND=3 -GS=8 -GV=2 -GSYNC=3",
+        "-GKIND=3 -GR=3 -GS=5 -GV=4 -GL=3 -GSYNC=1",
+        "-GKIND=3 -GC=3 -GS=1 -GV=1 -GL=1 -GSYNC=0",
+    ],
+)
+def test_lint_is_clean(sizes: str) -> None:
+    command = ["verilator", "--lint-only", "-Wall", *sizes.split(), "--top-module", "bench_top"]
     files = [str(file) for file in sources(ROOT / "rtl") if file.suffix == ".sv"]
     done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -175,7 +186,8 @@ def test_without_a_checkout_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path
         ({"array": {"rows": 2, "cols": 2, "dataflow": "weight_stationary", "interconnect": "systolic"}}, "dataflow"),
         ({"skipping": {"tensors": ["weight"], "scheduler": "tensordash"}}, "scheduler"),
         ({"mapping": {"row_order": "density"}}, "row_order"),
-        ({"memory": {"buffers": {"input_words_per_cycle": 3}}}, "input_words_per_cycle"),
+        ({"memory": {"buffers": {"weight_words_per_cycle": "unlimited"}}}, "input_words_per_cycle"),
+        ({"memory": {"buffers": UNHINDERED}}, "drain"),
     ],
 )
 def test_machines_that_the_rtl_is_not_are_refused(change: dict, named: str) -> None:
@@ -185,7 +197,7 @@ def test_machines_that_the_rtl_is_not_are_refused(change: dict, named: str) -> N
 
 
 def test_shipped_machines_have_parameters() -> None:
-    made = Parameters.of(load_hardware(ROOT / "hw_configs" / "pe16x16.yaml"), 1000)
+    made = Parameters.of(as_in_rtl(load_hardware(ROOT / "hw_configs" / "pe16x16_rowsync.yaml")), 1000)
     assert (made.kind, made.rows, made.width, made.fifo_depth, made.sync, made.windows) == (
         *("scanning", 16, 16, 16, "row"),
         64,
@@ -205,6 +217,7 @@ def test_a_recorded_pass_is_cut_to_its_limits() -> None:
         grad_output=rng.random((2, 9, 6, 6)) < 0.5,
     )
     hw = Hardware.model_validate({"name": "m", "array": {"rows": 4, "cols": 4}, "skipping": {"tensors": ["weight"]}})
+    hw = as_in_rtl(hw)
     cut = list(recorded_cases(hw, op, most_tiles=6, most_k=50, seed=0))
     assert [which for which, _, _ in cut] == ["forward", "input_grad", "weight_grad"]
     for _, whole, case in cut:
@@ -219,7 +232,7 @@ def test_the_seed_decides() -> None:
         return [(case.gemm.m, case.a.tolist()) for case in random_cases(random_machines(seed, 1)[0], 0, seed, 3)]
 
     assert drawn(1) == drawn(1) != drawn(2)
-    kinds = [Parameters.of(machine, 1) for machine in random_machines(3, 6)]
+    kinds = [Parameters.of(machine, 1) for machine in random_machines(3, 8)]
     assert {made.sync for made in kinds if made.kind == "scanning"} == {"pe", "row", "column", "array"}
     assert {made.kind for made in kinds} == {"scanning", "dense", "systolic"}
 
