@@ -23,7 +23,7 @@ module join_group #(
     logic [V-1:0]   head, tail;   // places of the oldest window and of the next one, one bit each
     logic [V-1:0]   held, kept;   // how many windows are held in this cycle and after it, as that many ones
     logic [V-1:0]   all_done, moved, at;
-    logic           leaves, go;
+    logic           leaves, room, go;
 
     for (genvar s = 0; s < V; s++) begin : g_place
         logic [MEMBERS-1:0] of_member;
@@ -56,7 +56,8 @@ module join_group #(
     assign at = clear ? V'(1) : tail;
     assign next = clear ? '0 : pointer;
     assign window = next[I-1:0];
-    assign go = (clear || (running && !kept[V-1])) && next != windows;
+    assign room = !held[V-1] || |(head & all_done);  // not full, or the oldest window leaves: the longest path
+    assign go = (clear || (running && room)) && next != windows;
     assign enter = go ? at : '0;
     assign ended = pointer == windows && !held[0];
 

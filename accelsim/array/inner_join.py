@@ -19,6 +19,8 @@ from accelsim.array.sync_groups import slowest_group
 from accelsim.array.tile import cut_tile
 from accelsim.array.tiled import Integers, TiledGemm
 from accelsim.array.windowed import SYNC, WindowedPE, WindowedSkipping, explained
+from accelsim.hardware.logic import Logic, cells
+from accelsim.hardware.parts import Precision
 
 
 class InnerJoinSkipping(WindowedSkipping):
@@ -41,6 +43,55 @@ class InnerJoinPE(WindowedPE[InnerJoinSkipping]):
     def kernel_call(self, k: int) -> tuple[Callable[..., None], tuple[int, ...]]:
         skipping = self.skipping
         return kernel.compiled.inner_join, (skipping.scan_width, skipping.windows, SYNC.index(skipping.sync))
+
+    def own_parts(self, precision: Precision) -> tuple[Logic, ...]:
+        """What each PE has left and picks (rtl/inner_join_pe.sv), what a group holds (held_windows.sv, join_group.sv).
+
+        A PE's mask is clocked in each cycle of its group. Its encoder sees new inputs with each pair, which comes
+        through two multiplexers of V · S operands. A word that is read is written to one held window of its row or
+        column, which then holds still behind a clock gate.
+        """
+        array, skipping, width = self.array, self.skipping, precision.operand_bits
+        places, held = skipping.windows * skipping.scan_width, skipping.windows
+        join = cells("window_join", S=skipping.scan_width, V=held, L=array.lanes)
+        pick = cells("operand_pick", S=skipping.scan_width, V=held, L=array.lanes, W=width)
+        rows, cols = self.group_extent
+        group = cells("join_group", V=held, MEMBERS=rows * cols)
+        pes, groups = array.rows * array.cols, array.rows * array.cols // (rows * cols)
+        return (
+            Logic(
+                "joins",
+                pes,
+                join.gates,
+                join.flip_flops,
+                join.equivalents_per_gate,
+                switching={"pair": join.gates, "window": 2 * skipping.scan_width},
+                clocked={"cycle": join.flip_flops},
+            ),
+            Logic(
+                "operand multiplexers",
+                pes,
+                2 * pick.gates,
+                equivalents_per_gate=pick.equivalents_per_gate,
+                switching={"pair": 2 * pick.gates / array.lanes},
+            ),
+            Logic(
+                "held windows",
+                array.rows * (array.cols // cols) + array.cols * (array.rows // rows),
+                0,
+                places * width,
+                clocked={"word": width},
+            ),
+            Logic(
+                "window control",
+                groups,
+                group.gates,
+                group.flip_flops,
+                group.equivalents_per_gate,
+                switching={"cycle": group.gates / (rows * cols)},
+                clocked={"cycle": group.flip_flops / (rows * cols)},
+            ),
+        )
 
     def explain_tile(self, tiled: TiledGemm, index: int) -> TileAccount:
         skipping = self.skipping

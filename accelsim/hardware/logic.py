@@ -76,7 +76,7 @@ def cells(part: str, **sizes: int) -> Cells:
 
     Args:
         part: the module's name.
-        sizes: its parameters that matter: S, D, L, W, ACC as rtl/ has them.
+        sizes: its parameters that matter: S, D, V, L, W, ACC, MEMBERS as rtl/ has them.
 
     Raises:
         KeyError: no formula for that part, or a size of it is missing.
@@ -100,13 +100,24 @@ def derived_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
     N: bits that count what a queue holds. T: bits of a place in the queue. MOVES: places that a pair may move up from
     by 1 to L. LOW, HIGH: partial products of a multiplication below and above the operand's width, as far as the sum
     keeps their bits.
+
+    Where a group holds V windows of S positions: INPUTS, multiplexers of two inputs that choose one of them. RANKS,
+    bits of unary counts, up to L, of the pairs in front of each position. ENCODED, gates that make the places of L
+    pairs out of one bit for each position. ACROSS, products of counts of two windows, if there are several.
     """
-    known = dict(sizes)
+    known = dict(sizes) | {"ONE": 1}
     if "D" in sizes:
         lanes = sizes.get("L", 1)
         known["N"] = sizes["D"].bit_length()
         known["T"] = (sizes["D"] + sizes.get("S", 0) + lanes).bit_length()
         known["MOVES"] = sum(max(0, sizes["D"] - moved) for moved in range(1, lanes + 1))
+    if "S" in sizes and "V" in sizes:
+        positions, lanes = sizes["S"] * sizes["V"], sizes.get("L", 1)
+        bits = max(1, (positions - 1).bit_length())
+        known["INPUTS"] = positions - 1
+        known["RANKS"] = sizes["V"] * sum(min(position, lanes) for position in range(1, sizes["S"] + 1))
+        known["ENCODED"] = lanes * (bits * max(0, positions // 2 - 1) + positions - 1)
+        known["ACROSS"] = positions * lanes * (lanes - 1) if sizes["V"] > 1 else 0
     if "W" in sizes and "ACC" in sizes:
         width = sizes["W"]
         known["LOW"] = width * (width + 1) // 2

@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RTL = ROOT / "rtl"
 FITS = ROOT / "accelsim" / "hardware" / "logic.json"
-SIZES = ("S", "D", "L", "W", "ACC")
+SIZES = ("S", "D", "V", "L", "W", "ACC", "MEMBERS")
 COLUMNS = ("part", *SIZES, "gates", "gate_equivalents", "flip_flops")
 
 
@@ -66,6 +66,14 @@ MODULES = (
     *_grid("crossbar", S=(8,), D=(8,), W=(4, 32)),
     *_grid("pair_queue", D=(4, 8, 16, 32), L=(1, 2, 4), W=(8, 16)),
     *_grid("window_filter", S=(4, 8, 16, 32), LINES=(1,)),
+    *_grid("window_join", S=(4,), V=(2, 4), L=(1,)),
+    *_grid("window_join", S=(8, 16, 32), V=(1, 2, 4), L=(1,)),
+    *_grid("window_join", S=(8, 16), V=(1, 2, 4), L=(2, 4)),
+    *_grid("operand_pick", S=(4, 8, 16, 32), V=(1, 2, 4), L=(1,), W=(16,)),
+    *_grid("operand_pick", S=(8,), V=(1, 2), L=(1, 4), W=(8,)),
+    *_grid("join_group", V=(2, 4), MEMBERS=(64, 256, 1024)),
+    *_grid("inner_join_pe", S=(4, 8, 16), V=(1, 2, 4), L=(1,), W=(16,), ACC=(32,)),
+    *_grid("inner_join_pe", S=(8, 16), V=(1, 2), L=(4,), W=(16,), ACC=(32,)),
     *(
         Module("scanning_pe", (("S", s), ("D", d), ("L", n), ("W", 16), ("ACC", 32)))
         for s, d in QUEUES[:7]
@@ -133,6 +141,9 @@ TERMS: Mapping[str, tuple[str, ...]] = {
     "crossbar": ("S*D*W", "S*D"),
     "pair_queue": ("MOVES*W", "L"),
     "window_filter": ("S",),
+    "window_join": ("S*V", "RANKS", "ENCODED", "ACROSS"),
+    "operand_pick": ("L*W*INPUTS",),
+    "join_group": ("MEMBERS*V", "V*V", "ONE"),
 }
 """Of each part's gates: a sum of these products of sizes (`derived_sizes`), each times a coefficient."""
 FLIP_FLOPS: Mapping[str, Mapping[str, int]] = {
@@ -141,6 +152,9 @@ FLIP_FLOPS: Mapping[str, Mapping[str, int]] = {
     "crossbar": {},
     "pair_queue": {"D*W": 2},
     "window_filter": {},
+    "window_join": {"S*V": 1},
+    "operand_pick": {},
+    "join_group": {"V": 3, "ONE": 8},
 }
 """Flip-flops of each part, exactly."""
 
