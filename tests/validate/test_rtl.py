@@ -234,7 +234,7 @@ def test_the_seed_decides() -> None:
     assert drawn(1) == drawn(1) != drawn(2)
     kinds = [Parameters.of(machine, 1) for machine in random_machines(3, 8)]
     assert {made.sync for made in kinds if made.kind == "scanning"} == {"pe", "row", "column", "array"}
-    assert {made.kind for made in kinds} == {"scanning", "dense", "systolic"}
+    assert {made.kind for made in kinds} == {"scanning", "dense", "systolic", "inner_join"}
 
 
 def test_a_trace_needs_a_known_layer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
