@@ -33,7 +33,7 @@ class DensePE(PE[DenseSkipping]):
 
     @property
     def takes_stacks(self) -> bool:
-        return not (self.skipping.outputs or self.skipping.blocks)
+        return True
 
     def time(self, tiled: TiledGemm) -> GemmTiming:
         gemm, blocks = tiled.gemm, self.skipping.blocks

@@ -122,21 +122,19 @@ class TiledGemm:
         """Outputs that each tile computes: int64 [tiles]."""
         if self.needed is None:
             return self.heights * self.widths
-        outputs, m, row_tiles = np.empty(self.tiles, np.int64), self.gemm.m, self.gemm_row_tiles
-        first_tiles = np.append(self.first_tiles, self.tiles)
-        for gemm in range(self.gemm.stack):
-            own, needed = slice(gemm * row_tiles, (gemm + 1) * row_tiles), self.needed[gemm * m : (gemm + 1) * m]
-            kernel.compiled.count_outputs(
-                needed,
-                m,
-                needed.shape[1] * WORD,
-                self.columns,
-                self.starts[own],
-                self.stops[own],
-                self.rows,
-                self.cols,
-                outputs[first_tiles[own.start] : first_tiles[own.stop]],
-            )
+        outputs = np.empty(self.tiles, np.int64)
+        kernel.compiled.count_outputs(
+            self.needed,
+            self.gemm.stack,
+            self.gemm.m,
+            self.needed.shape[1] * WORD,
+            self.columns,
+            self.starts,
+            self.stops,
+            self.rows,
+            self.cols,
+            outputs,
+        )
         return outputs
 
     @property

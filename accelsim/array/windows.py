@@ -43,10 +43,12 @@ def find_streams(skipping: Skipping, tiled: TiledGemm, width: int) -> Streams:
     kernel.compiled.count_streamed(
         np.ascontiguousarray(gemm.a) if gemm.a_kind in skipping.blocks else None,
         np.ascontiguousarray(gemm.columns) if gemm.b_kind in skipping.blocks else None,
+        gemm.stack,
         gemm.m,
         gemm.n,
         gemm.k,
         width,
+        gemm.b_of is not None,
         tiled.columns,
         tiled.starts,
         tiled.stops,

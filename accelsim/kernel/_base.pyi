@@ -100,6 +100,7 @@ def want_columns(
 def list_columns(wanted: Words, rows: int, words: int, columns: Integers, /) -> None: ...
 def count_outputs(
     needed: Words,
+    stack: int,
     m: int,
     n: int,
     columns: Integers,
@@ -114,10 +115,12 @@ def find_windows(source: Words, rows: int, k: int, width: int, present: Flags, /
 def count_streamed(
     a: Words | None,
     b: Words | None,
+    stack: int,
     m: int,
     n: int,
     k: int,
     width: int,
+    alike: bool,
     columns: Integers,
     starts: Integers,
     stops: Integers,
@@ -128,7 +131,9 @@ def count_streamed(
     /,
 ) -> None: ...
 def count_effectual(a: Words, b: Words, stack: int, m: int, n: int, words: int, /) -> int: ...
-def effectual_where_needed(a: Words, m: int, b: Words, n: int, words: int, needed: Words, /) -> int: ...
+def effectual_where_needed(
+    a: Words, b: Words, stack: int, m: int, n: int, words: int, alike: bool, needed: Words, /
+) -> int: ...
 
 # lowering
 def transpose_rows(source: Words, matrices: int, rows: int, cols: int, target: Words, /) -> None: ...

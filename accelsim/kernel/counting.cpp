@@ -29,13 +29,15 @@ void list_columns(const uint64_t* wanted, int64_t rows, int64_t words, int64_t* 
 }
 
 void count_outputs(const uint64_t* needed, int64_t m, int64_t words, const Tiles& tiles, int64_t* outputs) {
-    for (int64_t tile = 0, index = 0; tile < tiles.row_tiles; tile++)
+    for (int64_t tile = 0, index = 0; tile < tiles.row_tiles; tile++) {
+        const int64_t first = tiles.first_row(tile, m), stop = tiles.stop_row(tile, m);
         for (int64_t low = tiles.starts[tile]; low < tiles.stops[tile]; low += tiles.cols, index++) {
             outputs[index] = 0;
-            for (int64_t row = tile * tiles.rows; row < std::min((tile + 1) * tiles.rows, m); row++)
+            for (int64_t row = first; row < stop; row++)
                 for (int64_t at = low; at < std::min(low + tiles.cols, tiles.stops[tile]); at++)
                     outputs[index] += needed[row * words + (tiles.columns[at] >> 6)] >> (tiles.columns[at] & 63) & 1;
         }
+    }
 }
 
 namespace {
@@ -86,24 +88,25 @@ private:
 
 }  // namespace
 
-void count_streamed(const uint64_t* a, const uint64_t* b, int64_t m, const Tiles& tiles, int64_t k, int64_t width, int64_t* cycles,
-                    int64_t* positions) {
+void count_streamed(const uint64_t* a, const uint64_t* b, int64_t m, int64_t n, const Tiles& tiles, int64_t k, int64_t width,
+                    int64_t* cycles, int64_t* positions) {
     const int64_t windows = ceil_div(k, width), last = windows - 1;
     Marks marks(k, width);
     std::vector<uint64_t> of_rows(marks.size()), of_columns;
     for (int64_t tile = 0, index = 0; tile < tiles.row_tiles; tile++) {
         const int64_t start = tiles.starts[tile], stop = tiles.stops[tile], across = ceil_div(stop - start, tiles.cols);
+        const int64_t gemm = tiles.gemm(tile, m);
         if (a)
-            marks.put(of_rows.data(), a, tile * tiles.rows, std::min((tile + 1) * tiles.rows, m), [](int64_t row) { return row; });
+            marks.put(of_rows.data(), a, tiles.first_row(tile, m), tiles.stop_row(tile, m), [](int64_t row) { return row; });
         else
             marks.put_all(of_rows.data());
-        if (tile == 0 || start != tiles.starts[tile - 1] || stop != tiles.stops[tile - 1]) {
+        if (tile == 0 || start != tiles.starts[tile - 1] || stop != tiles.stops[tile - 1] || (n && gemm != tiles.gemm(tile - 1, m))) {
             of_columns.resize(across * marks.size());
             for (int64_t place = 0; place < across; place++) {
                 uint64_t* of_tile = of_columns.data() + place * marks.size();
                 const int64_t low = start + place * tiles.cols;
                 if (b)
-                    marks.put(of_tile, b, low, std::min(low + tiles.cols, stop), [&](int64_t at) { return tiles.columns[at]; });
+                    marks.put(of_tile, b, low, std::min(low + tiles.cols, stop), [&](int64_t at) { return gemm * n + tiles.columns[at]; });
                 else
                     marks.put_all(of_tile);
             }

@@ -11,16 +11,30 @@ void want_columns(const uint64_t* needed, int64_t stack, int64_t m, int64_t word
 void list_columns(const uint64_t* wanted, int64_t rows, int64_t words, int64_t* columns);
 
 // Each row tile's columns (see ScanProblem).
-struct Tiles { const int64_t *columns, *starts, *stops; int64_t row_tiles, rows, cols; };
+struct Tiles {
+    const int64_t *columns, *starts, *stops;
+    int64_t row_tiles, rows, cols;
 
-// Outputs that each tile computes.
+    // Of GEMMs that are stacked, m rows each: which one a row tile is of, and its rows among those of all.
+    int64_t gemm(int64_t tile, int64_t m) const { return tile / of_gemm(m); }
+    int64_t first_row(int64_t tile, int64_t m) const { return gemm(tile, m) * m + tile % of_gemm(m) * rows; }
+    int64_t stop_row(int64_t tile, int64_t m) const {
+        const int64_t stop = first_row(tile, m) + rows, last = (gemm(tile, m) + 1) * m;
+        return stop < last ? stop : last;
+    }
+
+private:
+    int64_t of_gemm(int64_t m) const { return (m + rows - 1) / rows; }
+};
+
+// Outputs that each tile computes, of GEMMs of m rows each.
 void count_outputs(const uint64_t* needed, int64_t m, int64_t words, const Tiles& tiles, int64_t* outputs);
 // Whether each window of each row holds a non-zero: bytes [rows][windows].
 void find_windows(const uint64_t* source, int64_t rows, int64_t k, int64_t width, uint8_t* present);
-// Windows that each tile streams, and their positions: those in which A's rows (m of them) and B's columns hold a non-zero, as
-// far as either is given.
-void count_streamed(const uint64_t* a, const uint64_t* b, int64_t m, const Tiles& tiles, int64_t k, int64_t width, int64_t* cycles,
-                    int64_t* positions);
+// Windows that each tile streams, and their positions: those in which A's rows and B's columns hold a non-zero, as far as
+// either is given. Of GEMMs that are stacked each has m rows of A, and n columns of B; n is 0 where all have the same.
+void count_streamed(const uint64_t* a, const uint64_t* b, int64_t m, int64_t n, const Tiles& tiles, int64_t k, int64_t width,
+                    int64_t* cycles, int64_t* positions);
 // Pairs of two non-zeros over all outputs, of `stack` GEMMs of m rows and n columns each.
 int64_t count_effectual(const uint64_t* a, const uint64_t* b, int64_t stack, int64_t m, int64_t n, int64_t words);
 // Pairs of two non-zeros at the outputs that must be computed.

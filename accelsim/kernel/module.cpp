@@ -288,11 +288,11 @@ PyObject* py_list_columns(Arguments& in) {
 
 PyObject* py_count_outputs(Arguments& in) {
     const Bits needed = in.array<const uint64_t>();
-    const int64_t m = in.number(), n = in.number();
-    const Schedule schedule(in, m, n);
+    const int64_t stack = in.number(1), m = in.number(), n = in.number();
+    const Schedule schedule(in, m, n, stack);
     const auto outputs = in.array<int64_t>();
     WithoutLock unlocked;
-    count_outputs(needed.of(m * words_for(n), "needed"), m, words_for(n), schedule.tiles, outputs.of(schedule.count(), "outputs"));
+    count_outputs(needed.of(stack * m * words_for(n), "needed"), m, words_for(n), schedule.tiles, outputs.of(schedule.count(), "outputs"));
     return nullptr;
 }
 
@@ -307,11 +307,12 @@ PyObject* py_find_windows(Arguments& in) {
 
 PyObject* py_count_streamed(Arguments& in) {
     const Bits a = in.array<const uint64_t>(), b = in.array<const uint64_t>();
-    const int64_t m = in.number(), n = in.number(), k = in.number(1), width = in.number(1);
-    const Schedule schedule(in, m, n);
+    const int64_t stack = in.number(1), m = in.number(), n = in.number(), k = in.number(1), width = in.number(1);
+    const bool alike = in.number() != 0;  // all GEMMs have the same columns
+    const Schedule schedule(in, m, n, stack);
     const auto cycles = in.array<int64_t>(), positions = in.array<int64_t>();
     WithoutLock unlocked;
-    count_streamed(a.of(m * words_for(k), "a"), b.of(n * words_for(k), "b"), m, schedule.tiles, k, width,
+    count_streamed(a.of(stack * m * words_for(k), "a"), b.of((alike ? 1 : stack) * n * words_for(k), "b"), m, alike ? 0 : n, schedule.tiles, k, width,
                    cycles.of(schedule.count(), "cycles"), positions.of(schedule.count(), "positions"));
     return nullptr;
 }
@@ -329,16 +330,17 @@ PyObject* py_count_effectual(Arguments& in) {
 }
 
 PyObject* py_effectual_where_needed(Arguments& in) {
-    const Bits a = in.array<const uint64_t>();
-    const int64_t m = in.number();
-    const Bits b = in.array<const uint64_t>();
-    const int64_t n = in.number(), words = in.number();
+    const Bits a = in.array<const uint64_t>(), b = in.array<const uint64_t>();
+    const int64_t stack = in.number(1), m = in.number(), n = in.number(), words = in.number();
+    const bool alike = in.number() != 0;  // all GEMMs have the same columns
     const Bits needed = in.array<const uint64_t>();
-    a.of(m * words, "a"), b.of(n * words, "b"), needed.of(m * words_for(n), "needed");
-    int64_t total;
+    a.of(stack * m * words, "a"), b.of((alike ? 1 : stack) * n * words, "b"), needed.of(stack * m * words_for(n), "needed");
+    int64_t total = 0;
     {
         WithoutLock unlocked;
-        total = effectual_where_needed(a.data, m, b.data, n, words, needed.data);
+        for (int64_t gemm = 0; gemm < stack; gemm++)
+            total += effectual_where_needed(a.data + gemm * m * words, m, b.data + (alike ? 0 : gemm * n * words), n, words,
+                                            needed.data + gemm * m * words_for(n));
     }
     return PyLong_FromLongLong(total);
 }

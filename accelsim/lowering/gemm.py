@@ -138,7 +138,7 @@ class MaskedGemm:
         """Those pairs at the outputs that must be computed."""
         if self.needed is None:
             return self.effectual_macs
-        if self.stack > 1:
-            return sum(gemm.effectual_where_needed for gemm in self.alone())
-        a, b = np.ascontiguousarray(self.a), np.ascontiguousarray(self.columns)
-        return kernel.compiled.effectual_where_needed(a, len(a), b, len(b), a.shape[1], self.needed)
+        a, b, alike = np.ascontiguousarray(self.a), np.ascontiguousarray(self.columns), self.b_of is not None
+        return kernel.compiled.effectual_where_needed(
+            a, b, self.stack, self.m, self.n, a.shape[1], alike, np.ascontiguousarray(self.needed)
+        )

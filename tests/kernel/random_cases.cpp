@@ -139,7 +139,7 @@ void run_counting(Random& random, Digest& digest) {
     find_windows(b.data(), g.n, g.k, width, present_b.data());
     Numbers cycles(g.first_tile.back()), positions(g.first_tile.back()), outputs(g.first_tile.back());
     const bool of_rows = random.chance(50), of_columns = random.chance(50);
-    count_streamed(of_rows ? g.a.data() : nullptr, of_columns ? b.data() : nullptr, g.m, g.tiles(), g.k, width, cycles.data(), positions.data());
+    count_streamed(of_rows ? g.a.data() : nullptr, of_columns ? b.data() : nullptr, g.m, g.n, g.tiles(), g.k, width, cycles.data(), positions.data());
     digest.add(present_b), digest.add(cycles), digest.add(positions);
     if (!g.masked) return;
     count_outputs(g.needed.data(), g.m, ceil_div(g.n, 64), g.tiles(), outputs.data());

@@ -132,7 +132,7 @@ def test_other_threads_run_meanwhile() -> None:
 
     def count() -> None:
         start = time.perf_counter()
-        kernel.compiled.effectual_where_needed(rows, 3000, rows, 3000, 64, every)
+        kernel.compiled.effectual_where_needed(rows, rows, 1, 3000, 3000, 64, False, every)
         spent.append(time.perf_counter() - start)
 
     thread = threading.Thread(target=count)
