@@ -10,17 +10,19 @@ module activity #(
 ) (
     input  logic             clk,
     input  logic             clear,
-    input  logic             running,
+    input  logic             busy,
+    input  logic             drains,      // all PEs wait for results to leave
     input  logic [PES-1:0]   located,     // PEs that lie in the GEMM
     input  logic [PES-1:0]   working,    // and whose output must be computed
     input  logic [PES-1:0]   ended,
     input  logic [PES-1:0]   advanced,
+    input  logic [PES-1:0]   waits,       // for the ports
     input  logic [PES*E-1:0] pushed,
     input  logic [PES*L-1:0] valid,
     input  logic [PES*L-1:0] effectual,
-    output logic [9*B-1:0]   counts      // from bit 0: effectual, ineffectual, edge, barrier, sync, starved, skew, pushes, scans
+    output logic [10*B-1:0]  counts      // effectual, ineffectual, edge, barrier, sync, starved, skew, pushes, scans, port
 );
-    logic [9*B-1:0] add;
+    logic [10*B-1:0] add;
 
     always_comb begin
         add = '0;
@@ -29,8 +31,9 @@ module activity #(
                 if (!working[p]) add[2*B+:B] = add[2*B+:B] + 1'b1;
                 else if (effectual[p*L+l]) add[0*B+:B] = add[0*B+:B] + 1'b1;
                 else if (valid[p*L+l]) add[1*B+:B] = add[1*B+:B] + 1'b1;
-                else if (SKEW != 0) add[6*B+:B] = add[6*B+:B] + 1'b1;
+                else if (SKEW != 0 || drains) add[6*B+:B] = add[6*B+:B] + 1'b1;
                 else if (ended[p]) add[3*B+:B] = add[3*B+:B] + 1'b1;
+                else if (waits[p]) add[9*B+:B] = add[9*B+:B] + 1'b1;
                 else if (!advanced[p]) add[4*B+:B] = add[4*B+:B] + 1'b1;
                 else add[5*B+:B] = add[5*B+:B] + 1'b1;
             end
@@ -40,9 +43,9 @@ module activity #(
     end
 
     always_ff @(posedge clk) begin
-        for (int n = 0; n < 9; n++) begin
+        for (int n = 0; n < 10; n++) begin
             if (clear) counts[n*B+:B] <= '0;
-            else if (running) counts[n*B+:B] <= counts[n*B+:B] + add[n*B+:B];
+            else if (busy) counts[n*B+:B] <= counts[n*B+:B] + add[n*B+:B];
         end
     end
 endmodule

@@ -8,7 +8,8 @@ module drain #(
 ) (
     input  logic               clk,
     input  logic               rst_n,
-    input  logic               take,      // at a tile's end
+    input  logic               clear,     // a tile starts
+    input  logic               take,      // at its end
     input  logic               shift,     // in every cycle of a tile
     input  logic [R-1:0]       rows_used,
     input  logic [R*C*ACC-1:0] sums,
@@ -16,7 +17,7 @@ module drain #(
     output logic [C*ACC-1:0]   row        // that leaves in this cycle, if `busy` and `shift`
 );
     logic [R*C*ACC-1:0] held;
-    logic [N-1:0]       left, rows;
+    logic [N-1:0]       left, rows, own;  // own: of the tile that runs
 
     always_comb begin
         rows = '0;
@@ -27,8 +28,9 @@ module drain #(
 
     always_ff @(posedge clk) begin
         if (!rst_n) left <= '0;
-        else if (take) left <= rows;
+        else if (take) left <= own;
         else if (shift && busy) left <= left - 1'b1;
+        if (clear) own <= rows;
         if (take) held <= sums;
         else if (shift && busy) held <= held >> (C * ACC);
     end

@@ -21,7 +21,7 @@ module line_port #(
     output logic [READERS-1:0]   has
 );
     logic [N-1:0] slowest, at;
-    logic [B-1:0] slack, carried, now, most, needed;
+    logic [B-1:0] slack, still, now, most, needed;
 
     function automatic logic [B-1:0] words_of(input logic [N-1:0] window);
         return (window + 1'b1 == windows ? last_size : B'(S)) * lines;
@@ -33,8 +33,8 @@ module line_port #(
             if (reading[n] && pointers[n*N+:N] < slowest) slowest = pointers[n*N+:N];
         needed = words_of(slowest);
         most = needed + B'(S) * lines;
-        carried = slowest == at ? slack : slack - words_of(at);
-        now = carried + words < most ? carried + words : most;
+        still = slowest == at ? slack : slack - words_of(at);
+        now = still + words < most ? still + words : most;
         for (int n = 0; n < READERS; n++)
             has[n] = words == '0 || !reading[n]
                      || (ahead != '0 ? {1'b0, pointers[n*N+:N]} < {1'b0, slowest} + {1'b0, ahead}

@@ -1,4 +1,4 @@
-// The scan pointer of one group of PEs: it moves on when every PE has room for what its window offers.
+// The scan pointer of one group of PEs: it moves on when the ports have its window and every PE has room for what it offers.
 module sync_group #(
     parameter int MEMBERS = 1,
     parameter int WINDOWS = 64,
@@ -10,18 +10,21 @@ module sync_group #(
     input  logic               clear,
     input  logic               running,
     input  logic [N-1:0]       windows,  // windows of the tile
+    input  logic               has,      // the ports have the window
     input  logic [MEMBERS-1:0] room,
     input  logic [MEMBERS-1:0] empty,
+    output logic [N-1:0]       pointer,
     output logic [I-1:0]       window,   // where the pointer stands
     output logic               advance,
+    output logic               waits,    // for the ports
     output logic               ended     // no window left, no pair queued
 );
-    logic         left;
-    logic [N-1:0] pointer;
+    logic left;
 
     assign window = pointer[I-1:0];
     assign left = pointer != windows;
-    assign advance = running && left && (&room);
+    assign advance = running && left && has && (&room);
+    assign waits = left && !has;
     assign ended = !left && (&empty);
 
     always_ff @(posedge clk) begin

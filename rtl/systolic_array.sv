@@ -49,7 +49,10 @@ module systolic_array #(
     end
 
     assign ended = step == stored && !(|in_flight) && !(|waits);
-    tile_control #(.GROUPS(1)) u_control (.clk, .rst_n, .start, .ended, .clear, .running, .done);
+    logic unused_busy;
+    tile_control #(.GROUPS(1)) u_control (
+        .clk, .rst_n, .start, .ended, .draining(1'b0), .clear, .running, .busy(unused_busy), .done
+    );
 
     for (genvar r = 0; r < R; r++) begin : g_row_line
         logic unused;

@@ -26,6 +26,11 @@ module tile_array #(
     input  logic               show_b,
     input  logic               drop_a,
     input  logic               drop_b,
+    input  logic [31:0]        a_words,     // of the ports: words per cycle, 0: as many as are asked for
+    input  logic [31:0]        b_words,
+    input  logic [N-1:0]       a_ahead,     // whole windows per cycle, 0 if fewer than one
+    input  logic [N-1:0]       b_ahead,
+    input  logic               overlapped,  // results leave while the next tile runs; else they are taken at `done`
     // a tile's windows
     input  logic               load_first,  // forget what is stored; together with the first window or alone
     input  logic               load,
@@ -40,6 +45,10 @@ module tile_array #(
     output logic [R*C*ACC-1:0] sums,
     // what each PE does in this cycle, for counters
     output logic               running,
+    output logic               busy,
+    output logic [R*C-1:0]     waits,
+    output logic               leaving,     // a row of results, of the tile before
+    output logic [C*ACC-1:0]   leaving_row,
     output logic [R*C-1:0]     ended,
     output logic [R*C-1:0]     advanced,
     output logic [R*C*E-1:0]   pushed,
@@ -59,7 +68,9 @@ module tile_array #(
     logic [R*S-1:0]      shown_a;
     logic [C*S-1:0]      shown_b;
     logic [GROUPS*I-1:0] window;
-    logic [GROUPS-1:0]   advance, group_ended;
+    logic [GROUPS-1:0]   advance, group_ended, group_waits, reading;
+    logic [GROUPS*N-1:0] pointer;
+    logic                draining;
     logic [R*C-1:0]      room, empty;
     logic [R*C*PLACES-1:0]      pe_done;     // inner join: what each PE has done, and where windows enter
     logic [GROUPS*PLACES-1:0]   enter;
@@ -80,6 +91,20 @@ module tile_array #(
     always_ff @(posedge clk) begin
         if (!rst_n) stored <= '0;
         else stored <= at + {{(N - 1) {1'b0}}, write};
+        if (write) last_size <= count_ones(load_positions);
+    end
+
+    logic [31:0] last_size, rows_in_use, cols_in_use;
+
+    function automatic logic [31:0] count_ones(input logic [S-1:0] bits);
+        count_ones = '0;
+        for (int s = 0; s < S; s++) count_ones = count_ones + {31'b0, bits[s]};
+    endfunction
+    always_comb begin
+        rows_in_use = '0;
+        cols_in_use = '0;
+        for (int r = 0; r < R; r++) rows_in_use = rows_in_use + {31'b0, rows_used[r]};
+        for (int c = 0; c < C; c++) cols_in_use = cols_in_use + {31'b0, cols_used[c]};
     end
 
     logic [R*ROW_READERS*S-1:0]   a_mask;
@@ -89,11 +114,18 @@ module tile_array #(
     logic [C*COL_READERS*S*W-1:0] read_b;
     logic [C*COL_READERS*SEEN-1:0] b;
 
+    logic [R*ROW_READERS-1:0] row_has;
+    logic [C*COL_READERS-1:0] col_has;
+
     for (genvar r = 0; r < R; r++) begin : g_row_line
         logic [ROW_READERS*I-1:0] pointers;
+        logic [ROW_READERS*N-1:0] whole;
+        logic [ROW_READERS-1:0]   readers, has;
         for (genvar n = 0; n < ROW_READERS; n++) begin : g_reader
             localparam int G = (SYNC == 0) ? r * C + n : (SYNC == 1) ? r : (SYNC == 2) ? n : 0;
             assign pointers[n*I+:I] = window[G*I+:I];
+            assign whole[n*N+:N] = pointer[G*N+:N];
+            assign readers[n] = reading[G];
             localparam int AT = r * ROW_READERS + n;
             if (V > 0) begin : g_holds
                 held_windows #(.S(S), .V(V), .W(W)) u_held (
@@ -103,6 +135,11 @@ module tile_array #(
                 assign a[AT*SEEN+:SEEN] = read_a[AT*S*W+:S*W];
             end
         end
+        line_port #(.S(S), .READERS(ROW_READERS), .WINDOWS(WINDOWS)) u_port (
+            .clk, .clear, .running, .windows(stored), .last_size, .lines(rows_in_use), .words(a_words), .ahead(a_ahead),
+            .reading(readers), .pointers(whole), .has
+        );
+        assign row_has[r*ROW_READERS+:ROW_READERS] = has | {ROW_READERS{!rows_used[r]}};
         window_line #(.S(S), .W(W), .WINDOWS(WINDOWS), .READERS(ROW_READERS)) u_line (
             .clk, .write, .at(at[I-1:0]), .mask(shown_a[r*S+:S]), .values(load_a[r*S*W+:S*W]), .pointers,
             .read_mask(a_mask[r*ROW_READERS*S+:ROW_READERS*S]), .read_values(read_a[r*ROW_READERS*S*W+:ROW_READERS*S*W])
@@ -110,9 +147,13 @@ module tile_array #(
     end
     for (genvar c = 0; c < C; c++) begin : g_col_line
         logic [COL_READERS*I-1:0] pointers;
+        logic [COL_READERS*N-1:0] whole;
+        logic [COL_READERS-1:0]   readers, has;
         for (genvar n = 0; n < COL_READERS; n++) begin : g_reader
             localparam int G = (SYNC == 0) ? n * C + c : (SYNC == 1) ? n : (SYNC == 2) ? c : 0;
             assign pointers[n*I+:I] = window[G*I+:I];
+            assign whole[n*N+:N] = pointer[G*N+:N];
+            assign readers[n] = reading[G];
             localparam int AT = c * COL_READERS + n;
             if (V > 0) begin : g_holds
                 held_windows #(.S(S), .V(V), .W(W)) u_held (
@@ -122,6 +163,11 @@ module tile_array #(
                 assign b[AT*SEEN+:SEEN] = read_b[AT*S*W+:S*W];
             end
         end
+        line_port #(.S(S), .READERS(COL_READERS), .WINDOWS(WINDOWS)) u_port (
+            .clk, .clear, .running, .windows(stored), .last_size, .lines(cols_in_use), .words(b_words), .ahead(b_ahead),
+            .reading(readers), .pointers(whole), .has
+        );
+        assign col_has[c*COL_READERS+:COL_READERS] = has | {COL_READERS{!cols_used[c]}};
         window_line #(.S(S), .W(W), .WINDOWS(WINDOWS), .READERS(COL_READERS)) u_line (
             .clk, .write, .at(at[I-1:0]), .mask(shown_b[c*S+:S]), .values(load_b[c*S*W+:S*W]), .pointers,
             .read_mask(b_mask[c*COL_READERS*S+:COL_READERS*S]), .read_values(read_b[c*COL_READERS*S*W+:COL_READERS*S*W])
@@ -130,17 +176,31 @@ module tile_array #(
 
     // ---- groups and the tile's end
     for (genvar g = 0; g < GROUPS; g++) begin : g_group
-        logic [MEMBERS-1:0] has_room, is_empty;
+        localparam int FIRST_ROW = (SYNC == 0) ? g / C : (SYNC == 1) ? g : 0;
+        localparam int LAST_ROW = (SYNC == 0 || SYNC == 1) ? FIRST_ROW : R - 1;
+        localparam int FIRST_COL = (SYNC == 0) ? g % C : (SYNC == 2) ? g : 0;
+        localparam int LAST_COL = (SYNC == 0 || SYNC == 2) ? FIRST_COL : C - 1;
+        logic               has;
+        logic [MEMBERS-1:0] has_room, is_empty, has_output;
+        always_comb begin  // of the group's lines, each has it
+            has = 1'b1;
+            for (int r = FIRST_ROW; r <= LAST_ROW; r++) has = has && row_has[r*ROW_READERS+((ROW_READERS > 1) ? FIRST_COL : 0)];
+            for (int c = FIRST_COL; c <= LAST_COL; c++) has = has && col_has[c*COL_READERS+((COL_READERS > 1) ? FIRST_ROW : 0)];
+        end
+        assign reading[g] = |has_output;
         logic [MEMBERS*PLACES-1:0] is_done;
         for (genvar m = 0; m < MEMBERS; m++) begin : g_member
             localparam int PE = (SYNC == 0) ? g : (SYNC == 1) ? g * C + m : (SYNC == 2) ? m * C + g : m;
             assign has_room[m] = room[PE];
             assign is_empty[m] = empty[PE];
+            assign has_output[m] = needed[PE] && rows_used[PE/C] && cols_used[PE%C];
             assign is_done[m*PLACES+:PLACES] = pe_done[PE*PLACES+:PLACES];
         end
         if (V > 0) begin : g_join
             logic unused;
-            assign unused = &{1'b0, has_room, is_empty};
+            assign unused = &{1'b0, has_room, is_empty, has};
+            assign pointer[g*N+:N] = '0;  // these groups are given windows without waiting
+            assign group_waits[g] = 1'b0;
             join_group #(.MEMBERS(MEMBERS), .V(V), .WINDOWS(WINDOWS)) u_group (
                 .clk, .rst_n, .clear, .running, .windows(stored), .done(is_done), .window(window[g*I+:I]),
                 .enter(enter[g*V+:V]), .older(older[g*V*V+:V*V]), .entered(advance[g]), .ended(group_ended[g])
@@ -151,12 +211,19 @@ module tile_array #(
             assign enter[g] = 1'b0;
             assign older[g] = 1'b0;
             sync_group #(.MEMBERS(MEMBERS), .WINDOWS(WINDOWS)) u_group (
-                .clk, .rst_n, .clear, .running, .windows(stored), .room(has_room), .empty(is_empty),
-                .window(window[g*I+:I]), .advance(advance[g]), .ended(group_ended[g])
+                .clk, .rst_n, .clear, .running, .windows(stored), .has, .room(has_room), .empty(is_empty),
+                .pointer(pointer[g*N+:N]), .window(window[g*I+:I]), .advance(advance[g]), .waits(group_waits[g]),
+                .ended(group_ended[g])
             );
         end
     end
-    tile_control #(.GROUPS(GROUPS)) u_control (.clk, .rst_n, .start, .ended(group_ended), .clear, .running, .done);
+    tile_control #(.GROUPS(GROUPS)) u_control (
+        .clk, .rst_n, .start, .ended(group_ended), .draining, .clear, .running, .busy, .done
+    );
+    drain #(.R(R), .C(C), .ACC(ACC)) u_drain (
+        .clk, .rst_n, .clear, .take(done && overlapped), .shift(busy), .rows_used, .sums, .busy(draining), .row(leaving_row)
+    );
+    assign leaving = draining && busy;
 
     // ---- PEs
     for (genvar r = 0; r < R; r++) begin : g_row
@@ -171,6 +238,7 @@ module tile_array #(
             assign working = needed[PE] && rows_used[r] && cols_used[c];
             assign ended[PE] = group_ended[G];
             assign advanced[PE] = advance[G];
+            assign waits[PE] = group_waits[G];
             if (V > 0) begin : g_join
                 assign room[PE] = 1'b1;
                 assign empty[PE] = 1'b1;

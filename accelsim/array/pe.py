@@ -73,6 +73,7 @@ class RtlArray:
         fifo_depth: pairs of a queue.
         sync: PEs that share a scan pointer, or windows.
         held_windows: windows that a group of inner-join PEs holds.
+        waits_for_ports: whether it can wait for the buffers' ports.
     """
 
     kind: str
@@ -80,6 +81,7 @@ class RtlArray:
     fifo_depth: int
     sync: str = "array"
     held_windows: int = 1
+    waits_for_ports: bool = False
 
 
 class PE(ABC, Generic[Configuration]):

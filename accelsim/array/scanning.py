@@ -110,4 +110,5 @@ class ScanningPE(WindowedPE[ScanningSkipping]):
         return explained(group, "stalled by a full queue")
 
     def rtl(self) -> RtlArray:
-        return RtlArray("scanning", self.skipping.scan_width, self.skipping.fifo_depth, self.skipping.sync)
+        skipping = self.skipping
+        return RtlArray("scanning", skipping.scan_width, skipping.fifo_depth, skipping.sync, waits_for_ports=True)

@@ -216,10 +216,10 @@ def _recorded_layers(
     from accelsim.hardware.load import load_hardware
     from accelsim.show.console import literal
     from accelsim.trace import open_trace
-    from accelsim.validate.rtl import as_in_rtl, recorded_cases, run_cases
+    from accelsim.validate.rtl import recorded_cases, run_cases
     from accelsim.validate.rtl_bench import Parameters
 
-    machine = as_in_rtl(load_hardware(hw))
+    machine = load_hardware(hw)
     view = open_trace(trace)
     view = view.select(layers=layers) if layers else view
     view = view.select(steps=[view.steps[-1]])

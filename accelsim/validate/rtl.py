@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.array import time_gemm
+from accelsim.array import pe_of, time_gemm
 from accelsim.array.windowed import SYNC
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import MaskedGemm, Pass, lower, passes_of
@@ -78,7 +78,6 @@ def _random_machine(rng: np.random.Generator, sync: str, index: int) -> Hardware
     rows, cols, lanes = (int(rng.integers(1, most + 1)) for most in (5, 5, 4))
     width = int(rng.choice([1, 2, 3, 4, 5, 8, 12, 16]))
     array: dict[str, object] = {"rows": rows, "cols": cols, "lanes": 1 if sync == "systolic" else lanes}
-    array["drain"] = "free"
     skipping: dict[str, object] = {}
     if sync == "systolic":
         array |= {"interconnect": "systolic"}
@@ -102,6 +101,27 @@ def _random_machine(rng: np.random.Generator, sync: str, index: int) -> Hardware
     )
 
 
+def _with_ports(hw: Hardware, rng: np.random.Generator) -> Hardware:
+    """Draw a machine's ports, and how results leave; other PEs than scanning ones get ports that make none wait."""
+    rtl = pe_of(hw).rtl()
+    assert rtl is not None
+
+    def width(lines: int) -> int | str:
+        drawn = rng.integers(1, 3 * lines * rtl.width + 1)
+        if rtl.waits_for_ports and rng.random() < 0.5:
+            return int(drawn)
+        return "window" if rng.random() < 0.5 and (rtl.waits_for_ports or rtl.sync == "array") else "unlimited"
+
+    changes: dict[str, object] = {
+        "array": hw.array.model_copy(update={"drain": str(rng.choice(["overlapped", "free"]))})
+    }
+    if hw.array.interconnect == "broadcast":
+        ports = {"weight_words_per_cycle": width(hw.array.rows), "input_words_per_cycle": width(hw.array.cols)}
+        buffers = hw.memory.buffers.model_copy(update=ports)
+        changes["memory"] = hw.memory.model_copy(update={"buffers": buffers})
+    return hw.model_copy(update=changes)
+
+
 def array_words(hw: Hardware) -> str:
     """Name an array by what it is synthesised for."""
     made = Parameters.of(hw, 1)
@@ -112,17 +132,6 @@ def array_words(hw: Hardware) -> str:
         own = f"V={made.held_windows}" if made.kind == "inner_join" else f"D={made.fifo_depth}"
         words += [f"S={made.width}", own, f"sync={made.sync}"]
     return " ".join([*words, f"{made.operand_bits} bit"])
-
-
-def as_in_rtl(hw: Hardware) -> Hardware:
-    """Return a machine without what the RTL has not and every machine has: ports and the drain."""
-    buffers = hw.memory.buffers.model_copy(update=UNHINDERED)
-    return hw.model_copy(
-        update={
-            "array": hw.array.model_copy(update={"drain": "free"}),
-            "memory": hw.memory.model_copy(update={"buffers": buffers}),
-        }
-    )
 
 
 def random_cases(hw: Hardware, index: int, seed: int, count: int) -> Iterator[Case]:
@@ -138,7 +147,7 @@ def random_cases(hw: Hardware, index: int, seed: int, count: int) -> Iterator[Ca
             skipping = skipping.model_copy(
                 update={"tensors": tensors, "blocks": blocks, "outputs": bool(rng.random() < 0.5)}
             )
-        machine = hw.model_copy(update={"skipping": skipping})
+        machine = _with_ports(hw.model_copy(update={"skipping": skipping}), rng)
         yield _with_values(machine, _random_gemm(rng, hw), parameters, rng)
 
 
@@ -229,7 +238,7 @@ def worked_example() -> Case:
 def tiles_of(case: Case) -> Iterator[tuple[Tile, NDArray[np.int64]]]:
     """Cut a case into tiles by the rules alone; yields each tile and the outputs it must leave, int64 [R, C]."""
     hw, gemm = case.hw, case.gemm
-    rows, cols, needed = hw.array.rows, hw.array.cols, case.needed
+    rows, cols, needed, made = hw.array.rows, hw.array.cols, case.needed, Parameters.of(hw, gemm.k)
     kinds = (gemm.a_kind, gemm.b_kind)
     shown, dropped = ((kinds[0] in listed, kinds[1] in listed) for listed in (hw.skipping.tensors, hw.skipping.blocks))
     outputs = np.where(needed, case.a.astype(np.int64) @ case.b.astype(np.int64).T, 0)
@@ -247,12 +256,16 @@ def tiles_of(case: Case) -> Iterator[tuple[Tile, NDArray[np.int64]]]:
                 dropped=dropped,
                 a=np.pad(case.a[top : top + height], (spare[0], (0, 0))),
                 b=np.pad(case.b[taken], (spare[1], (0, 0))),
+                ports=made.ports(hw, height, len(taken)),
+                overlapped=hw.array.drain == "overlapped",
             )
             yield tile, np.pad(outputs[top : top + height, taken], spare)
 
 
 def run_cases(parameters: Parameters, cases: list[Case], vcd: Path | None = None) -> list[Outcome]:
     """Run cases of one array on the RTL and compare outputs, cycles of each tile and of all, slots and activity.
+
+    A case's last tile runs before the first one, too: its results are those that leave while the first one runs.
 
     Args:
         vcd: where to write a waveform.
@@ -261,9 +274,9 @@ def run_cases(parameters: Parameters, cases: list[Case], vcd: Path | None = None
         AccelsimError: Verilator or the sources are missing, or the bench fails.
     """
     cut = [list(tiles_of(case)) for case in cases]
-    ran = iter(run_tiles(parameters, [tile for tiles in cut for tile, _ in tiles], vcd))
+    ran = iter(run_tiles(parameters, [tile for tiles in cut for tile, _ in (*tiles[-1:], *tiles)], vcd))
     return [
-        compare(case, [next(ran) for _ in tiles], [outputs for _, outputs in tiles])
+        compare(case, [next(ran) for _ in (*tiles[-1:], *tiles)][1:], [outputs for _, outputs in tiles])
         for case, tiles in zip(cases, cut, strict=True)
     ]
 

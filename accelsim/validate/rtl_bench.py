@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.array import pe_of
+from accelsim.array import RtlArray, pe_of
 from accelsim.errors import AccelsimError
 from accelsim.files import temporary_folder, whole_file
 from accelsim.hardware.model import Hardware
@@ -26,7 +26,8 @@ from accelsim.signals import held
 ACCUMULATOR_BITS = 32
 OVERHEAD = 2
 """Clocks from `start` to `done` beyond a tile's cycles, the same for every tile (rtl/tile_control.sv)."""
-COUNTERS = ("effectual", "ineffectual", "edge", "barrier", "sync", "starved", "skew", "fifo_pushes", "scan_windows")
+_SLOTS = ("effectual", "ineffectual", "edge", "barrier", "sync", "starved", "skew")
+COUNTERS = (*_SLOTS, "fifo_pushes", "scan_windows", "port")
 _KINDS = {"dense": 0, "scanning": 1, "systolic": 2, "inner_join": 3}
 _SYNC = {"pe": 0, "row": 1, "column": 2, "array": 3}
 _TILE_ORDER = ("rows_used", "cols_used", "needed")
@@ -64,22 +65,21 @@ class Parameters:
         Raises:
             AccelsimError: the machine has something that the RTL has not.
         """
-        pe = pe_of(hw).rtl()
+        pe, ports = pe_of(hw).rtl(), pe_of(hw).ports
         if pe is None:
             kind = hw.skipping.kind
             raise AccelsimError(f"{hw.name}: the RTL has no counterpart of {kind} PEs (skipping.kind or .scheduler)")
         lacks = {
             "array.dataflow": hw.array.dataflow != "output_stationary",
             "mapping.row_order": hw.mapping.row_order != "natural",
-            "memory.buffers.weight_words_per_cycle": hw.memory.buffers.weight_words_per_cycle != "unlimited",
-            "memory.buffers.input_words_per_cycle": hw.memory.buffers.input_words_per_cycle != "unlimited",
-            "array.drain": hw.array.drain != "free",
+            "memory.buffers.weight_words_per_cycle": _waits(pe, ports.a_words, hw.array.rows),
+            "memory.buffers.input_words_per_cycle": _waits(pe, ports.b_words, hw.array.cols),
+            "array.drain": hw.array.drain == "exposed",
         }
         if any(lacks.values()):
             named = next(key for key, present in lacks.items() if present)
             raise AccelsimError(
-                f"{hw.name}: the RTL has no counterpart of its {named}; ports must be unlimited, the drain free, and"
-                " dataflow and row_order left out"
+                f"{hw.name}: the RTL has no counterpart of its {named}; leave that key out, or make a port unlimited"
             )
         return cls(
             kind=pe.kind,
@@ -93,6 +93,14 @@ class Parameters:
             held_windows=pe.held_windows,
             windows=max(2, 1 << (-(-k // pe.width) - 1).bit_length()),
         )
+
+    def ports(self, hw: Hardware, height: int, width: int) -> tuple[int, int, int, int]:
+        """Return a tile's ports: words and whole windows per cycle of A, then of B, both 0 where they are unlimited."""
+        ports = pe_of(hw).ports
+        numbers: list[int] = []
+        for words, lines in ((ports.a_words, height), (ports.b_words, width)):
+            numbers += [words or 0, min((words or 0) // (lines * self.width), self.windows)]
+        return numbers[0], numbers[1], numbers[2], numbers[3]
 
     @property
     def largest(self) -> int:
@@ -111,6 +119,8 @@ class Tile:
         needed: bool [R, C], outputs that must be computed.
         shown, dropped: for A and B, whether the scanner sees the mask, and whether empty windows are dropped.
         a, b: int32 [R, K], int32 [C, K]; the masks are their non-zeros.
+        ports: see `Parameters.ports`.
+        overlapped: whether results leave while the next tile runs.
     """
 
     rows_used: NDArray[np.bool_]
@@ -120,6 +130,8 @@ class Tile:
     dropped: tuple[bool, bool]
     a: NDArray[np.int32]
     b: NDArray[np.int32]
+    ports: tuple[int, int, int, int]
+    overlapped: bool
 
     def to_bytes(self, width: int) -> bytes:
         """Return the tile as rtl/bench/bench.cpp reads it."""
@@ -140,7 +152,7 @@ class Tile:
             cut = np.pad(values, ((0, 0), (0, windows * width - k))).reshape(len(values), windows, width)
             stream[name] = cut.transpose(1, 0, 2)
             stream[f"{name}_mask"] = stream[name] != 0
-        head = np.array([windows, *self.shown, *self.dropped], "<i4").tobytes()
+        head = np.array([windows, *self.shown, *self.dropped, *self.ports, self.overlapped], "<i4").tobytes()
         return head + b"".join(getattr(self, name).astype("u1").tobytes() for name in _TILE_ORDER) + stream.tobytes()
 
 
@@ -150,6 +162,11 @@ class TileRun(NamedTuple):
     cycles: int
     counts: dict[str, int]
     sums: NDArray[np.int64]
+
+
+def _waits(pe: RtlArray, words: int | None, lines: int) -> bool:
+    """Whether PEs may wait for a port as the RTL's cannot."""
+    return words is not None and not pe.waits_for_ports and (pe.sync != "array" or words < lines * pe.width)
 
 
 def find_rtl() -> Path:

@@ -1,7 +1,8 @@
 // Reads tiles from standard input, runs each on the array, and prints a line a tile: clocks from `start` to `done`, the
 // nine counters, the R x C sums. With an argument it writes a waveform there.
 //
-// A tile, little-endian: int32 windows, show_a, show_b, drop_a, drop_b; bytes rows_used [R], cols_used [C], needed [R * C];
+// A tile, little-endian: int32 windows, show_a, show_b, drop_a, drop_b, then of the ports a_words, a_ahead, b_words, b_ahead, and
+// overlapped (the drain); bytes rows_used [R], cols_used [C], needed [R * C];
 // then for each window bytes positions [S], a_mask [R * S], b_mask [C * S], int32 a [R * S], b [C * S].
 
 #include <cstdint>
@@ -95,11 +96,16 @@ int main(int argc, char** argv) {
         half(0);
         half(1);
     };
+    std::vector<int64_t> before(ROWS * COLS, 0);
+    long wrong = 0;
     top.rst_n = 0;
     clock();
     top.rst_n = 1;
-    for (int32_t head[5]; std::fread(head, sizeof head, 1, stdin) == 1;) {
+    for (int32_t head[10]; std::fread(head, sizeof head, 1, stdin) == 1;) {
         top.show_a = head[1] != 0, top.show_b = head[2] != 0, top.drop_a = head[3] != 0, top.drop_b = head[4] != 0;
+        top.a_words = static_cast<uint32_t>(head[5]), top.a_ahead = static_cast<uint32_t>(head[6]);
+        top.b_words = static_cast<uint32_t>(head[7]), top.b_ahead = static_cast<uint32_t>(head[8]);
+        top.overlapped = head[9] != 0;
         put_bits(top.rows_used, ROWS);
         put_bits(top.cols_used, COLS);
         put_bits(top.needed, ROWS * COLS);
@@ -118,21 +124,31 @@ int main(int argc, char** argv) {
         top.load = 0;
         top.start = 1;
         long clocks = 0;
+        int rows_left = 0;  // the array, of the tile before
         do {
             clock();
             top.start = 0;
             ++clocks;
+            if (top.leaving && rows_left < ROWS)
+                for (int c = 0; c < COLS; ++c)
+                    if (get_number(top.leaving_row, c, SUM_BITS) != before[static_cast<std::size_t>(rows_left * COLS + c)]) ++wrong;
+            rows_left += top.leaving;
         } while (!top.done);
         std::printf("%ld", clocks);
-        for (int n = 0; n < 9; ++n) std::printf(" %lld", static_cast<long long>(get_number(top.counts, n, 40)));
+        for (int n = 0; n < 10; ++n) std::printf(" %lld", static_cast<long long>(get_number(top.counts, n, 40)));
         for (int n = 0; n < ROWS * COLS; ++n) {
             const auto sum = static_cast<uint64_t>(get_number(top.sums, n, SUM_BITS));
+            before[static_cast<std::size_t>(n)] = static_cast<int64_t>(sum);
             std::printf(" %lld", static_cast<long long>(static_cast<int64_t>(sum << (64 - SUM_BITS)) >> (64 - SUM_BITS)));
         }
         std::printf("\n");
     }
     clock();
     top.final();
+    if (wrong) {
+        std::fprintf(stderr, "%ld results that left through the columns are not those of their tile\n", wrong);
+        return 3;
+    }
 #if VM_TRACE
     waveform.close();
 #endif

@@ -21,6 +21,11 @@ module bench_top #(
     input  logic               show_b,
     input  logic               drop_a,
     input  logic               drop_b,
+    input  logic [31:0]        a_words,
+    input  logic [31:0]        b_words,
+    input  logic [31:0]        a_ahead,
+    input  logic [31:0]        b_ahead,
+    input  logic               overlapped,
     input  logic               load_first,
     input  logic               load,
     input  logic [S-1:0]       load_positions,
@@ -31,12 +36,14 @@ module bench_top #(
     input  logic               start,
     output logic               done,
     output logic [R*C*ACC-1:0] sums,
-    output logic [9*40-1:0]    counts
+    output logic [10*40-1:0]   counts,
+    output logic               leaving,
+    output logic [C*ACC-1:0]   leaving_row
 );
     localparam int E = $clog2(S + 1);
 
-    logic             running;
-    logic [R*C-1:0]   located, working, ended, advanced;
+    logic             running, busy;
+    logic [R*C-1:0]   located, working, ended, advanced, waits;
     logic [R*C*E-1:0] pushed;
     logic [R*C*L-1:0] valid, effectual;
 
@@ -49,26 +56,34 @@ module bench_top #(
 
     if (KIND == 2) begin : g_systolic
         logic unused;
-        assign unused = &{1'b0, show_a, show_b, drop_a, drop_b, load_positions, load_a_mask, load_b_mask};
+        assign unused = &{1'b0, a_words, b_words, a_ahead, b_ahead, overlapped, show_a, show_b, drop_a, drop_b, load_positions, load_a_mask, load_b_mask};
         assign ended = '0;
         assign advanced = '0;
+        assign waits = '0;
+        assign busy = running;
+        assign leaving = 1'b0;
+        assign leaving_row = '0;
         assign pushed = '0;
         systolic_array #(.R(R), .C(C), .W(W), .ACC(ACC), .STEPS(WINDOWS)) u_array (
             .clk, .rst_n, .rows_used, .cols_used, .load_first, .load, .load_a, .load_b, .start, .done, .sums, .running,
             .valid, .effectual
         );
     end else begin : g_tiles
+        localparam int N = $clog2(WINDOWS + 1);
+        logic unused;
+        assign unused = &{1'b0, a_ahead[31:N], b_ahead[31:N]};
         tile_array #(
             .R(R), .C(C), .L(L), .S(S), .D(D), .W(W), .ACC(ACC), .SCANS(KIND == 0 ? 0 : 1), .V(KIND == 3 ? V : 0), .SYNC(SYNC),
             .WINDOWS(WINDOWS)
         ) u_array (
             .clk, .rst_n, .rows_used, .cols_used, .needed, .show_a, .show_b, .drop_a, .drop_b, .load_first, .load,
-            .load_positions, .load_a_mask, .load_b_mask, .load_a, .load_b, .start, .done, .sums, .running, .ended,
-            .advanced, .pushed, .valid, .effectual
+            .a_words, .b_words, .a_ahead(a_ahead[N-1:0]), .b_ahead(b_ahead[N-1:0]), .overlapped,
+            .load_positions, .load_a_mask, .load_b_mask, .load_a, .load_b, .start, .done, .sums, .running, .busy, .waits,
+            .leaving, .leaving_row, .ended, .advanced, .pushed, .valid, .effectual
         );
     end
 
     activity #(.PES(R * C), .L(L), .S(S), .SCANS(KIND == 1 || KIND == 3 ? 1 : 0), .SKEW(KIND == 2 ? 1 : 0)) u_activity (
-        .clk, .clear(start), .running, .located, .working, .ended, .advanced, .pushed, .valid, .effectual, .counts
+        .clk, .clear(start), .busy, .drains(busy && !running), .located, .working, .ended, .advanced, .waits, .pushed, .valid, .effectual, .counts
     );
 endmodule

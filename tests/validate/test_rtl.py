@@ -23,8 +23,6 @@ from accelsim.trace import TraceWriter
 from accelsim.validate import rtl_bench
 from accelsim.validate.rtl import (
     MOST_RANDOM_K,
-    UNHINDERED,
-    as_in_rtl,
     compare,
     pack,
     random_cases,
@@ -186,8 +184,9 @@ def test_without_a_checkout_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path
         ({"array": {"rows": 2, "cols": 2, "dataflow": "weight_stationary", "interconnect": "systolic"}}, "dataflow"),
         ({"skipping": {"tensors": ["weight"], "scheduler": "tensordash"}}, "scheduler"),
         ({"mapping": {"row_order": "density"}}, "row_order"),
-        ({"memory": {"buffers": {"weight_words_per_cycle": "unlimited"}}}, "input_words_per_cycle"),
-        ({"memory": {"buffers": UNHINDERED}}, "drain"),
+        ({"memory": {"buffers": {"input_words_per_cycle": 3}}}, "input_words_per_cycle"),
+        ({"skipping": {"kind": "inner_join", "tensors": ["weight"], "sync": "row"}}, "weight_words_per_cycle"),
+        ({"array": {"rows": 2, "cols": 2, "drain": "exposed"}}, "drain"),
     ],
 )
 def test_machines_that_the_rtl_is_not_are_refused(change: dict, named: str) -> None:
@@ -197,7 +196,7 @@ def test_machines_that_the_rtl_is_not_are_refused(change: dict, named: str) -> N
 
 
 def test_shipped_machines_have_parameters() -> None:
-    made = Parameters.of(as_in_rtl(load_hardware(ROOT / "hw_configs" / "pe16x16_rowsync.yaml")), 1000)
+    made = Parameters.of(load_hardware(ROOT / "hw_configs" / "pe16x16_rowsync.yaml"), 1000)
     assert (made.kind, made.rows, made.width, made.fifo_depth, made.sync, made.windows) == (
         *("scanning", 16, 16, 16, "row"),
         64,
@@ -217,7 +216,6 @@ def test_a_recorded_pass_is_cut_to_its_limits() -> None:
         grad_output=rng.random((2, 9, 6, 6)) < 0.5,
     )
     hw = Hardware.model_validate({"name": "m", "array": {"rows": 4, "cols": 4}, "skipping": {"tensors": ["weight"]}})
-    hw = as_in_rtl(hw)
     cut = list(recorded_cases(hw, op, most_tiles=6, most_k=50, seed=0))
     assert [which for which, _, _ in cut] == ["forward", "input_grad", "weight_grad"]
     for _, whole, case in cut:
