@@ -114,7 +114,7 @@ def test_a_bench_that_fails_leaves_the_old_waveform(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(rtl_bench, "build", lambda parameters, waveform: bench)
     vcd.write_text("old", encoding="ascii")
     case = worked_example()
-    with pytest.raises(AccelsimError, match="ended with code 3 after 0 of 1 tiles: no clock"):
+    with pytest.raises(AccelsimError, match="ended with code 3 after 0 of 2 tiles: no clock"):
         run_cases(Parameters.of(case.hw, case.gemm.k), [case], vcd)
     assert vcd.read_text(encoding="ascii") == "old"
     assert sorted(tmp_path.iterdir()) == [bench, vcd]
