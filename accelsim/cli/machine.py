@@ -22,6 +22,12 @@ def read_machine(path: Path) -> Hardware:
     silent = [] if "drain" in hw.array.model_fields_set else ["array.drain"]
     if not buffers & {"weight_words_per_cycle", "input_words_per_cycle"}:
         silent.append("memory.buffers.*_words_per_cycle")
+    if hw.memory.dram is not None and "kind" not in hw.memory.dram.model_fields_set:
+        typer.echo(
+            f"{printable(str(path))} leaves memory.dram.kind open: DRAM is charged as lpddr4; ddr3 has the price that"
+            " horowitz-45nm charged before.",
+            err=True,
+        )
     if silent and hw.array.interconnect != "systolic":
         typer.echo(
             f"{printable(str(path))} leaves {' and '.join(silent)} open: results now leave while the next tile runs,"

@@ -20,6 +20,8 @@ PORTS = "memory: {buffers: {weight_words_per_cycle: %s, input_words_per_cycle: %
         (ARRAY % "" + PORTS % ("null", "null"), ["array.drain"]),
         (ARRAY % ", drain: overlapped" + PORTS % ("window", "8"), []),
         (ARRAY % ", interconnect: systolic", []),
+        (ARRAY % ", interconnect: systolic" + "memory: {dram: {bytes_per_cycle: 8}}\n", ["memory.dram.kind"]),
+        (ARRAY % ", interconnect: systolic" + "memory: {dram: {bytes_per_cycle: 8, kind: ddr3}}\n", []),
     ],
 )
 def test_silence_is_explained(text: str, named: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

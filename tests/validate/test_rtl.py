@@ -153,7 +153,7 @@ def test_any_difference_is_found() -> None:
 def test_a_difference_exits_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def run(parameters: Parameters, tiles: list, vcd: Path) -> list[TileRun]:
         ran, _ = _run_right(worked_example())
-        return [ran[0]._replace(cycles=5)]
+        return [ran[0]._replace(cycles=5)] * len(tiles)
 
     monkeypatch.setattr("accelsim.validate.rtl.run_tiles", run)
     monkeypatch.setattr("accelsim.validate.rtl_bench.find_verilator", lambda: "verilator")
