@@ -168,7 +168,7 @@ def rtl(
         console.print(table)
         console.print(
             f"Of a pass's largest GEMM at most {tiles} tiles, K up to {most_k}, of two neighbouring row tiles, ran on"
-            " the RTL, which has neither limited ports nor a drain; accelsim timed the same cut without them.",
+            " the RTL; accelsim timed the same cut.",
             soft_wrap=True,
         )
         found += outcomes
