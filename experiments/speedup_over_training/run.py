@@ -20,8 +20,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 TRACE = ROOT / "traces" / "simclr_resnet18w16_photos.pkl"
 MACHINES = {
-    "pe16x16": "16×16 PEs, one scan pointer per row",
-    "pe32x32": "32×32 PEs, one scan pointer per row",
+    "join16x16": "16×16 PEs with inner joins",
+    "pe16x16": "16×16 PEs with queues",
     "edge8x8": "8×8 PEs, narrow DRAM",
 }
 
@@ -32,7 +32,9 @@ def measure(trace: Path, machines: list[str], steps: int | None) -> tuple[pd.Dat
     for machine in machines:
         reader = open_trace(trace)
         result = simulate(
-            load_hardware(ROOT / "hw_configs" / f"{machine}.yaml"), reader.select(steps=reader.steps[:steps])
+            load_hardware(ROOT / "hw_configs" / f"{machine}.yaml"),
+            reader.select(steps=reader.steps[:steps]),
+            equal_area=False,
         )
         table = result.steps.drop(columns=["stands_for", "energy_pj", "dense_energy_pj"])
         table.insert(0, "machine", machine)
