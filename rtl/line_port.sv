@@ -24,7 +24,7 @@ module line_port #(
     logic [B-1:0] slack, still, now, most, needed;
 
     function automatic logic [B-1:0] words_of(input logic [N-1:0] window);
-        return (window + 1'b1 == windows ? last_size : B'(S)) * lines;
+        words_of = (window + 1'b1 == windows ? last_size : B'(S)) * lines;
     endfunction
 
     always_comb begin

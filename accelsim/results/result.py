@@ -34,6 +34,7 @@ from accelsim.trace.plain import json_values
 
 SLOT_COLUMNS = tuple(f"slots_{part.name}" for part in fields(Slots))
 ENERGY_COLUMNS = tuple(f"energy_{part.name}" for part in fields(EnergyBreakdown) if part.name != "vector_pj")
+_RIVALS = ("equal_area_cycles", "equal_area_energy_pj")
 _SUMMED = (
     "macs",
     "effectual_macs",
@@ -71,8 +72,8 @@ class Result:
             intervals: cycles_low and cycles_high, energy_pj_low and energy_pj_high.
         spreads: how far each row of `layers` may be off.
         energy_range: how far its energies may be off, since prices are known only so well.
-        equal_area: the best dense machine of the same area; `layers` has its cycles and energy as equal_area_cycles and
-            equal_area_energy_pj.
+        equal_area: the best dense machine of the same area.
+        rivals: what it did, a row per row of `layers`: equal_area_cycles, equal_area_energy_pj; NaN without one.
     """
 
     layers: pd.DataFrame
@@ -85,6 +86,7 @@ class Result:
     spreads: tuple[Spread, ...] = ()
     energy_range: EnergyRange | None = None
     equal_area: EqualArea = field(default_factory=EqualArea)
+    rivals: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @classmethod
     def from_rows(
@@ -100,15 +102,23 @@ class Result:
     ) -> Result:
         """Build the table; rows keep their order."""
         rows = list(rows)
-        layers, spreads = pd.DataFrame([row.columns() for row in rows]), tuple(row.machine.spread for row in rows)
+        table, spreads = pd.DataFrame([row.columns() for row in rows]), tuple(row.machine.spread for row in rows)
+        layers, rivals = table.drop(columns=list(_RIVALS)), table[list(_RIVALS)]
         if sampling is not None:
             layers = with_intervals(layers, spreads)
         own, beside = [row.machine.actions for row in rows], equal_area or EqualArea()
         energy_range = EnergyRange(hardware, hardware.dense(), own, [row.dense.actions for row in rows])
         if beside.machine is not None:
-            rivals = [row.equal_area.actions for row in rows if row.equal_area is not None]
-            beside = replace(beside, energy_range=EnergyRange(hardware, beside.machine, own, rivals))
-        return cls(layers, hardware, trace, other_work, run, mask_updates, sampling, spreads, energy_range, beside)
+            done = [row.equal_area.actions for row in rows if row.equal_area is not None]
+            beside = replace(beside, energy_range=EnergyRange(hardware, beside.machine, own, done))
+        return cls(
+            layers, hardware, trace, other_work, run, mask_updates, sampling, spreads, energy_range, beside, rivals
+        )
+
+    @cached_property
+    def _counted(self) -> pd.DataFrame:
+        """`layers`, with the columns of `rivals`."""
+        return pd.concat([self.layers, self.rivals], axis=1)
 
     @property
     def training(self) -> dict[str, Any]:
@@ -132,11 +142,11 @@ class Result:
         (steps of the run, not a number without a sum), pass, macs, effectual_macs, cycles, dense_cycles, energy_pj,
         dense_energy_pj, speedup.
         """
-        return tabulate_steps(self.layers, self.other_work, self.run, self._training[1])
+        return tabulate_steps(self._counted, self.other_work, self.run, self._training[1])
 
     @cached_property
     def _training(self) -> tuple[dict[str, Any], pd.Series]:
-        return sum_training(self.layers, self.other_work, self.run, self.mask_updates, self.hardware.clock_mhz)
+        return sum_training(self._counted, self.other_work, self.run, self.mask_updates, self.hardware.clock_mhz)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -168,11 +178,11 @@ class Result:
                 "by_kind": self.other_work.by_kind(),
             },
             "equal_area": self.equal_area.plain(),
-            "total": self._totals(self.layers, self.other_work.sums()),
+            "total": self._totals(self._counted, self.other_work.sums()),
             "by_pass": {name: self._totals(part) for name in PASSES if len(part := self._of("pass", name))},
             "by_branch": {
                 f"{branch}, call {call}": self._totals(part)
-                for (branch, call), part in self.layers.groupby(["branch", "call"], sort=False)
+                for (branch, call), part in self._counted.groupby(["branch", "call"], sort=False)
             },
             "by_step": {
                 str(step): self._totals(self._of("step", step), self.other_work.sums({step: 1.0})) for step in steps
@@ -182,7 +192,7 @@ class Result:
         }
 
     def _of(self, column: str, value: object) -> pd.DataFrame:
-        return self.layers[self.layers[column] == value]
+        return self._counted[self._counted[column] == value]
 
     def _totals(self, part: pd.DataFrame, other: dict[str, Any] | None = None) -> dict[str, Any]:
         """Sum rows up, with the other work that goes with them."""

@@ -74,7 +74,7 @@ def test_ratios_are_those_of_two_simulations() -> None:
     summary = result.summary
     assert summary["equal_area"]["machine"] == rival.name
     assert summary["equal_area"]["area_mm2"] == area(rival).mm2 <= summary["equal_area"]["own_area_mm2"]
-    assert result.layers["equal_area_cycles"].tolist() == other.layers["cycles"].tolist()
+    assert result.rivals["equal_area_cycles"].tolist() == other.layers["cycles"].tolist()
     for part in ("total", "by_pass", "by_branch", "by_step"):
         own, its = ({"total": one[part]} if part == "total" else one[part] for one in (summary, other.summary))
         for name, totals in own.items():
@@ -107,7 +107,7 @@ def test_nothing_is_compared_where_nothing_can_be() -> None:
         assert result.summary["equal_area"]["why_none"].startswith(why)
         assert result.summary["total"]["speedup_at_equal_area"] is None
         assert result.summary["total"]["energy_ratio_at_equal_area"] is None
-        assert result.layers["equal_area_cycles"].isna().all()
+        assert result.rivals["equal_area_cycles"].isna().all()
     with pytest.raises(TraceError, match="operation 1 of the trace is"):
         simulate(machine(), [ops[0], "b"])  # type: ignore[list-item]
 
