@@ -82,7 +82,7 @@ def check(hw: Hardware, gemms: list[MaskedGemm]) -> None:
         ("edge8x8", "forward", "bands"),
         ("edge8x8", "input_grad", "bands"),
         ("edge8x8", "input_grad", "corner"),
-        ("pe16x16_rowsync", "input_grad", "corner"),
+        ("join16x16", "input_grad", "corner"),
         ("tensordash16x16", "forward", "corner"),
     ],
 )
