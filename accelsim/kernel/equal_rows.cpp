@@ -6,8 +6,8 @@ namespace {
 
 class EqualRows {
 public:
-    EqualRows(const ScanProblem& p, const Aligned& a, const Aligned& b, const WindowGrid& grid, const ScanTotals& totals)
-        : p_(p), a_(a), b_(b), grid_(grid), totals_(totals), windows_(p.windows()),
+    EqualRows(const ScanProblem& p, const Aligned& a, const Aligned& b, const ScanTotals& totals)
+        : p_(p), totals_(totals), windows_(p.windows()),
           pitch_(ceil_div(p.windows(), 16) * 16 + 16), counts_(p.b.items * pitch_), streamed_(p.a.dropped ? windows_ : 0),
           extra_(kLanes), starved_(kLanes), pairs_(kLanes), queue_(kLanes) {
         count_columns(a, b);
@@ -91,9 +91,6 @@ private:
     }
 
     const ScanProblem& p_;
-    const Aligned& a_;
-    const Aligned& b_;
-    const WindowGrid& grid_;
     const ScanTotals& totals_;
     int64_t windows_, pitch_;
     AlignedBuffer<uint8_t> counts_;   // [columns][pitch]: pairs of each window
@@ -109,14 +106,14 @@ private:
 
 }  // namespace
 
-bool scan_equal_rows(const ScanProblem& p, const Aligned& a, const Aligned& b, const WindowGrid& grid, const ScanTotals& totals) {
+bool scan_equal_rows(const ScanProblem& p, const Aligned& a, const Aligned& b, const ScanTotals& totals) {
     if (p.b.dropped || p.cols > kLanes) return false;
     if (p.a.shown || p.a.dropped)
         for (int64_t row = 1; row < p.a.items; row++)
             if (memcmp(p.a.row(0), p.a.row(row), p.a.words * sizeof *p.a.bits)) return false;
     int64_t span = 1;
     while (span < p.cols) span *= 2;
-    EqualRows(p, a, b, grid, totals).run(span);
+    EqualRows(p, a, b, totals).run(span);
     return true;
 }
 

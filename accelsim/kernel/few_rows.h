@@ -10,7 +10,7 @@
 namespace accelsim {
 
 // A's rows are all alike (weight_grad): time the GEMM if this kernel can, and say whether it could.
-bool scan_equal_rows(const ScanProblem& problem, const Aligned& a, const Aligned& b, const WindowGrid& grid, const ScanTotals& totals);
+bool scan_equal_rows(const ScanProblem& problem, const Aligned& a, const Aligned& b, const ScanTotals& totals);
 
 // B's columns are of few kinds (input_grad): the same.
 bool scan_equal_columns(const ScanProblem& problem, const Aligned& a, const Aligned& b, const WindowGrid& grid,

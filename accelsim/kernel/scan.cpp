@@ -328,7 +328,7 @@ void scan_gemm(const ScanProblem& p, const ScanTotals& totals) {
     const Aligned a(p.a, grid), b(p.b, grid);
     const bool plain = layout.plain && p.needed && !p.held_windows;
     if (plain && p.b.row_of && scan_equal_columns(p, a, b, grid, totals)) return;
-    if (plain && (scan_equal_rows(p, a, b, grid, totals) || scan_equal_columns(p, a, b, grid, totals))) return;
+    if (plain && (scan_equal_rows(p, a, b, totals) || scan_equal_columns(p, a, b, grid, totals))) return;
     for (int64_t tile = 0; tile < p.row_tiles;) {
         const int64_t end = strip_end(p, tile, layout.rows_along_lanes), first_row = tile * p.rows;
         const Strip strip = {tile, end - tile, first_row, std::min(end * p.rows, p.a.items) - first_row,
