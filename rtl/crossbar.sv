@@ -1,4 +1,4 @@
-// Crossbar of one PE, from the S positions of a window to the D places of the queue, behind those that are taken: what the
+// Crossbar of one PE, from the S positions of a window to the D places of the queue, after those that are taken: what the
 // queue would hold if nothing left.
 module crossbar #(
     parameter int S = 16,

@@ -1,4 +1,4 @@
-// Scanner of one PE: the masks of a window are ANDed, and a prefix count gives each set position its place behind what the
+// Scanner of one PE: the masks of a window are ANDed, and a prefix count gives each set position its place after what the
 // queue holds. It keeps count of the queue.
 module scanner #(
     parameter int S = 16,  // positions of a window

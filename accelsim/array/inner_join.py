@@ -49,7 +49,7 @@ class InnerJoinPE(WindowedPE[InnerJoinSkipping]):
 
         A PE's mask is clocked in each cycle of its group. Its encoder sees new inputs with each pair, which comes
         through two multiplexers of V · S operands. A word that is read is written to one held window of its row or
-        column, which then holds still behind a clock gate.
+        column; the registers of the other windows are clock-gated.
         """
         array, skipping, width = self.array, self.skipping, precision.operand_bits
         places, held = skipping.windows * skipping.scan_width, skipping.windows

@@ -40,7 +40,7 @@ class TensorDashSkipping(Skipping):
     advance: Literal["together", "alone"] = Field(
         "together", description="whether all schedules of a tile move on by the same windows or each alone"
     )
-    fifo_depth: Depth = Field(16, description="plays no part")
+    fifo_depth: Depth = Field(16, description="plays no part, except that above 4,096 the machine is idealised")
 
     energy_only = Skipping.energy_only | {"fifo_depth"}
 

@@ -44,7 +44,7 @@ class Logic:
         flip_flops: of one piece.
         equivalents_per_gate: area of a gate, in NAND gates of two inputs.
         switching: gates of a piece that see new inputs, for each of `EVENTS` at that piece.
-        clocked: flip-flops of a piece that are clocked, likewise; the others hold still behind a clock gate.
+        clocked: flip-flops of a piece that are clocked, likewise; the others are clock-gated.
     """
 
     name: str

@@ -211,8 +211,8 @@ def _notes(result: Result) -> Iterator[str]:
         yield "In brackets: 90 % of draws of the prices of energy within the ranges they are known to (docs/energy.md)."
     if result.other_work.counted:
         yield (
-            f"Other work, {result.other_work.basis}. It runs between the products, not beside them, and in the baseline"
-            " as well; --no-vector-work leaves it out."
+            f"Other work, {result.other_work.basis}. It does not overlap with the products, and the baseline does the"
+            " same; --no-vector-work leaves it out."
         )
     else:
         yield f"Other work (normalisation, activation functions, optimiser, ...): {result.other_work.basis}."

@@ -1,8 +1,8 @@
 """Inner-join PEs as docs/timing.md words them: every cycle of every PE, stepped in plain Python; slow, for tests.
 
-A group of PEs holds up to V windows. In a cycle a new one may come in, if the buffers' ports have it, and every PE
-takes up to L of its pairs in the windows that are held, the oldest window first; then the oldest goes if no PE of the
-group has a pair of it left, and so on: windows go in order.
+A group of PEs holds up to V windows. In each cycle one more window enters if fewer than V are held and the ports can
+read it. Then every PE takes up to L of its pairs, from the oldest window first. At the end of the cycle windows without
+a pair left in any PE of the group leave, in order: none leaves before an older one.
 """
 
 from __future__ import annotations
