@@ -1,8 +1,8 @@
 """Which dense machine of the same area is the fastest on a trace: a race on some of its operations.
 
 Candidates run one operation of each of the layers with the most work, array and memory in full, which stands for the
-layer's others; a candidate that needs far more cycles than the fastest is dropped. The fastest then runs the whole trace,
-and so does the second if it is close; the machine is compared with the one that takes fewer cycles there.
+layer's others; a candidate that needs far more cycles than the fastest is dropped. The fastest then runs the whole
+trace, and so does the second if it is close; the machine is compared with the one that takes fewer cycles there.
 """
 
 from __future__ import annotations
