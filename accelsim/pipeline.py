@@ -26,7 +26,7 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, Pass, chosen_passes
 from accelsim.replay import Replay, ReplayedPass
 from accelsim.results import EqualArea, PassResult, Result, WholeRun, find_run, mask_update_table
-from accelsim.results.equal_area import IDEALISED, READ_ONCE
+from accelsim.results.equal_area import IDEALISED, NONE_FITS, READ_ONCE
 from accelsim.results.equal_area import NOT_ASKED as NOT_COMPARED
 from accelsim.results.other_work import ASSUMED, NOT_ASKED, OF_A_PART, TOLD, OtherWorkCosts
 from accelsim.sampling import Sampler, Sampling, allocate, is_sure
@@ -180,7 +180,7 @@ def simulate_many(
                 whole_run,
                 mask_update_costs(hw, table, whole_run),
                 sampling,
-                EqualArea(why_none or IDEALISED)
+                EqualArea(why_none or (IDEALISED if hw.idealised else NONE_FITS))
                 if best is None
                 else EqualArea("", best, area(best).mm2, area(hw).mm2, NODE),
             )

@@ -12,6 +12,7 @@ from accelsim.results.row import known, speedup
 
 NOT_ASKED = "not asked for"
 IDEALISED = "an idealised machine has no area"
+NONE_FITS = "no dense machine fits its area"
 READ_ONCE = "these operations can be read only once; a list or a trace file can be again"
 
 

@@ -132,3 +132,26 @@ def test_a_course_is_the_same_from_files_and_in_memory(tmp_path: Path) -> None:
         )
     for place in chained.weights:
         assert chained.operation(place).name == ops[place % 9].name
+
+
+def test_a_machine_whose_area_no_dense_one_fits_is_told_so() -> None:
+    """One word per cycle is too narrow for any dense array, whose ports take a window."""
+    ports = {"weight_words_per_cycle": 1, "input_words_per_cycle": 1}
+    buffers = {"weight_kib": 4, "input_kib": 8, "output_kib": 4, **ports}
+        "weight_words_per_cycle": 1,
+        "input_words_per_cycle": 1,
+        "weight_kib": 4,
+        "input_kib": 8,
+        "output_kib": 4,
+    }
+    hw = Hardware.model_validate(
+        {
+            "name": "small",
+            "array": {"rows": 1, "cols": 3},
+            "skipping": {"tensors": ["weight"], "scan_width": 1, "fifo_depth": 1, "sync": "array"},
+            "memory": {"buffers": buffers},
+        }
+    )
+    assert not candidates(hw, ())
+    op = OpTrace(name="fc", step=0, weight=np.ones((2, 3), bool), input=np.ones((2, 3), bool))
+    assert simulate(hw, [op]).summary["equal_area"]["why_none"] == "no dense machine fits its area"
