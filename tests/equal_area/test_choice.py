@@ -138,12 +138,6 @@ def test_a_machine_whose_area_no_dense_one_fits_is_told_so() -> None:
     """One word per cycle is too narrow for any dense array, whose ports take a window."""
     ports = {"weight_words_per_cycle": 1, "input_words_per_cycle": 1}
     buffers = {"weight_kib": 4, "input_kib": 8, "output_kib": 4, **ports}
-        "weight_words_per_cycle": 1,
-        "input_words_per_cycle": 1,
-        "weight_kib": 4,
-        "input_kib": 8,
-        "output_kib": 4,
-    }
     hw = Hardware.model_validate(
         {
             "name": "small",
