@@ -1,4 +1,4 @@
-"""What a model that gives things away adds to an answer: pe16x16 as it was first described, each gift taken back alone.
+"""What each idealisation of the first model adds to an answer: pe16x16 as first described, each removed alone.
 
     python experiments/buildable_machine/run.py [--quick] [--trace FILE] [--hw FILE] [--out DIR]
 
@@ -185,7 +185,7 @@ def main() -> None:
     table = pd.DataFrame(rows(load_hardware(options.hw), run))
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "table.csv", table.to_csv(index=False))
-    print("| taken back alone | speedup | energy without skipping |\n|---|---|---|")
+    print("| taken back alone | speedup | energy ratio |\n|---|---|---|")
     for what, speedup, ratio in table.itertuples(index=False):
         print(f"| {what} | {speedup:.2f}× | {ratio:.2f}× |")
 
