@@ -125,7 +125,7 @@ def row(
 
 
 def rows(shipped: Hardware, run: Run) -> list[dict[str, Any]]:
-    """Return the machine as first described, each gift taken back, and all of them."""
+    """Return the machine as first described, each idealisation removed, and all of them."""
     free = {"weight_words_per_cycle": "unlimited", "input_words_per_cycle": "unlimited"}
     first = changed(
         shipped,
@@ -185,7 +185,7 @@ def main() -> None:
     table = pd.DataFrame(rows(load_hardware(options.hw), run))
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "table.csv", table.to_csv(index=False))
-    print("| taken back alone | speedup | energy ratio |\n|---|---|---|")
+    print("| removed alone | speedup | energy ratio |\n|---|---|---|")
     for what, speedup, ratio in table.itertuples(index=False):
         print(f"| {what} | {speedup:.2f}× | {ratio:.2f}× |")
 

@@ -98,7 +98,7 @@ def _of_result(source: Source, result: SavedResult) -> Content:
         count(total["cycles"]): f"cycles, {total['seconds'] * 1e3:.3g} ms at {hardware['clock_mhz']:g} MHz",
     }
     if total["energy_ratio"] is not None:
-        headline[times(total["energy_ratio"]) + "  "] = "as much energy ratio"
+        headline[times(total["energy_ratio"]) + "  "] = "as much energy without skipping"
     if (at_equal_area := total.get("speedup_at_equal_area")) is not None:
         rival = summary["equal_area"]
         meaning = (
