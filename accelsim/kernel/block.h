@@ -91,7 +91,7 @@ void lay_out_row(Looped* planes, int64_t plane_count, const uint64_t* row, int64
 void over_loop(const Block&);
 void over_loop_each(const Block&);                 // with `starved` of each PE; `arrivals` has room for twice the bytes
 void ported(const PortedBlock&);
-void in_step(const PortedBlock&);                  // groups of a whole row each, whose looped operand never waits, and P = 1 for the other
+void in_step(const PortedBlock&);                  // groups of a whole row each; the looped operand never waits, and P is 1 or unlimited for the other
 void counted(const CountedBlock&);
 // Pairs of two rows of bits in each window of S positions, at most 255.
 void count_windows(uint8_t* counts, const uint64_t* a, const uint64_t* b, int64_t k, int64_t scan_width);

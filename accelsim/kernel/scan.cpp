@@ -218,7 +218,7 @@ private:
         if (p_.held_windows || !t.by_row || p_.sync == Sync::pe || !fits_bytes(p_.fifo_depth, p_.scan_width, p_.lanes, loop_.tile)) return false;
         if (p_.scan_width + p_.lanes > 255 || (t.loop_words && t.loop_words < t.pes.loop * p_.scan_width)) return false;
         for (int64_t lanes : lanes_of_)
-            if (lanes && t.lane_words / (lanes * p_.scan_width) != 1) return false;
+            if (lanes && t.lane_words && t.lane_words / (lanes * p_.scan_width) != 1) return false;
         return true;
     }
 
