@@ -89,8 +89,10 @@ void run_over_loop(const Block& b) {
     const Division division(b.lanes_per_pe);
     const Periods periods(b);
     Group<most_vectors> group(vectors);
-    memset(b.queues, 0, bytes), memset(b.arrivals, 0, (held - 1) * bytes), memset(b.extra_cycles, 0, lanes * 4), memset(b.starved, 0, lanes * 4);
-    if (masked) memset(b.pairs, 0, lanes * 4);
+    // fill_n, as GCC takes `lanes * 4` bytes of memset for possibly negative ones where it splits this loop by `part`.
+    std::fill_n(static_cast<uint8_t*>(b.queues), bytes, 0), std::fill_n(static_cast<uint8_t*>(b.arrivals), (held - 1) * bytes, 0);
+    std::fill_n(b.extra_cycles, lanes, 0), std::fill_n(b.starved, lanes, 0);
+    if (masked) std::fill_n(b.pairs, lanes, 0);
     int64_t until_flush = periods.windows;
     for (int64_t i = 0; i < b.window_count; i++) {
         for (int64_t part = 0; part < vectors; part += kPart)
