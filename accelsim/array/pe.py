@@ -207,8 +207,10 @@ def pe_of(hw: Hardware) -> PE[Any]:
 
 def timing_key(hw: Hardware) -> Hashable:
     """Return a key that two machines share only if `TiledGemm.of` and `time_tiled` give the same for both."""
-    pe = pe_of(hw)
-    return pe.key, pe.ports, hw.array.drain, hw.mapping.row_order
+    pe, array = pe_of(hw), hw.array
+    # A tile waits for the one before it on its array.
+    dealt_to = array.count if array.drain == "overlapped" else 1
+    return pe.key, pe.ports, array.drain, dealt_to, hw.mapping.row_order
 
 
 def time_gemm(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:

@@ -28,7 +28,8 @@ class TiledGemm:
         needed: words [stack · M, ceil(N / 64)], outputs that must be computed; None if all are.
         columns: int64, the scheduled columns of all row tiles, one list after another (one list if they all agree).
         starts, stops: int64 [row tiles], each row tile's part of `columns`.
-        rows_before: of the tile before the first one, where these are some tiles of a GEMM; None: they are all.
+        arrays: that its tiles are dealt to in turn.
+        rows_before: `heights_before`, where these are some tiles of a GEMM; None: they are all.
     """
 
     gemm: MaskedGemm
@@ -38,7 +39,8 @@ class TiledGemm:
     columns: Integers
     starts: Integers
     stops: Integers
-    rows_before: int | None = None
+    arrays: int = 1
+    rows_before: Integers | None = None
 
     @classmethod
     def of(cls, hw: Hardware, gemm: MaskedGemm) -> TiledGemm:
@@ -49,23 +51,23 @@ class TiledGemm:
         """
         if hw.mapping.row_order == "density":
             gemm = _by_density(gemm)
-        rows, cols = hw.array.rows, hw.array.cols
+        rows, cols, arrays = hw.array.rows, hw.array.cols, hw.array.count
         if gemm.needed is None or not hw.skipping.outputs:
-            return cls.whole(gemm, rows, cols)
+            return cls.whole(gemm, rows, cols, arrays)
         row_tiles, words = gemm.stack * -(-gemm.m // rows), gemm.needed.shape[1]
         wanted, counts = np.empty((row_tiles, words), np.uint64), np.empty(row_tiles, np.int64)
         kernel.compiled.want_columns(gemm.needed, gemm.stack, gemm.m, words, rows, wanted, counts)
         stops = np.cumsum(counts)
         columns = np.empty(int(stops[-1]) if row_tiles else 0, np.int64)
         kernel.compiled.list_columns(wanted, row_tiles, words, columns)
-        return cls(gemm, rows, cols, gemm.needed, columns, np.append(np.int64(0), stops[:-1]), stops)
+        return cls(gemm, rows, cols, gemm.needed, columns, np.append(np.int64(0), stops[:-1]), stops, arrays)
 
     @classmethod
-    def whole(cls, gemm: MaskedGemm, rows: int, cols: int) -> TiledGemm:
+    def whole(cls, gemm: MaskedGemm, rows: int, cols: int, arrays: int = 1) -> TiledGemm:
         """Tile a GEMM all of whose outputs are computed, its rows as they are."""
         row_tiles = gemm.stack * -(-gemm.m // rows)
         starts, stops = np.zeros(row_tiles, np.int64), np.full(row_tiles, gemm.n)
-        return cls(gemm, rows, cols, None, np.arange(gemm.n), starts, stops)
+        return cls(gemm, rows, cols, None, np.arange(gemm.n), starts, stops, arrays)
 
     @cached_property
     def tiles_per_row(self) -> Integers:
@@ -99,18 +101,19 @@ class TiledGemm:
 
     @cached_property
     def heights_before(self) -> Integers:
-        """Rows that the tile before each uses: int64 [tiles].
+        """Rows that the tile before each on the same array uses: int64 [tiles].
 
-        Before a GEMM's first tile that is its last one: GEMMs of a pass follow each other, and mostly are alike.
+        GEMMs of a pass follow each other, and mostly are alike: before each array's first tile of a GEMM come the last
+        ones of a GEMM like it.
         """
         if self.rows_before is not None:
-            return np.append(self.rows_before, self.heights[:-1])
-        before = np.roll(self.heights, 1)
+            return self.rows_before
+        if self.gemm.stack == 1:
+            return np.roll(self.heights, self.arrays)
         tiles_of_gemm = self.tiles_per_row.reshape(self.gemm.stack, -1).sum(axis=1)
-        stops = np.cumsum(tiles_of_gemm)
-        some = tiles_of_gemm > 0
-        before[(stops - tiles_of_gemm)[some]] = self.heights[stops[some] - 1]
-        return before
+        first = np.repeat(np.cumsum(tiles_of_gemm) - tiles_of_gemm, tiles_of_gemm)
+        place = np.arange(self.tiles) - first - self.arrays
+        return np.asarray(self.heights[first + place % np.repeat(tiles_of_gemm, tiles_of_gemm)])
 
     @cached_property
     def widths(self) -> Integers:
@@ -157,8 +160,9 @@ class TiledGemm:
         height, width = own.stop - own.start, columns.size
         part = replace(gemm, m=height, n=width, a=gemm.a[own], b=b, b_of=None, needed=needed)
         starts, stops = np.zeros(1, np.int64), np.full(1, width)
-        before = int(self.heights_before[int(self.first_tiles[row_tile]) + first])
-        return TiledGemm(part, self.rows, self.cols, needed, np.arange(width), starts, stops, before)
+        place = int(self.first_tiles[row_tile]) + first
+        before = self.heights_before[place : place + -(-width // self.cols)]
+        return TiledGemm(part, self.rows, self.cols, needed, np.arange(width), starts, stops, rows_before=before)
 
     @cached_property
     def _first_columns(self) -> Integers:

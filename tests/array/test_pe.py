@@ -58,6 +58,7 @@ def test_what_makes_a_difference_makes_a_key() -> None:
         ("array", {"lanes": 2}),
         ("array", {"drain": "free"}),
         ("array", {"drain": "exposed"}),
+        ("array", {"count": 2}),
         ("skipping", {"sync": "pe"}),
         ("skipping", {"scan_width": 8}),
         ("skipping", {"fifo_depth": 32}),

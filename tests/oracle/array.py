@@ -169,12 +169,12 @@ def _run_tile(hw: Hardware, gemm: PlainGemm, a: Mask, b: Mask, wanted: Mask, tim
 
 
 def drain(hw: Hardware, timing: PlainTiming) -> None:
-    """Let the tiles' results leave: of each while the next one runs, of the last one while the first one does."""
+    """Let the tiles' results leave: of each while its array's next one runs, of the last ones while the first do."""
     lanes = hw.array.lanes
     for number, (duration, fed, wanted) in enumerate(timing.tiles):
         drained = fed
         if hw.array.drain == "overlapped":
-            drained = max(fed, len(timing.tiles[number - 1][2]))
+            drained = max(fed, len(timing.tiles[(number - hw.array.count) % len(timing.tiles)][2]))
         if hw.array.drain == "exposed":
             drained = fed + len(wanted)
         working = int(wanted.sum()) * lanes
