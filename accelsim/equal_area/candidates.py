@@ -5,15 +5,16 @@ unless the array needs larger ones. Its ports read what its PEs take. It makes u
 tensors are compressed where that pays, a zero holds its multiplier still, and what no PE of a tile needs is dropped
 (windows of zeros, outputs that nobody needs). Its area has all of that.
 
-Sides are powers of two and multiples of 8. None is shorter than 8, or than the machine's own: dropping windows in
-arrays of a row or two is skipping single zeros by another name.
+Rows are powers of two and multiples of 8, as channels are. Columns are too, which divides images and channels best, or
+as many as fit: in steps of 8 up to a third of the area may stay unused. No side is shorter than 8, or than the
+machine's own: dropping windows in arrays of a row or two is skipping single zeros by another name.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection
-from functools import cache, lru_cache
+from collections.abc import Collection, Iterator, Sequence
+from functools import cache, lru_cache, partial
 
 from accelsim.area import area
 from accelsim.hardware.model import Hardware
@@ -28,8 +29,8 @@ _EVERY: tuple[TensorKind, ...] = ("weight", "activation", "gradient")
 def candidates(hw: Hardware, compressed: Collection[TensorKind]) -> tuple[Hardware, ...]:
     """Return the dense machines to choose from; none for an idealised machine, which has no area.
 
-    They are those to which neither rows nor columns can be added: more of either never take a dense array longer. A
-    machine whose PEs skip no single zero is a candidate itself.
+    They are those to which neither rows nor columns can be added, of either choice of columns: with more of either a
+    dense array never takes longer. A machine whose PEs skip no single zero is a candidate itself.
 
     Args:
         compressed: tensors whose compression pays.
@@ -40,21 +41,32 @@ def candidates(hw: Hardware, compressed: Collection[TensorKind]) -> tuple[Hardwa
 @lru_cache(maxsize=256)
 def _candidates(hw: Hardware, compressed: frozenset[TensorKind]) -> tuple[Hardware, ...]:
     room = area(hw).mm2
-    rows, cols = (min(_SHORTEST, side) for side in (hw.array.rows, hw.array.cols))
-    across = [side for side in _SIDES if side >= cols]
-    fitting = bisect_right(across, room, key=lambda side: area(_dense(hw, rows, side, compressed)).mm2)
+    least_rows, least_cols = (min(_SHORTEST, side) for side in (hw.array.rows, hw.array.cols))
+    found: list[Hardware] = []
+    for across in ([side for side in _SIDES if side >= least_cols], range(least_cols, MOST_EXTENT + 1)):
+        found += _largest(hw, [side for side in _SIDES if side >= least_rows], across, room, compressed)
+    others = tuple({(one.array.rows, one.array.cols): one for one in found}.values())
+    return others if hw.skipping.tensors else (hw, *others)
+
+
+def _largest(
+    hw: Hardware, down: Sequence[int], across: Sequence[int], room: float, compressed: Collection[TensorKind]
+) -> Iterator[Hardware]:
+    """Yield the machines of such rows and columns that fit and to which neither can be added."""
     tallest: dict[int, Hardware] = {}
-    for down in (side for side in _SIDES if side >= rows):
-        while fitting and area(one := _dense(hw, down, across[fitting - 1], compressed)).mm2 > room:
-            fitting -= 1
-        if not fitting:
+    for rows in down:
+        across = across[: bisect_right(across, room, key=partial(_dense_mm2, hw, rows, compressed))]
+        if not across:
             break
-        tallest[across[fitting - 1]] = one
-    found = tuple(tallest.values())
-    return found if hw.skipping.tensors else (hw, *found)
+        tallest[across[-1]] = _dense(hw, rows, compressed, across[-1])
+    yield from tallest.values()
 
 
-def _dense(hw: Hardware, rows: int, cols: int, compressed: Collection[TensorKind]) -> Hardware:
+def _dense_mm2(hw: Hardware, rows: int, compressed: Collection[TensorKind], cols: int) -> float:
+    return area(_dense(hw, rows, compressed, cols)).mm2
+
+
+def _dense(hw: Hardware, rows: int, compressed: Collection[TensorKind], cols: int) -> Hardware:
     array = hw.array.model_copy(update={"rows": rows, "cols": cols})
     ports = {"weight_words_per_cycle": "window", "input_words_per_cycle": "window"}
     buffers = hw.memory.buffers.model_copy(update=ports).grown_to(array, hw.precision, given=True)

@@ -23,7 +23,7 @@ from accelsim.hardware.parts import TensorKind
 from accelsim.lowering import PASSES, Lowering, Pass, passes_of
 from accelsim.trace import Entry, OpTrace, TraceChain, TraceReader
 
-_CLOSE = 1.01  # times the fastest's cycles
+_CLOSE = 1.05  # times the fastest's cycles
 _BEHIND = 1.5
 _FIRST_LOOK = 3  # operations, of as many layers
 _MOST_LAYERS = 8

@@ -137,11 +137,11 @@ def test_a_course_is_the_same_from_files_and_in_memory(tmp_path: Path) -> None:
 def test_a_machine_whose_area_no_dense_one_fits_is_told_so() -> None:
     """One word per cycle is too narrow for any dense array, whose ports take a window."""
     ports = {"weight_words_per_cycle": 1, "input_words_per_cycle": 1}
-    buffers = {"weight_kib": 4, "input_kib": 8, "output_kib": 4, **ports}
+    buffers = {"weight_kib": 4, "input_kib": 1, "output_kib": 4, **ports}
     hw = Hardware.model_validate(
         {
             "name": "small",
-            "array": {"rows": 1, "cols": 3},
+            "array": {"rows": 1, "cols": 7},
             "skipping": {"tensors": ["weight"], "scan_width": 1, "fifo_depth": 1, "sync": "array"},
             "memory": {"buffers": buffers},
         }
