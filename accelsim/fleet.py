@@ -188,6 +188,7 @@ class _Work:
         return PassAccount(
             cycles=movement.cycles,
             array_cycles=self.mover.array_cycles,
+            working_cycles=int(self.mover.worked.sum()),
             slots=self.all_slots,
             dram_bytes=movement.dram_read_bytes + movement.dram_write_bytes,
             energy=account(table, hw, self.actions),

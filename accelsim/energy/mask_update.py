@@ -32,4 +32,9 @@ def mask_update(hw: Hardware, work: MaskWork) -> VectorWork:
 
 def mask_update_energy(table: EnergyTable, hw: Hardware, work: VectorWork) -> EnergyBreakdown:
     """Energy of an update: a comparison is an addition at operand width; DRAM and leakage are added."""
-    return account(table, hw, Actions(cycles=work.cycles, comparisons=work.ops, dram_read_bytes=work.dram_bytes))
+    return account(table, hw, mask_update_actions(work))
+
+
+def mask_update_actions(work: VectorWork) -> Actions:
+    """Return what energy is charged for."""
+    return Actions(cycles=work.cycles, comparisons=work.ops, dram_read_bytes=work.dram_bytes)

@@ -138,12 +138,13 @@ class Buffers(Part):
     weight_words_per_cycle: Width = Field(
         "window",
         description="words of operand A that can be read for an array in a cycle; window: what a PE's row takes at"
-        " most in a cycle, for every row; unlimited (or null): as many as are asked for, which cannot be built",
+        " most in a cycle, for every row; unlimited (or null): as many as are asked for, which cannot be built"
+        " (accelsim run shows how many that is)",
     )
     input_words_per_cycle: Width = Field(
         "window",
         description="words of operand B that can be read for an array in a cycle; window: what a PE's column takes at"
-        " most in a cycle, for every column; unlimited (or null): as many as are asked for",
+        " most in a cycle, for every column; unlimited (or null): as many as are asked for (likewise)",
     )
 
     def grown_to(self, array: Array, precision: Precision, *, given: bool = False) -> Buffers:

@@ -17,7 +17,7 @@ from accelsim.hardware.yaml_file import Document
 from accelsim.trace.plain import is_unicode
 
 _MOST = 1e30  # far above any count, cycle or picojoule; squares and sums of such numbers are finite
-_UNITS = ("_pj", "_cycles", "_bytes", "_low", "_high", "macs")
+_UNITS = ("_pj", "_cycles", "_bytes", "_words", "_low", "_high", "macs")
 _PREFIXES = ("slots_", "energy_", "area")
 
 Number = Annotated[StrictFloat, Field(ge=0, le=_MOST)]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from accelsim.energy.account import Actions
 from accelsim.energy.table import EnergyTable
 from accelsim.energy.vector_work import ROWS, vector_energy, vector_work
 from accelsim.hardware.model import Hardware
@@ -77,6 +78,9 @@ class OtherWorkCosts:
         return {kind: _sums(part, stands_for) for kind, part in parts.items() if len(part)}
 
 
+LEFT_OUT = OtherWorkCosts()
+
+
 def _sums(rows: pd.DataFrame, stands_for: Mapping[int, float] | None) -> dict[str, Any]:
     if stands_for is None:
         counts: dict[str, Any] = {name: sum(rows[name].tolist()) for name in _COUNTS}
@@ -84,6 +88,11 @@ def _sums(rows: pd.DataFrame, stands_for: Mapping[int, float] | None) -> dict[st
     weights = np.array([stands_for.get(step, 0.0) for step in rows["step"].tolist()], np.float64)
     counts = {name: round(float(weights @ rows[name].to_numpy(np.float64))) for name in _COUNTS}
     return counts | {name: known(float(weights @ rows[name].to_numpy(np.float64))) for name in _ENERGIES}
+
+
+def actions_of(sums: Mapping[str, Any]) -> Actions:
+    """Return what energy is charged for, of some sums."""
+    return Actions(cycles=sums["cycles"], vector_ops=sums["ops"], dram_read_bytes=sums["dram_bytes"])
 
 
 def parts_of_total(summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

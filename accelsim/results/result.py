@@ -15,17 +15,17 @@ import numpy as np
 import pandas as pd
 
 from accelsim.array import Slots
-from accelsim.energy.account import Actions, EnergyBreakdown
+from accelsim.energy.account import EnergyBreakdown
 from accelsim.errors import AccelsimError
 from accelsim.files import write_whole
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import PASSES
-from accelsim.results.energy_range import EnergyRange
+from accelsim.results.energy_range import EnergyRange, EnergyRanges
 from accelsim.results.equal_area import EqualArea, ratios
 from accelsim.results.html import summary_html
-from accelsim.results.other_work import NO_OTHER_WORK, OtherWorkCosts
-from accelsim.results.row import PassResult, known, speedup
-from accelsim.results.sampled import sampling_summary, with_intervals
+from accelsim.results.other_work import NO_OTHER_WORK, OtherWorkCosts, actions_of
+from accelsim.results.row import PassResult, known, port_rates, speedup
+from accelsim.results.sampled import EXACT, SampledRows, sampling_summary, with_intervals
 from accelsim.results.training import sum_training, tabulate_steps
 from accelsim.results.whole_run import WholeRun
 from accelsim.sampling import Sampling, Spread
@@ -45,6 +45,9 @@ _SUMMED = (
     *SLOT_COLUMNS,
     "dram_bytes",
     "dense_dram_bytes",
+    "working_cycles",
+    "weight_read_words",
+    "input_read_words",
     "energy_pj",
     "dense_energy_pj",
     "equal_area_energy_pj",
@@ -74,6 +77,7 @@ class Result:
         energy_range: how far its energies may be off, since prices are known only so well.
         equal_area: the best dense machine of the same area.
         rivals: what it did, a row per row of `layers`: equal_area_cycles, equal_area_energy_pj; NaN without one.
+        rival_spreads: how far each of these rows may be off.
     """
 
     layers: pd.DataFrame
@@ -87,6 +91,7 @@ class Result:
     energy_range: EnergyRange | None = None
     equal_area: EqualArea = field(default_factory=EqualArea)
     rivals: pd.DataFrame = field(default_factory=pd.DataFrame)
+    rival_spreads: tuple[Spread, ...] = ()
 
     @classmethod
     def from_rows(
@@ -112,7 +117,18 @@ class Result:
             done = [row.equal_area.actions for row in rows if row.equal_area is not None]
             beside = replace(beside, energy_range=EnergyRange(hardware, beside.machine, own, done))
         return cls(
-            layers, hardware, trace, other_work, run, mask_updates, sampling, spreads, energy_range, beside, rivals
+            layers,
+            hardware,
+            trace,
+            other_work,
+            run,
+            mask_updates,
+            sampling,
+            spreads,
+            energy_range,
+            beside,
+            rivals,
+            tuple(EXACT if row.equal_area is None else row.equal_area.spread for row in rows),
         )
 
     @cached_property
@@ -125,11 +141,12 @@ class Result:
         """The whole training: cycles, energy and speedup of all optimiser steps of the run; plain values only.
 
         `total` (with the mask updates, which the dense baseline does not need), `by_pass`, `by_branch` and `by_kind`
-        (ordinary and growth steps) hold cycles, dense_cycles, energy_pj, dense_energy_pj, speedup, energy_ratio and
-        seconds; `total` and `by_kind` have the work between the products too, of which `other_work` says how much each
-        kind is. `steps`, `growth_steps` and `mask_updates` say how many there were, `recorded` how many of either kind
-        the sums rest on, `rule` how. `halves` has the totals that either half of the recorded steps would give, None if
-        there are too few. `total` is None, and nothing else is there, where `notes` say why the run cannot be summed.
+        (ordinary and growth steps) hold cycles, dense_cycles, energy_pj, dense_energy_pj, speedup, energy_ratio (with
+        energy_ratio_low and energy_ratio_high, see `summary`), the same at equal area, and seconds; `total` and
+        `by_kind` have the work between the products too, of which `other_work` says how much each kind is. `steps`,
+        `growth_steps` and `mask_updates` say how many there were, `recorded` how many of either kind the sums rest on,
+        `rule` how. `halves` has the totals that either half of the recorded steps would give, None if there are too
+        few. `total` is None, and nothing else is there, where `notes` say why the run cannot be summed.
         """
         return self._training[0]
 
@@ -146,7 +163,14 @@ class Result:
 
     @cached_property
     def _training(self) -> tuple[dict[str, Any], pd.Series]:
-        return sum_training(self._counted, self.other_work, self.run, self.mask_updates, self.hardware.clock_mhz)
+        return sum_training(
+            self._counted, self.other_work, self.run, self.mask_updates, self.hardware.clock_mhz, self._energy_ranges
+        )
+
+    @property
+    def _energy_ranges(self) -> EnergyRanges:
+        beside = self.equal_area.energy_range
+        return EnergyRanges({"energy_ratio": self.energy_range, "energy_ratio_at_equal_area": beside})
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -155,7 +179,8 @@ class Result:
         `total` and `by_step` have the work between the products, `other_work`, on top of what passes sum up to: its
         cycles and energy are also by themselves there (`other_work_cycles`, `energy_other_work_pj`). It takes the
         baseline as long, so it lowers the speedup. `energy_ratio` lies from `energy_ratio_low` to `energy_ratio_high`
-        in 90 % of draws of the prices within their ranges, the same draw for machine and baseline. Plain values only;
+        in 90 % of draws of the prices within their ranges, the same draw for machine and baseline.
+        `weight_words_per_cycle` and `input_words_per_cycle` are what the ports were asked for. Plain values only;
         None where there is none, as for the energy of an idealised machine. `sampling` is there if the tiles were
         sampled, see `sampling_summary`.
         """
@@ -163,9 +188,8 @@ class Result:
         sampled: dict[str, Any] = {}
         if self.sampling is not None:
             weights, total = self._training[1], self.training["total"]
-            sampled["sampling"] = sampling_summary(
-                self.sampling, self.layers, self.spreads, self.other_work, weights, total
-            )
+            rows = SampledRows(self._counted, self.spreads, self.rival_spreads)
+            sampled["sampling"] = sampling_summary(self.sampling, rows, self.other_work, weights, total)
         return {
             "accelsim_version": accelsim_version(),
             "hardware": self.hardware.model_dump(mode="json"),
@@ -212,14 +236,8 @@ class Result:
         consumed = totals["slots_effectual"] + totals["slots_ineffectual"]
         totals["utilization"] = consumed / slots if slots else 0.0
         totals["energy_ratio"] = totals["dense_energy_pj"] / totals["energy_pj"] if totals["energy_pj"] else None
-        done = Actions(cycles=other["cycles"], vector_ops=other["ops"], dram_read_bytes=other["dram_bytes"])
-        found = self.energy_range.ratio(part.index.to_numpy(), done) if self.energy_range else None
-        totals["energy_ratio_low"], totals["energy_ratio_high"] = found or (None, None)
-        totals |= ratios(totals)
-        beside = self.equal_area.energy_range
-        found = None if beside is None else beside.ratio(part.index.to_numpy(), done)
-        for name, bound in zip(("low", "high"), found or (None, None), strict=True):
-            totals[f"energy_ratio_at_equal_area_{name}"] = bound
+        totals |= ratios(totals) | port_rates(totals)
+        totals |= self._energy_ranges.bounds(pd.Series(1.0, part.index), actions_of(other))
         totals["seconds"] = totals["cycles"] / (self.hardware.clock_mhz * 1e6)
         return totals
 

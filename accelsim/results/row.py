@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from accelsim.array import Slots
 from accelsim.energy.account import Actions, EnergyBreakdown
@@ -18,6 +20,7 @@ class PassAccount:
     Attributes:
         cycles: array and memory together.
         array_cycles: the array alone, as if memory were ideal.
+        working_cycles: cycles of all tiles; with several arrays summed over them.
         slots: where every lane of every cycle went; sums to R · C · L · cycles.
         dram_bytes: read and written.
         energy: by component, pJ; NaN for an idealised machine.
@@ -27,6 +30,7 @@ class PassAccount:
 
     cycles: int
     array_cycles: int
+    working_cycles: int
     slots: Slots
     dram_bytes: int
     energy: EnergyBreakdown
@@ -82,12 +86,26 @@ class PassResult:
         row["equal_area_cycles"] = math.nan if best is None else best.cycles
         row |= {f"slots_{part.name}": getattr(self.machine.slots, part.name) for part in fields(Slots)}
         row["dram_bytes"], row["dense_dram_bytes"] = self.machine.dram_bytes, self.dense.dram_bytes
+        done = self.machine.actions
+        row["working_cycles"] = self.machine.working_cycles
+        row["weight_read_words"], row["input_read_words"] = done.buffer_a_read_words, done.buffer_b_read_words
+        row |= port_rates(row)
         row["energy_pj"], row["dense_energy_pj"] = self.machine.energy.total_pj, self.dense.energy.total_pj
         row["equal_area_energy_pj"] = math.nan if best is None else best.energy.total_pj
         row |= {f"energy_{part.name}": getattr(self.machine.energy, part.name) for part in fields(EnergyBreakdown)}
         del row["energy_vector_pj"]  # which no pass of the array has
         first = ("step", "layer", "call", "pass", "trace")
         return {name: row[name] for name in first} | {name: row[name] for name in row if name not in first}
+
+
+def port_rates(sums: Mapping[str, Any]) -> dict[str, float]:
+    """Return the words per cycle that were read from either operand's buffer for an array while it ran, on average.
+
+    They are named as the ports of a hardware file are: `weight_words_per_cycle` is operand A's, `input_words_per_cycle`
+    operand B's.
+    """
+    cycles, words = sums["working_cycles"], {port: sums[f"{port}_read_words"] for port in ("weight", "input")}
+    return {f"{port}_words_per_cycle": read / cycles if cycles else 0.0 for port, read in words.items()}
 
 
 def known(number: float) -> float | None:

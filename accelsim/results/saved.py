@@ -23,7 +23,7 @@ from accelsim.results.other_work import OTHER_WORK
 from accelsim.results.training import ALL_PASSES
 
 _TEXTS = ("layer", "pass", "kind", "branch")
-_NUMBERS = ("step", "call", "trace", "images", "cycles", "speedup")
+_NUMBERS = ("step", "call", "trace", "images", "cycles", "speedup", "weight_words_per_cycle", "input_words_per_cycle")
 _ENERGIES = ("energy_", "vector_energy_")  # of the machine itself; its baseline always has one
 _NEEDED = {"step", "layer", "call", "pass", "macs", "cycles", "dense_cycles", "energy_pj", "dense_energy_pj"}
 _NEEDED |= {"effectual_macs", "slots_effectual", "slots_ineffectual", "slots_edge"}

@@ -16,9 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from accelsim.energy.account import Actions
+from accelsim.energy.mask_update import SELECTION_PASSES, mask_update_actions
+from accelsim.energy.vector_work import VectorWork
 from accelsim.lowering.gemm import PASSES
+from accelsim.results.energy_range import NOTHING, EnergyRanges
 from accelsim.results.equal_area import ratios
-from accelsim.results.other_work import OTHER_WORK, OtherWorkCosts
+from accelsim.results.other_work import LEFT_OUT, OTHER_WORK, OtherWorkCosts, actions_of
 from accelsim.results.row import known, speedup
 from accelsim.results.whole_run import WholeRun
 from accelsim.trace.training_run import TrainingRun
@@ -85,7 +89,12 @@ def group_steps(run: TrainingRun, recorded: Sequence[int]) -> tuple[dict[str, St
 
 
 def sum_training(
-    layers: pd.DataFrame, other_work: OtherWorkCosts, whole: WholeRun, mask_updates: pd.DataFrame, clock_mhz: float
+    layers: pd.DataFrame,
+    other_work: OtherWorkCosts,
+    whole: WholeRun,
+    mask_updates: pd.DataFrame,
+    clock_mhz: float,
+    energy_ranges: EnergyRanges,
 ) -> tuple[dict[str, Any], pd.Series]:
     """Sum a whole training.
 
@@ -95,6 +104,7 @@ def sum_training(
         whole: the run.
         mask_updates: a row an update: judged, pruned, grown, dram_bytes, cycles, energy_pj.
         clock_mhz: of the machine.
+        energy_ranges: how far ratios of energies may be off, since prices are known only so well.
 
     Returns:
         What `Result.training` says, and how many steps each recorded step stands for, by step; empty if the run's
@@ -113,25 +123,29 @@ def sum_training(
     groups, missing = group_steps(run, recorded)
     weights = _together([group.weights() for group in groups.values()])
     whole_steps = _with_other_work(layers, other_work)
-    total = _sums(whole_steps, weights, mask_updates, clock_mhz)
     halves = _halves(whole_steps, groups, mask_updates, clock_mhz)
     if halves is None:
         missing.append(f"Fewer than {_FEWEST_TO_HALVE} recorded ordinary steps: no estimate of the sampling error.")
+
+    def sums(
+        part: pd.DataFrame, weights: pd.Series, between: OtherWorkCosts = LEFT_OUT, updates: pd.DataFrame | None = None
+    ) -> dict[str, Any]:
+        rows = part[part["pass"] != OTHER_WORK]
+        often = rows["step"].map(weights).fillna(0.0)
+        both = actions_of(between.sums(dict(zip(weights.index.tolist(), weights.tolist(), strict=True))))
+        alone = NOTHING if updates is None else _update_actions(updates)
+        return _sums(part, weights, updates, clock_mhz) | energy_ranges.bounds(often, both, alone)
+
     found = {
         "first_step": run.first_step,
         "steps": run.end_step - run.first_step,
         "growth_steps": len(groups["growth"].steps) if "growth" in groups else 0,
         "recorded": dict(Counter("growth" if step in run.growth_steps else "ordinary" for step in recorded)),
         "rule": RULE,
-        "total": total,
-        "by_pass": {
-            name: _sums(part, weights, None, clock_mhz) for name in PASSES if len(part := _of(layers, "pass", name))
-        },
-        "by_branch": {
-            str(name): _sums(_of(layers, "branch", name), weights, None, clock_mhz)
-            for name in layers["branch"].unique()
-        },
-        "by_kind": {kind: _sums(whole_steps, group.weights(), None, clock_mhz) for kind, group in groups.items()},
+        "total": sums(whole_steps, weights, other_work, mask_updates),
+        "by_pass": {name: sums(part, weights) for name in PASSES if len(part := _of(layers, "pass", name))},
+        "by_branch": {str(name): sums(_of(layers, "branch", name), weights) for name in layers["branch"].unique()},
+        "by_kind": {kind: sums(whole_steps, group.weights(), other_work) for kind, group in groups.items()},
         "other_work": other_work.by_kind({int(step): float(weights.loc[step]) for step in weights.index}),
         "mask_updates": {"count": len(mask_updates)}
         | {name: known(sum(mask_updates[name].tolist())) for name in mask_updates.columns if name != "step"},
@@ -203,6 +217,12 @@ def _sums(
         **ratios(sums),
         "seconds": sums["cycles"] / (clock_mhz * 1e6),
     }
+
+
+def _update_actions(updates: pd.DataFrame) -> Actions:
+    """What energy is charged for in updates of the masks."""
+    judged, dram_bytes, cycles = (int(updates[name].sum()) for name in ("judged", "dram_bytes", "cycles"))
+    return mask_update_actions(VectorWork(SELECTION_PASSES * judged, dram_bytes, cycles))
 
 
 def _halves(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
 
+from accelsim.array import pe_of
+from accelsim.hardware.model import Hardware
 from accelsim.hardware.skipping import MOST_BUILT_DEPTH
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.other_work import parts_of_total
@@ -41,6 +43,8 @@ def result_tables(result: Result) -> RenderableType:
     if len(summary["by_branch"]) > 1:
         parts.append(_totals("Totals by branch", summary["by_branch"], None))
     parts.append(_slots(summary))
+    if ports := _unlimited_ports(result.hardware):
+        parts.append(_port_rates(result, ports))
     if no_energy(summary) is None:
         parts.append(_energy(summary))
     if "sampling" in summary:
@@ -81,21 +85,31 @@ def _half(half_width: float, value: float) -> str:
 
 def _intervals(summary: dict[str, Any]) -> TextTable:
     """Totals with their 95 % intervals."""
-    table = TextTable("95 % intervals of the totals", [""], ["cycles", "", "speedup", "energy", ""])
     sampling, rows = summary["sampling"], summary["by_pass"] | {"total": summary["total"]}
+    compared = "speedup_at_equal_area" in sampling["total"]
+    columns = ["cycles", "", "speedup", *(["speedup, =area"] if compared else []), "energy", ""]
+    table = TextTable("95 % intervals of the totals", [""], columns)
     for name, part in rows.items():
         bounds = sampling["total"] if name == "total" else sampling["by_pass"][name]
-        cells = []
-        for quantity, shown in (("cycles", count), ("energy_pj", joules)):
-            low, high = bounds[quantity]
-            if low is None:
-                cells += [shown(part[quantity]), ""]
-                continue
-            cells += [shown(part[quantity]), _half((high - low) / 2, part[quantity]).strip()]
-        low, high = (times(bound) for bound in bounds["speedup"])
-        cells.insert(2, f"{low} to {high}" if low != high else low)
-        table.add_row(name, *cells, style="bold" if name == "total" else "")
+        (cycles, of_cycles), (energy, of_energy) = (
+            (shown(part[quantity]), _around(bounds[quantity], part[quantity]))
+            for quantity, shown in (("cycles", count), ("energy_pj", joules))
+        )
+        ratios = [_from_to(bounds["speedup"])]
+        ratios += [_from_to(bounds["speedup_at_equal_area"])] if compared else []
+        style = "bold" if name == "total" else ""
+        table.add_row(name, cycles, of_cycles, *ratios, energy, of_energy, style=style)
     return table
+
+
+def _around(bounds: Sequence[float | None], value: float) -> str:
+    low, high = bounds
+    return "" if low is None or high is None else _half((high - low) / 2, value).strip()
+
+
+def _from_to(bounds: Sequence[float | None]) -> str:
+    low, high = map(times, bounds)
+    return low if low == high else f"{low} to {high}"
 
 
 def _totals(title: str, rows: dict[str, Any], total: dict[str, Any] | None) -> TextTable:
@@ -161,6 +175,34 @@ def _slots(summary: dict[str, Any]) -> TextTable:
     return _shares("Where the slots went (PEs × lanes × cycles)", SLOT_COLUMNS, "slots_", "", summary)
 
 
+def _unlimited_ports(hw: Hardware) -> dict[str, tuple[str, int]]:
+    """Return the ports that read as many words as are asked for: column of `layers` → operand, words of a window."""
+    ports, positions = pe_of(hw).ports, pe_of(hw).port_positions
+    if hw.array.interconnect == "systolic":  # which has the ports that it needs, whatever the file says
+        return {}
+    found = {}
+    if ports.a_words is None:
+        found["weight_words_per_cycle"] = "operand A", hw.array.rows * positions
+    if ports.b_words is None:
+        found["input_words_per_cycle"] = "operand B", hw.array.cols * positions
+    return found
+
+
+def _port_rates(result: Result, ports: dict[str, tuple[str, int]]) -> TextTable:
+    """What rates unlimited ports were asked for: on average, and in the layer that asked for most."""
+    columns = [title for operand, _ in ports.values() for title in (operand, "in a layer")]
+    table = TextTable("Words per cycle that unlimited ports were asked for", [""], columns)
+    summary, layers = result.summary, result.layers
+    rows: dict[str, Any] = {name: summary["by_pass"][name] for name in PASSES if name in summary["by_pass"]}
+    if len(rows) > 1:
+        rows["total"] = summary["total"]
+    for name, part in rows.items():
+        own = layers if name == "total" else layers[layers["pass"] == name]
+        cells = [cell for rate in ports for cell in (f"{part[rate]:.3g}", f"up to {own[rate].max():.3g}")]
+        table.add_row(name, *cells, style="bold" if name == "total" else "")
+    return table
+
+
 def _energy(summary: dict[str, Any]) -> TextTable:
     columns = (*ENERGY_COLUMNS, "energy_other_work_pj")
     return _shares(f"Energy ({literal(summary['hardware']['energy'])})", columns, "energy_", "_pj", summary)
@@ -204,6 +246,12 @@ def _notes(result: Result) -> Iterator[str]:
         f"{literal(result.hardware.name)} at {result.hardware.clock_mhz:g} MHz: {total['seconds'] * 1e3:.3g} ms for"
         f" {len(result.summary['steps'])} recorded step(s)."
     )
+    if ports := _unlimited_ports(result.hardware):
+        windows = " and ".join(f"{words:,} words of {operand}" for operand, words in ports.values())
+        yield (
+            "Unlimited ports cannot be built. Their rates are averages over the cycles in which the array runs; the"
+            f" default width, window, is {windows} per cycle (docs/timing.md)."
+        )
     yield from compared_with(result.summary)
     if why := no_energy(result.summary):
         yield why

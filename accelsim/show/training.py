@@ -17,6 +17,7 @@ def training_table(result: Result) -> Iterator[RenderableType]:
     training = result.training
     if training["total"] is not None:
         yield _table(training, result.hardware.clock_mhz)
+        yield from _price_ranges(training["total"])
         yield _rests_on(training)
     yield from training["notes"]
 
@@ -50,6 +51,17 @@ def _table(training: dict[str, Any], clock_mhz: float) -> RenderableType:
             style="bold" if name == "total" else "",
         )
     return table
+
+
+def _price_ranges(total: dict[str, Any]) -> Iterator[str]:
+    """From where to where the total's ratios of energies lie."""
+    found = []
+    for name, against in (("energy_ratio", ""), ("energy_ratio_at_equal_area", " at equal area")):
+        if total.get(f"{name}_low") is not None:
+            low, high = (times(total[f"{name}_{end}"]) for end in ("low", "high"))
+            found.append(f"{low} to {high}{against}")
+    if found:
+        yield f"Energy saved in 90 % of draws of the prices: {', '.join(found)}."
 
 
 def _rests_on(training: dict[str, Any]) -> str:

@@ -6,10 +6,12 @@ import io
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from rich.console import Console
 
 from accelsim import AccelsimError, Hardware, OpTrace, Sampling, simulate
 from accelsim.results import Result
+from accelsim.sampling import Sampler
 from accelsim.show.tables import result_tables
 
 MACHINE = Hardware.model_validate(
@@ -21,7 +23,7 @@ MACHINE = Hardware.model_validate(
 )
 
 
-def layer() -> OpTrace:
+def layer(output_needed: NDArray[np.bool_] | None = None) -> OpTrace:
     rng = np.random.default_rng(0)
     return OpTrace(
         name="conv",
@@ -29,6 +31,7 @@ def layer() -> OpTrace:
         padding=(1, 1),
         weight=rng.random((64, 64, 3, 3)) < 0.3,
         input=rng.random((16, 64, 64, 64)) < 0.5,
+        output_needed=output_needed,
     )
 
 
@@ -52,6 +55,29 @@ def test_the_table_and_the_summary_have_intervals(sampled: Result) -> None:
         low, high = bounds["speedup"]
         assert low < speedup < high
     assert sampling["seed"] == 1
+
+
+SEEDS = 20
+COVERED = 16  # of 20: fewer have a chance of 0.3 % if 95 % are promised and kept
+
+
+@pytest.mark.parametrize("rival_sampled", [False, True])
+def test_ratios_at_equal_area_have_intervals_that_hold_the_truth(
+    rival_sampled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dense machine is simulated whole, or a part of its tiles where outputs are left out: its energy varies."""
+    op = layer(np.random.default_rng(1).random((16, 64, 64, 64)) < 0.3) if rival_sampled else layer()
+    if rival_sampled:
+        monkeypatch.setattr(Sampling, "sampler", lambda plan: Sampler(plan.share, plan.seed, lambda *_: True))
+    truth = simulate(MACHINE, [op]).summary["total"]
+    runs = [simulate(MACHINE, [op], sample=Sampling(0.01, seed=seed)) for seed in range(SEEDS)]
+    for one in runs:
+        (spread,) = one.rival_spreads
+        assert (spread.simulated < spread.tiles) == ("energy_pj" in spread.variances) == rival_sampled
+    for ratio in ("speedup_at_equal_area", "energy_ratio_at_equal_area"):
+        low, high = np.array([one.summary["sampling"]["total"][ratio] for one in runs]).T
+        assert ((low <= truth[ratio]) & (truth[ratio] <= high)).sum() >= COVERED
+        assert 0 < (high - low).mean() < 0.06 * truth[ratio]
 
 
 def test_the_terminal_says_that_these_are_estimates(sampled: Result) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim import AccelsimError, Hardware, Result, TraceWriter, load_hardware, open_trace, simulate
+from accelsim.results.energy_range import EnergyRanges
 from accelsim.results.other_work import OtherWorkCosts
 from accelsim.results.result import mask_update_table
 from accelsim.results.training import stands_for, sum_training, tabulate_steps
@@ -51,7 +52,7 @@ def _layers(cycles: dict[int, float], dense: float = 100, passes: tuple[str, ...
 
 
 def _training(layers: pd.DataFrame, run: TrainingRun | None, updates: pd.DataFrame = NONE) -> dict[str, Any]:
-    return sum_training(layers, OtherWorkCosts(), WholeRun(run), updates, clock_mhz=500)[0]
+    return sum_training(layers, OtherWorkCosts(), WholeRun(run), updates, 500, EnergyRanges({}))[0]
 
 
 @pytest.mark.closed_form
@@ -121,7 +122,9 @@ def test_a_run_of_one_step_is_that_step() -> None:
 
 def test_an_unfinished_step_stands_for_nothing() -> None:
     whole = WholeRun(TrainingRun(0, 4), unfinished=4)
-    assert sum_training(_layers({0: 10, 3: 10, 4: 1}), OtherWorkCosts(), whole, NONE, 500)[0]["total"]["cycles"] == 40
+    layers = _layers({0: 10, 3: 10, 4: 1})
+    found = sum_training(layers, OtherWorkCosts(), whole, NONE, 500, EnergyRanges({}))[0]
+    assert found["total"]["cycles"] == 40
 
 
 runs = st.integers(2, 40).flatmap(
