@@ -13,6 +13,16 @@ from accelsim.cli.progress import counting
 from accelsim.cli.sweep import find_workers, read_space
 
 
+class ObjectiveName(StrEnum):
+    """What designs are compared in."""
+
+    cycles = "cycles"
+    energy_pj = "energy_pj"
+    area_mm2 = "area_mm2"
+    speedup_at_equal_area = "speedup_at_equal_area"
+    energy_ratio_at_equal_area = "energy_ratio_at_equal_area"
+
+
 class MethodName(StrEnum):
     """How a search proposes designs."""
 
@@ -24,6 +34,10 @@ class MethodName(StrEnum):
 def search(
     space: SpaceFile,
     out: Annotated[Path, typer.Option(help="Folder for search.parquet, front.csv and the finished points.")],
+    objective: Annotated[
+        list[ObjectiveName] | None,
+        typer.Option(help="What designs are compared in; may be repeated. Default: cycles, energy_pj, area_mm2."),
+    ] = None,
     budget: Annotated[
         int | None, typer.Option(min=1, help="Designs to simulate at most; default: a fifth of the grid, at most 500.")
     ] = None,
@@ -36,10 +50,11 @@ def search(
     scheduler: Scheduler = None,
     skip_invalid: SkipInvalid = False,
 ) -> None:
-    """Find the designs of a space that no other beats in cycles, energy and area, without simulating all.
+    """Find the designs of a space that no other beats, in cycles, energy and area or else, without simulating all.
 
     Stopped and started again with the same options, it goes on where it was.
     """
+    from accelsim.explore.search import OBJECTIVES
     from accelsim.explore.search import search as run_search
     from accelsim.show.console import literal, output_console
     from accelsim.show.text_table import TextTable
@@ -49,6 +64,7 @@ def search(
         found = run_search(
             designs,
             out,
+            objectives=[one.value for one in objective] if objective else OBJECTIVES,
             budget=budget,
             method=None if method is None else method.value,
             seed=seed,

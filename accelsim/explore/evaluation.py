@@ -33,7 +33,7 @@ class Evaluation:
 
     Raises:
         SpaceError: the folder or a trace cannot be used, or pyarrow is not installed.
-        TraceError: a file is no trace.
+        TraceError: a file is no trace, or has not the steps.
     """
 
     def __init__(self, space: Space, folder: Path) -> None:
@@ -42,8 +42,9 @@ class Evaluation:
         self.folder = folder
         self.traces: dict[str, TraceFile] = {}
         for name, path in space.traces.items():
-            open_trace(path)
-            self.traces[name] = TraceFile.read(path)
+            recorded = open_trace(path).select(steps=None if space.steps == "last" else space.steps).steps
+            steps = recorded[-1:] if space.steps == "last" else space.steps
+            self.traces[name] = TraceFile.read(path, None if steps is None else tuple(steps))
 
     def run(self, designs: Sequence[Design], workers: Workers, on_points: Callable[[int], None]) -> None:
         """Simulate what is not finished yet; each finished task is on disk before the next one is looked at.

@@ -1,12 +1,13 @@
-"""A search: the designs that no other beats in cycles, energy and area, from a part of the simulations."""
+"""A search: the designs that no other beats, by default in cycles, energy and area, from a part of the simulations."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from accelsim.explore.pareto import front
 from accelsim.explore.processes import Processes
 from accelsim.explore.proposers import Costs, ModelProposer, OptunaProposer, Proposer
 from accelsim.explore.space import Space, check_space
-from accelsim.explore.task import RATIOS
+from accelsim.explore.task import Row
 from accelsim.explore.workers import Workers
 from accelsim.files import write_whole
 
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILE = "search.parquet"
-OBJECTIVES = ("cycles", "energy_pj", "area_mm2")
+Objective = Literal["cycles", "energy_pj", "area_mm2", "speedup_at_equal_area", "energy_ratio_at_equal_area"]
+EVERY_OBJECTIVE: tuple[Objective, ...] = get_args(Objective)
+OBJECTIVES: tuple[Objective, ...] = ("cycles", "energy_pj", "area_mm2")
+_MORE_IS_BETTER = EVERY_OBJECTIVE[3:]
 Method = Literal["model", "nsga2", "tpe"]
+Measured = dict[Objective, float]
 MOST_MODELLED = 20_000  # designs that the model looks at one by one
 _TOGETHER = 8  # proposals at a time, whatever the number of workers: a search goes the same way everywhere
 _MOST_BY_DEFAULT = 500
@@ -38,12 +43,14 @@ class Found:
     """A finished search.
 
     Attributes:
-        front: one row per design on the front, sorted by cycles: `design` (its number in the full grid), the swept
-            keys, the objectives, summed over traces and passes, and the ratios of such sums against the best dense
-            machines of the design's area: speedup_at_equal_area, energy_ratio_at_equal_area.
+        front: one row per design on the front, the best in the first objective first: `design` (its number in the full
+            grid), the swept keys; cycles and energy_pj, summed over traces and passes; area_mm2; and the ratios
+            against the best dense machine of the design's area, speedup_at_equal_area and energy_ratio_at_equal_area
+            of all passes, the geometric mean over the traces.
         path: of the table of all designs that were simulated, as a sweep's.
         simulated: designs on which the front rests.
-        failed: those of them that ended in an error, or have no energy since they are idealised.
+        failed: those of them that ended in an error, have no energy since they are idealised, or have no such ratio
+            where one is an objective.
         size: designs of the full grid, impossible ones and those outside the conditions included.
         method: how designs were proposed.
         settled: whether the search ended because nothing was left to hope for, not because the budget did.
@@ -70,18 +77,20 @@ def search(
     space: Space,
     folder: str | os.PathLike[str],
     *,
+    objectives: Sequence[Objective] = OBJECTIVES,
     budget: int | None = None,
     method: Method | None = None,
     seed: int = 0,
     workers: Workers | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Found:
-    """Search a space for the Pareto front of cycles, energy (pJ) and area (mm2).
+    """Search a space for the Pareto front, by default of cycles, energy (pJ) and area (mm2).
 
     Finished points are kept as a sweep keeps them, in the same folder if one likes. A search that was stopped, however
     hard, and is started again with the same options goes the same way, and simulates only what is missing.
 
     Args:
+        objectives: what designs are compared in, see `Found.front`; of the ratios more is better, of all else less.
         budget: designs to simulate at most; by default a fifth of the grid, at most 500.
         method: "model" looks at every design of the grid through a model of the costs, up to 20,000 designs; "nsga2"
             and "tpe" are Optuna's. By default the model where the grid is small enough, else "nsga2".
@@ -89,12 +98,17 @@ def search(
         workers, on_progress: as `sweep`, counted in designs.
 
     Raises:
-        SpaceError: as `sweep`; a budget below 1; a grid too large for the model; no design of the budget could be
-            simulated. In a grid that is too large to go through, impossible combinations are left out, not refused.
+        SpaceError: as `sweep`; no objective, or one that is none; a budget below 1; a grid too large for the model;
+            no design of the budget could be simulated. In a grid that is too large to go through, impossible
+            combinations are left out, not refused.
     """
     check_space(space)
     if budget is not None and budget < 1:
         raise SpaceError(f"the budget is {budget}, expected at least one design")
+    if not objectives or not set(objectives) <= set(EVERY_OBJECTIVE):
+        raise SpaceError(
+            f"the objectives are {', '.join(objectives) or 'none'}; expected of {', '.join(EVERY_OBJECTIVE)}"
+        )
     if method == "model" and space.size > MOST_MODELLED:
         raise SpaceError(
             f"the grid has {space.size:,} designs, the model looks at {MOST_MODELLED:,} at most: take nsga2"
@@ -103,25 +117,28 @@ def search(
     method = method or ("model" if space.size <= MOST_MODELLED else "nsga2")
     directory = Path(folder)
     designs = _Designs(space)
-    proposer = _proposer(space, designs, method, seed)
+    objectives = tuple(dict.fromkeys(objectives))
+    proposer = _proposer(space, designs, objectives, method, seed)
     evaluation = Evaluation(space, directory)
-    costs: dict[int, Costs | None] = {}
+    found: dict[int, Measured | None] = {}
     on_progress(0, budget)
     settled = False
     with workers or Processes() as ready:
-        while len(costs) < budget and not settled:
-            asked = proposer.ask(min(_TOGETHER, budget - len(costs)))
+        while len(found) < budget and not settled:
+            asked = proposer.ask(min(_TOGETHER, budget - len(found)))
             evaluation.run([designs[number] for number in asked], ready, lambda count: None)
             for number in asked:
-                costs[number] = _costs(evaluation, designs[number])
-                proposer.tell(number, costs[number])
-            on_progress(len(costs), budget)
+                measured = _measured(evaluation, designs[number])
+                costs = None if measured is None else _costs(measured, objectives)
+                found[number] = None if costs is None else measured
+                proposer.tell(number, costs)
+            on_progress(len(found), budget)
             settled = not asked
-    simulated = [designs[number] for number in sorted(costs)]
+    simulated = [designs[number] for number in sorted(found)]
     if not simulated:
         raise SpaceError(f"{space.file}: no design was found that meets the conditions and is a machine")
     evaluation.write(simulated, directory / FILE)
-    best, failed = _front(evaluation, costs, simulated), sum(cost is None for cost in costs.values())
+    best, failed = _front(found, simulated, objectives), sum(measured is None for measured in found.values())
     return Found(best, directory / FILE, len(simulated), failed, space.size, method, settled)
 
 
@@ -152,48 +169,56 @@ class _Designs:
         return self._known[number]
 
 
-def _proposer(space: Space, designs: _Designs, method: Method, seed: int) -> Proposer:
+def _proposer(space: Space, designs: _Designs, objectives: Sequence[Objective], method: Method, seed: int) -> Proposer:
     axes = list(space.axes.values())
     if method == "model":
         every = designs.all()
-        known = np.full((len(every), len(OBJECTIVES)), np.nan)
-        known[:, OBJECTIVES.index("area_mm2")] = [area(design.hardware).mm2 for design in every]
+        known = np.full((len(every), len(objectives)), np.nan)
+        if "area_mm2" in objectives:
+            known[:, objectives.index("area_mm2")] = [area(design.hardware).mm2 for design in every]
         return ModelProposer(axes, [design.number for design in every], known, seed)
-    return OptunaProposer(axes, designs.__contains__, method, len(OBJECTIVES), seed)
+    return OptunaProposer(axes, designs.__contains__, method, len(objectives), seed)
 
 
-def _costs(evaluation: Evaluation, design: Design) -> Costs | None:
-    rows = [row for name in evaluation.traces for row in evaluation.rows(design, name)]
+def _measured(evaluation: Evaluation, design: Design) -> Measured | None:
+    """Return what a design is compared in; None if it failed on a trace or is idealised."""
+    by_trace = [evaluation.rows(design, name) for name in evaluation.traces]
+    rows = [row for some in by_trace for row in some]
     if any(row["error"] is not None or row["energy_pj"] is None for row in rows):
         return None
-    return sum(row["cycles"] for row in rows), sum(row["energy_pj"] for row in rows), area(design.hardware).mm2
+    return {
+        "cycles": sum(row["cycles"] for row in rows),
+        "energy_pj": sum(row["energy_pj"] for row in rows),
+        "area_mm2": area(design.hardware).mm2,
+        "speedup_at_equal_area": _mean_ratio(by_trace, "cycles"),
+        "energy_ratio_at_equal_area": _mean_ratio(by_trace, "energy_pj"),
+    }
 
 
-def _at_equal_area(evaluation: Evaluation, design: Design) -> dict[str, float | None]:
-    """The ratios against the best dense machines of the design's area, over traces and passes."""
-    rows = [row for name in evaluation.traces for row in evaluation.rows(design, name)]
-    found: dict[str, float | None] = {}
-    for ratio, name in (("speedup_at_equal_area", "cycles"), ("energy_ratio_at_equal_area", "energy_pj")):
-        rival = [row[f"equal_area_{name}"] for row in rows]
-        own = sum(row[name] for row in rows)
-        found[ratio] = None if None in rival or not own else sum(rival) / own
-    return found
+def _mean_ratio(by_trace: Sequence[Sequence[Row]], name: str) -> float:
+    """The geometric mean over traces of the best dense machine's total over the design's; not a number if unknown."""
+    ratios = []
+    for rows in by_trace:
+        rival, own = [row[f"equal_area_{name}"] for row in rows], sum(row[name] for row in rows)
+        ratios.append(math.nan if None in rival or not own else sum(rival) / own)
+    return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
 
-def _front(evaluation: Evaluation, costs: dict[int, Costs | None], designs: Sequence[Design]) -> pd.DataFrame:
+def _costs(measured: Measured, objectives: Sequence[Objective]) -> Costs | None:
+    """Return what is to be small; None if something is not known."""
+    costs = tuple(1 / measured[one] if one in _MORE_IS_BETTER else measured[one] for one in objectives)
+    return None if any(map(math.isnan, costs)) else costs
+
+
+def _front(
+    found: dict[int, Measured | None], designs: Sequence[Design], objectives: Sequence[Objective]
+) -> pd.DataFrame:
     import pandas as pd
 
-    known = [(design, cost) for design in designs if (cost := costs[design.number]) is not None]
-    on_front = front(np.array([cost for _, cost in known]).reshape(-1, len(OBJECTIVES)))
-    rows = [
-        {"design": design.number}
-        | design.values
-        | dict(zip(OBJECTIVES, cost, strict=True))
-        | _at_equal_area(evaluation, design)
-        for (design, cost), best in zip(known, on_front, strict=True)
-        if best
-    ]
-    swept = list(designs[0].values)
-    return pd.DataFrame(rows, columns=["design", *swept, *OBJECTIVES, *RATIOS[1:]]).sort_values(
-        [*OBJECTIVES, "design"], ignore_index=True
-    )
+    known = [(design, measured) for design in designs if (measured := found[design.number]) is not None]
+    rows = [{"design": design.number} | design.values | measured for design, measured in known]
+    costs = np.array([_costs(measured, objectives) for _, measured in known], dtype=np.float64)
+    table = pd.DataFrame(rows, columns=["design", *designs[0].values, *EVERY_OBJECTIVE])
+    table = table[front(costs.reshape(-1, len(objectives)))]
+    upwards = [one not in _MORE_IS_BETTER for one in objectives]
+    return table.sort_values([*objectives, "design"], ascending=[*upwards, True], ignore_index=True)

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
 
 from accelsim.errors import SpaceError, not_this
 from accelsim.explore.condition import Condition
@@ -23,6 +23,7 @@ from accelsim.hardware.yaml_file import Document, Location, Problem, read_docume
 KEYS = frozenset(".".join(path) for path in key_paths(Hardware))
 Invalid = Literal["refuse", "skip"]
 Text = Annotated[StrictStr, Field(min_length=1)]
+Steps = tuple[int, ...] | Literal["last"]
 
 
 class Sample(BaseModel):
@@ -34,11 +35,24 @@ class Sample(BaseModel):
     seed: Annotated[StrictInt, Field(ge=0)] = 0
 
 
+def _steps(given: object) -> object:
+    if (
+        given is None
+        or given == "last"
+        or (isinstance(given, list) and given and all(type(one) is int for one in given))
+    ):
+        return given
+    raise ValueError("expected steps such as [35, 575], or last")
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     hw: Text = Field(description="the machine that all designs start from, a YAML file")
     traces: Annotated[list[Text], Field(min_length=1, description="traces that every design replays")]
+    steps: Annotated[Steps | None, BeforeValidator(_steps)] = Field(
+        None, description="recorded steps to replay, or the last; null: all"
+    )
     space: dict[str, Any] = Field(description="hardware keys and their values")
     where: Text | list[Text] = Field([], description="conditions that a design must meet")
     sample: Sample | None = Field(None, description="draw some designs instead of all")
@@ -57,6 +71,7 @@ class Space:
         base_hw: the same, checked.
         hw_folder: the machine file's folder, which an energy table's path is relative to.
         traces: their names as written, and their paths.
+        steps: those of each trace that are replayed, "last" for its last one; None for all.
         axes: the values of each swept key, by its dotted name.
         conditions: those that a design must meet, each with its line in the file.
         lines: line of each swept key in the file, by its path in the machine.
@@ -67,6 +82,7 @@ class Space:
     base_hw: Hardware
     hw_folder: Path
     traces: dict[str, Path]
+    steps: Steps | None
     axes: dict[str, list[Any]]
     conditions: tuple[tuple[Condition, int | None], ...]
     sample: Sample | None
@@ -136,6 +152,7 @@ def load_space(path: str | Path) -> Space:
         base=read_document(machine).value,
         hw_folder=machine.parent,
         traces=traces,
+        steps=given.steps,
         axes=axes,
         conditions=tuple(conditions),
         sample=given.sample,

@@ -34,8 +34,8 @@ def tabulate(
 
     Columns: `design` (its number in the full grid), the swept keys by their dotted names, `trace` as the space file
     has it, `pass`, cycles and energies, `area_mm2`, the ratios against the best dense machine of that area, `error`;
-    then the other keys of the machine, `trace_sha256` and `accelsim_version`. Keys that hold a list are text, "weight,
-    activation"; a mapping is JSON.
+    then the other keys of the machine, `steps` (null: all), `trace_sha256` and `accelsim_version`. Keys that hold a
+    list are text, "weight, activation"; a mapping is JSON.
 
     Args:
         traces: by name.
@@ -50,10 +50,11 @@ def tabulate(
         others = {key: _plain(flat.get(key)) for key in rest}
         built = {"area_mm2": None if design.hardware.idealised else area(design.hardware).mm2}
         for name, trace in traces.items():
-            origin = {"trace_sha256": trace.sha256, "accelsim_version": accelsim_version()}
+            steps = None if trace.steps is None else ", ".join(map(str, trace.steps))
+            origin = {"steps": steps, "trace_sha256": trace.sha256, "accelsim_version": accelsim_version()}
             for row in sorted(rows_of(design, name), key=_place):
                 rows.append(configuration | {"trace": name} | row | built | others | origin)
-    columns = ["design", *swept, "trace", "pass", *_MEASURES, *rest, "trace_sha256", "accelsim_version"]
+    columns = ["design", *swept, "trace", "pass", *_MEASURES, *rest, "steps", "trace_sha256", "accelsim_version"]
     return arrow().table({name: _column(name, [row[name] for row in rows]) for name in columns})
 
 

@@ -16,6 +16,7 @@ from accelsim.explore.trace_file import TraceFile
 from accelsim.hardware.model import Hardware
 from accelsim.results.other_work import OTHER_WORK, parts_of_total
 from accelsim.results.row import speedup
+from accelsim.trace import open_trace
 from accelsim.trace.format import accelsim_version
 
 COUNTS = (
@@ -72,8 +73,11 @@ class Task:
 
 
 def point_key(hw: Hardware, trace: TraceFile) -> str:
-    """Hash what a point's result depends on: the machine but for its name, its energy table, the trace, accelsim."""
+    """Hash what a point's result depends on: the machine but for its name, its energy table, the trace and its
+    steps, accelsim."""
     parts: list[Any] = [hw.model_dump(mode="json", exclude={"name"}), trace.sha256, accelsim_version()]
+    if trace.steps is not None:
+        parts.append(trace.steps)
     if hw.energy.endswith((".yaml", ".yml")):
         parts.append(hashlib.sha256(Path(hw.energy).read_bytes()).hexdigest())
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
@@ -94,7 +98,7 @@ def run_task(task: Task, find: Callable[[TraceFile], Path]) -> list[Row]:
         )
     path = find(task.trace)
     try:
-        return list(_simulate(task.points, path))
+        return list(_simulate(task.points, path, task.trace.steps))
     except Exception as error:  # of one design, whatever it is: the others do not pay for it
         if len(task.points) == 1:
             return task.failed(_said(error))
@@ -104,10 +108,10 @@ def run_task(task: Task, find: Callable[[TraceFile], Path]) -> list[Row]:
     return rows
 
 
-def _simulate(points: Sequence[Point], path: Path) -> Iterator[Row]:
+def _simulate(points: Sequence[Point], path: Path, steps: Sequence[int] | None) -> Iterator[Row]:
     from accelsim.pipeline import simulate_many
 
-    results = simulate_many([point.hardware for point in points], path, workers=1)
+    results = simulate_many([point.hardware for point in points], open_trace(path).select(steps=steps), workers=1)
     for point, result in zip(points, results, strict=True):
         for name, totals in result.summary["by_pass"].items():
             row = {"point": point.key, "pass": name, "error": None}

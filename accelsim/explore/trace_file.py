@@ -13,25 +13,27 @@ from accelsim.errors import AccelsimError, SpaceError
 
 @dataclass(frozen=True)
 class TraceFile:
-    """A trace file's place and content.
+    """A trace file's place and content, and what of it is replayed.
 
     Attributes:
         path: absolute, where the sweep was started.
+        steps: recorded steps that are replayed; None for all.
     """
 
     path: str
     sha256: str
     size_bytes: int
+    steps: tuple[int, ...] | None = None
 
     @classmethod
-    def read(cls, path: Path) -> TraceFile:
+    def read(cls, path: Path, steps: tuple[int, ...] | None = None) -> TraceFile:
         """Read a file's content.
 
         Raises:
             SpaceError: it cannot be read.
         """
         try:
-            return cls(str(path.resolve()), _hash_of(path), path.stat().st_size)
+            return cls(str(path.resolve()), _hash_of(path), path.stat().st_size, steps)
         except OSError as error:
             raise SpaceError(f"{path}: cannot be read: {error.strerror}") from None
 

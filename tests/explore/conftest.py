@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,14 @@ MACHINE = {
 }
 
 
-def write_trace(path: Path, seed: int = 0, layers: int = 2, image: int = 5) -> Path:
+def write_trace(path: Path, seed: int = 0, layers: int = 2, image: int = 5, steps: int = 1) -> Path:
     rng = np.random.default_rng(seed)
     with TraceWriter(path, meta={}) as writer:
-        for layer in range(layers):
+        for step, layer in product(range(steps), range(layers)):
             writer.write(
                 OpTrace(
                     name=f"conv{layer}",
-                    step=0,
+                    step=step,
                     weight=rng.random((6, 4, 3, 3)) < 0.3,
                     input=rng.random((2, 4, image, image)) < 0.5,
                     grad_output=rng.random((2, 6, image, image)) < 0.9,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -16,9 +17,10 @@ from accelsim.area import area
 from accelsim.errors import SpaceError
 from accelsim.explore import front, load_space, search, sweep
 from accelsim.explore.designs import merge
-from accelsim.explore.search import OBJECTIVES, Method
+from accelsim.explore.search import OBJECTIVES, Method, Objective
 from accelsim.explore.task import Row, Task
 
+from .conftest import write_trace
 from .test_sweep import Here
 
 SpaceFile = Callable[..., Path]
@@ -87,6 +89,29 @@ def test_costs_are_those_of_simulate(space_file: SpaceFile, tmp_path: Path) -> N
         assert row["cycles"] == total["cycles"]
         assert row["energy_pj"] == pytest.approx(total["energy_pj"])
         assert row["area_mm2"] == area(hw).mm2
+
+
+def test_finds_the_front_of_the_ratios_at_equal_area(space_file: SpaceFile, tmp_path: Path) -> None:
+    """Each ratio is that of a trace's total, and their geometric mean that of the search."""
+    write_trace(tmp_path / "b.pkl", seed=1, image=9)
+    space = load_space(space_file("{array.rows: [2, 4], array.cols: [2, 4, 8]}", traces="[a.pkl, b.pkl]"))
+    ratios: tuple[Objective, ...] = ("speedup_at_equal_area", "energy_ratio_at_equal_area")
+    found = search(space, tmp_path / "out", objectives=ratios, budget=6, workers=Here())
+    expected = {}
+    for number in range(6):
+        hw = Hardware.model_validate(merge(space.base, space.values(number)))
+        totals = [simulate(hw, tmp_path / f"{name}.pkl", workers=1).summary["total"] for name in "ab"]
+        expected[number] = [math.sqrt(totals[0][ratio] * totals[1][ratio]) for ratio in ratios]
+    best = front(1 / np.array([*expected.values()]))
+    assert 0 < sum(best) < 6
+    assert sorted(found.front["design"]) == [number for number in expected if best[number]]
+    for row in found.front.to_dict("records"):
+        assert [row[ratio] for ratio in ratios] == pytest.approx(expected[row["design"]])
+    assert found.front["speedup_at_equal_area"].is_monotonic_decreasing
+    with pytest.raises(SpaceError, match="the objectives are none"):
+        search(space, tmp_path, objectives=(), workers=Here())
+    with pytest.raises(SpaceError, match="the objectives are speedup; expected of cycles"):
+        search(space, tmp_path, objectives=("speedup",), workers=Here())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", ["model", "nsga2", "tpe"])

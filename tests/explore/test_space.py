@@ -52,6 +52,7 @@ def test_paths_are_relative_to_the_file_or_to_here(
         ("{array.rows: [4]}", "where:\n  - array.rows == 4\n  - arry.rows == 4", "space.yaml:6: condition"),
         ("{array.rows: [4]}", "sample: {count: 0}", "space.yaml:4: key 'sample.count' is 0, expected at least 1"),
         ("{array.rows: [4]}", "sample: {cont: 3}", "did you mean 'count'?"),
+        ("{array.rows: [4]}", "steps: first", "space.yaml:4: key 'steps' is the text 'first': expected steps such as"),
         ("{array.rows: [4]}", "on_invalid: drop", "space.yaml:4: key 'on_invalid' is the text 'drop'"),
         ("{array.rows: [4], array.rows: [8]}", "", "'space.array.rows' was given on line 3 already"),
         ("{array.rows: [4", "", "space.yaml:4: not valid YAML"),

@@ -16,7 +16,7 @@ from typing import Self
 import pandas as pd
 import pytest
 
-from accelsim import AccelsimError, simulate
+from accelsim import AccelsimError, open_trace, simulate
 from accelsim.array import Slots
 from accelsim.explore import Processes, load_space, sweep
 from accelsim.explore.designs import choose
@@ -90,6 +90,20 @@ def test_equals_simulate(space_file: SpaceFile, tmp_path: Path) -> None:
     ]
     assert {"array.cols", "skipping.tensors", "name", "clock_mhz", "trace_sha256", "accelsim_version"} <= set(table)
     assert set(table["skipping.tensors"]) == {"weight, activation, gradient"}
+
+
+def test_some_steps_are_replayed_alone(space_file: SpaceFile, tmp_path: Path) -> None:
+    write_trace(tmp_path / "a.pkl", steps=3)
+    trace = open_trace(tmp_path / "a.pkl")
+    for given, steps, said in (("last", [2], "2"), ("[0, 2]", [0, 2], "0, 2"), ("null", [0, 1, 2], None)):
+        space = load_space(space_file("{array.rows: [2]}", f"steps: {given}\n"))
+        table = sweep(space, tmp_path / "out", Here()).table
+        [design] = choose(space).designs
+        total = simulate(design.hardware, trace.select(steps=steps), workers=1).summary["total"]
+        assert table["cycles"].sum() == total["cycles"]
+        assert set(table["steps"].dropna()) == ({said} if said else set())
+    with pytest.raises(AccelsimError, match="no step 3"):
+        sweep(load_space(space_file("{array.rows: [2]}", "steps: [3]\n")), tmp_path / "out", Here())
 
 
 def test_processes_give_the_same_file(space_file: SpaceFile, tmp_path: Path) -> None:
