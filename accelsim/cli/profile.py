@@ -23,14 +23,14 @@ def profile(
 
     Options stand before the script; what comes after it is the script's. Its output and its exit code stay its own.
     """
-    from accelsim.hardware.load import load_hardware
+    from accelsim.cli.machine import read_machine
     from accelsim.live.scalars import require_tensorboard
     from accelsim.live.script import Finder, run_script
     from accelsim.printable import printable_lines
     from accelsim.show.console import output_console
     from accelsim.signals import keyboard_interrupts
 
-    machine = load_hardware(hw)
+    machine = read_machine(hw)
     if tensorboard is not None:
         require_tensorboard()  # now, not after the training's first step
     finder = Finder(machine, every, out, tensorboard)

@@ -46,9 +46,11 @@ def sweep(
 
 def read_space(path: Path, skip_invalid: bool) -> Space:
     """Read the space file, as the command line changes it."""
+    from accelsim.cli.machine import tell_changed_defaults
     from accelsim.explore import load_space
 
     space = load_space(path)
+    tell_changed_defaults(space.hw_file, space.base_hw, space.axes)
     return replace(space, on_invalid="skip") if skip_invalid else space
 
 

@@ -213,13 +213,13 @@ def _recorded_layers(
     """Run tiles of a trace's layers, each pass a case."""
     from rich.console import Console
 
-    from accelsim.hardware.load import load_hardware
+    from accelsim.cli.machine import read_machine
     from accelsim.show.console import literal
     from accelsim.trace import open_trace
     from accelsim.validate.rtl import recorded_cases, run_cases
     from accelsim.validate.rtl_bench import Parameters
 
-    machine = load_hardware(hw)
+    machine = read_machine(hw)
     view = open_trace(trace)
     view = view.select(layers=layers) if layers else view
     view = view.select(steps=[view.steps[-1]])

@@ -119,7 +119,7 @@ class Impossible:
         if not _meets(space, values, hardware):
             return None
         if hardware.energy.endswith((".yaml", ".yml")):
-            folder = Path(space.file).parent if "energy" in values else space.hw_folder
+            folder = Path(space.file).parent if "energy" in values else space.hw_file.parent
             hardware = hardware.model_copy(update={"energy": str((folder / hardware.energy).resolve())})
         return Design(number, values, hardware)
 

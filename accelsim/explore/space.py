@@ -69,7 +69,7 @@ class Space:
         file: its name, as messages show it.
         base: the machine's file, as plain values.
         base_hw: the same, checked.
-        hw_folder: the machine file's folder, which an energy table's path is relative to.
+        hw_file: that file; an energy table's path is relative to its folder.
         traces: their names as written, and their paths.
         steps: those of each trace that are replayed, "last" for its last one; None for all.
         axes: the values of each swept key, by its dotted name.
@@ -80,7 +80,7 @@ class Space:
     file: str
     base: dict[str, Any]
     base_hw: Hardware
-    hw_folder: Path
+    hw_file: Path
     traces: dict[str, Path]
     steps: Steps | None
     axes: dict[str, list[Any]]
@@ -150,7 +150,7 @@ def load_space(path: str | Path) -> Space:
         file=document.file,
         base_hw=load_hardware(machine),
         base=read_document(machine).value,
-        hw_folder=machine.parent,
+        hw_file=machine,
         traces=traces,
         steps=given.steps,
         axes=axes,
