@@ -23,14 +23,17 @@ def profile(
 
     Options stand before the script; what comes after it is the script's. Its output and its exit code stay its own.
     """
-    from accelsim.cli.machine import read_machine
+    from accelsim.cli.machine import tell_changed_defaults
+    from accelsim.hardware.load import load_hardware
     from accelsim.live.scalars import require_tensorboard
     from accelsim.live.script import Finder, run_script
     from accelsim.printable import printable_lines
     from accelsim.show.console import output_console
     from accelsim.signals import keyboard_interrupts
 
-    machine = read_machine(hw)
+    machine = load_hardware(hw)
+    if sys.stderr.isatty():  # else it is the script's alone
+        tell_changed_defaults(hw, machine)
     if tensorboard is not None:
         require_tensorboard()  # now, not after the training's first step
     finder = Finder(machine, every, out, tensorboard)

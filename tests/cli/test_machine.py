@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,7 +65,6 @@ def test_a_space_is_told_what_neither_it_nor_its_machine_says(
     [
         ("run", ["--trace", "none.pkl"]),
         ("explain", ["--trace", "none.pkl", "--layer", "x"]),
-        ("profile", ["none.py"]),
         pytest.param(
             "validate rtl",
             ["--cases", "0", "--trace", "none.pkl"],
@@ -71,10 +73,23 @@ def test_a_space_is_told_what_neither_it_nor_its_machine_says(
     ],
 )
 def test_every_command_that_reads_a_machine_says_it(command: str, arguments: list[str], tmp_path: Path) -> None:
-    """They end at a trace or script that is not there, after the machine has been read."""
+    """They end at a trace that is not there, after the machine has been read."""
     (tmp_path / "m.yaml").write_text(ARRAY % "")
     done = CliRunner().invoke(app, [*command.split(), "--hw", str(tmp_path / "m.yaml"), *arguments])
     assert "leaves array.drain and memory.buffers.*_words_per_cycle open" in " ".join(done.stderr.split())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a terminal")
+def test_profile_says_it_in_a_terminal_only(tmp_path: Path) -> None:
+    """Without one a script's standard error is its own; tests/live/test_script.py holds it."""
+    (tmp_path / "m.yaml").write_text(ARRAY % "")
+    controller, terminal = os.openpty()
+    command = [sys.executable, "-m", "accelsim", "profile", "--hw", tmp_path / "m.yaml", tmp_path / "none.py"]
+    subprocess.run(command, stderr=terminal, check=False)
+    os.close(terminal)
+    said = os.read(controller, 1 << 16).decode()
+    os.close(controller)
+    assert "leaves array.drain and memory.buffers.*_words_per_cycle open" in said
 
 
 def test_null_is_the_former_spelling_of_unlimited(tmp_path: Path) -> None:

@@ -9,9 +9,8 @@ torch.set_num_threads(1)
 
 HARDWARE = {
     "name": "tiny",
-    "array": {"rows": 4, "cols": 4, "drain": "overlapped"},
+    "array": {"rows": 4, "cols": 4},
     "skipping": {"tensors": ["weight", "activation", "gradient"]},
-    "memory": {"buffers": {"weight_words_per_cycle": "window", "input_words_per_cycle": "window"}},
 }
 
 
