@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -51,6 +52,9 @@ def sweep(results: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
         )
         rows = rows.drop(columns=["step", "call", "trace", "m", "n", "k", "groups"])
         rows["speedup"] = rows["dense_cycles"] / rows["cycles"]
+        by_pass = json.loads((results[name] / "summary.json").read_text())["by_pass"]
+        for column in ("equal_area_cycles", "equal_area_energy_pj"):
+            rows[column] = [by_pass[which][column] for which in rows["pass"]]
         facts = {"skipping.sync": sync, "array.rows": 4, "memory.dram.bytes_per_cycle": 16.0, "area_mm2": 1.5}
         trace = str(results[name].parent / "run.pkl")
         tables.append(rows.assign(trace=trace, error=None, **facts))

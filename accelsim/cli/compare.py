@@ -41,6 +41,7 @@ def compare(
             "images": comparison.images,
             "per_image": comparison.per_image,
             "total": {name: known(value) for name, value in comparison.totals().items()},
+            "at_equal_area": comparison.at_equal_area(),
             "layers": layers,
             "notes": comparison.notes,
         }

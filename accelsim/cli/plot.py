@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-KINDS = "granularity, training, slots, energy, roofline, pareto, layers"
+KINDS = "ratios, granularity, training, slots, energy, roofline, pareto, layers"
 
 
 def plot(

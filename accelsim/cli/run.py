@@ -209,6 +209,7 @@ def _save(result: Result, out: Path) -> list[Path]:
     if not can_draw():
         typer.echo("No figure of the speedup over training: pip install 'accelsim[plot]'.", err=True)
         return written
-    whole = result.training["total"]
-    panel = Panel(result.hardware.name, result.steps, whole["speedup"] if whole else None)
+    whole = result.training["total"] or {}
+    ratios = whole.get("speedup"), whole.get("speedup_at_equal_area")
+    panel = Panel(result.hardware.name, result.steps, *ratios)
     return [*written, *draw_speedup([panel], out / "speedup_over_training")]

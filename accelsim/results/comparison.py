@@ -10,7 +10,7 @@ import pandas as pd
 
 from accelsim.errors import AccelsimError
 from accelsim.results.differences import Difference, find_differences, images_of, short_hash
-from accelsim.results.other_work import OTHER_WORK
+from accelsim.results.other_work import OTHER_WORK, parts_of_total
 from accelsim.results.result import SLOT_COLUMNS
 from accelsim.results.saved import SavedResult
 
@@ -50,6 +50,23 @@ class Comparison:
         column = "layer" if which == OTHER_WORK else "pass"
         rows = self.layers if which is None else self.layers[self.layers[column] == which]
         return {name: float(rows[name].sum(skipna=False)) for name in rows.columns if name not in ("layer", "pass")}
+
+    def at_equal_area(self) -> dict[str, dict[str, float | None]]:
+        """Return the ratios against the best dense machines of either's area, by pass, and of all (`total`).
+
+        For each, speedup_at_equal_area_a and _b, energy_ratio_at_equal_area_a and _b; None where there is none. Empty
+        if neither result has such a machine.
+        """
+        parts = [parts_of_total(one.summary) | {"total": one.summary["total"]} for one in (self.first, self.second)]
+        found: dict[str, dict[str, float | None]] = {
+            name: {
+                f"{ratio}_{side}": own.get(name, {}).get(ratio)
+                for ratio in ("speedup_at_equal_area", "energy_ratio_at_equal_area")
+                for side, own in zip("ab", parts, strict=True)
+            }
+            for name in dict.fromkeys([*parts[0], *parts[1]])
+        }
+        return found if any(value is not None for value in found["total"].values()) else {}
 
     def seconds(self) -> tuple[float, float]:
         """Return how long either takes for the recorded steps, or for an image if `per_image`."""

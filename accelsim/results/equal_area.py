@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,3 +61,13 @@ def ratios(sums: dict[str, Any]) -> dict[str, float | None]:
         "speedup_at_equal_area": None if cycles is None else known(speedup(cycles, sums["cycles"])),
         "energy_ratio_at_equal_area": None if energy is None or not sums["energy_pj"] else energy / sums["energy_pj"],
     }
+
+
+def best_dense_machine(summary: Mapping[str, Any]) -> str | None:
+    """Return a summary's best dense machine of the same area in words; None if there is none."""
+    rival = summary.get("equal_area") or {"machine": None}
+    if rival["machine"] is None:
+        return None
+    lanes = f"x{rival['lanes']} lanes" if rival["lanes"] > 1 else ""
+    area_mm2 = f"{rival['area_mm2']:.4g} of {rival['own_area_mm2']:.4g} mm2 ({rival['node']})"
+    return f"{rival['rows']}x{rival['cols']}{lanes}, {area_mm2}"

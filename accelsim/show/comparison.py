@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from accelsim.lowering.gemm import PASSES
 from accelsim.results.comparison import SLOT_NAMES, Comparison
 from accelsim.results.differences import Difference
+from accelsim.results.equal_area import best_dense_machine
 from accelsim.results.other_work import OTHER_WORK
 from accelsim.results.quantities import count, joules, seconds, times
 from accelsim.show.console import literal
@@ -34,10 +35,16 @@ def comparison_tables(comparison: Comparison) -> Iterator[RenderableType]:
     yield ""
     yield _slots(comparison)
     yield ""
+    if ratios := comparison.at_equal_area():
+        yield _at_equal_area(ratios)
+        yield ""
     one, other = comparison.seconds()
     what = "An image" if comparison.per_image else "Recorded steps"
     yield f"{what}: A {seconds(one)}, B {seconds(other)}: B is {_ratio(one, other)} as fast."
     yield from _per_image(comparison)
+    for side, result in (("A", comparison.first), ("B", comparison.second)):
+        if (rival := best_dense_machine(result.summary)) is not None:
+            yield f"=area: {side} beside the best dense machine of its area, {rival}."
     yield from map(literal, comparison.notes)
 
 
@@ -132,6 +139,16 @@ def _totals(comparison: Comparison) -> TextTable:
             _ratio(sums["energy_pj_a"], sums["energy_pj_b"]),
             style="bold" if name == "total" else "",
         )
+    return table
+
+
+def _at_equal_area(ratios: Mapping[str, Mapping[str, float | None]]) -> TextTable:
+    names = ("speedup_at_equal_area", "energy_ratio_at_equal_area")
+    columns = ("speedup A, =area", "speedup B, =area", "saved A, =area", "saved B, =area")
+    table = TextTable("Beside the best dense machines of equal area", [""], columns)
+    for name, part in ratios.items():
+        cells = [times(part[f"{ratio}_{side}"]) for ratio in names for side in "ab"]
+        table.add_row(name, *cells, style="bold" if name == "total" else "")
     return table
 
 

@@ -11,6 +11,7 @@ from accelsim.array import pe_of
 from accelsim.hardware.model import Hardware
 from accelsim.hardware.skipping import MOST_BUILT_DEPTH
 from accelsim.lowering.gemm import PASSES
+from accelsim.results.equal_area import best_dense_machine
 from accelsim.results.other_work import parts_of_total
 from accelsim.results.quantities import count, joules, share, times
 from accelsim.results.result import ENERGY_COLUMNS, SLOT_COLUMNS, Result
@@ -210,18 +211,17 @@ def _energy(summary: dict[str, Any]) -> TextTable:
 
 def compared_with(summary: dict[str, Any]) -> Iterator[str]:
     """Say how the total compares with the machine's own dense self, and with the best dense machine of its area."""
-    total, rival = summary["total"], summary.get("equal_area") or {"machine": None, "why_none": "not known"}
+    total, rival = summary["total"], best_dense_machine(summary)
     energy = _less_energy(total, "energy_ratio")
     yield f"Beside the same machine without skipping and compression: speedup {times(total['speedup'])}{energy}."
-    if rival["machine"] is None:
-        yield f"No dense machine of the same area: {rival['why_none']}."
+    if rival is None:
+        why = (summary.get("equal_area") or {"why_none": "not known"})["why_none"]
+        yield f"No dense machine of the same area: {why}."
         return
     energy = _less_energy(total, "energy_ratio_at_equal_area")
-    lanes = f"x{rival['lanes']} lanes" if rival["lanes"] > 1 else ""
     yield (
         f"Beside the best dense machine of the same area: speedup {times(total['speedup_at_equal_area'])}{energy}. That"
-        f" is {rival['rows']}x{rival['cols']}{lanes}, {rival['area_mm2']:.4g} of {rival['own_area_mm2']:.4g} mm2"
-        f" ({rival['node']}); it compresses, gates zeros and drops what a dense machine can."
+        f" is {rival}; it compresses, gates zeros and drops what a dense machine can."
     )
 
 

@@ -22,6 +22,8 @@ def test_tables_say_what_got_faster_and_why(results: dict[str, Path]) -> None:
         "sync +",
         "B is",
         "Per image (8 ",
+        "Beside the best dense machines of equal area",
+        "=area: B beside the best dense machine of its area, ",
     ):
         assert words in done.stdout
 
@@ -29,6 +31,7 @@ def test_tables_say_what_got_faster_and_why(results: dict[str, Path]) -> None:
 def test_json(results: dict[str, Path]) -> None:
     found = json.loads(accelsim("compare", results["small"], results["small"], "--json").stdout)
     assert (found["differs"], found["images"], found["per_image"]) == ({}, [8, 8], False)
+    assert set(found["at_equal_area"]) == {"forward", "input_grad", "weight_grad", "other work", "total"}
     assert found["total"]["cycles_a"] == found["total"]["cycles_b"] == sum(row["cycles_a"] for row in found["layers"])
 
 

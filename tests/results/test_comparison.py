@@ -43,6 +43,26 @@ def test_a_result_beside_itself_has_no_difference(results: dict[str, Path]) -> N
         assert (rows[f"{name}_a"] == rows[f"{name}_b"]).all()
 
 
+def test_ratios_at_equal_area_are_those_of_either(results: dict[str, Path]) -> None:
+    one, other = load_result(results["small"]), load_result(results["other"])
+    found = compare(one, other).at_equal_area()
+    for ratio in ("speedup_at_equal_area", "energy_ratio_at_equal_area"):
+        for side, result in (("a", one), ("b", other)):
+            assert found["total"][f"{ratio}_{side}"] == result.summary["total"][ratio]
+            assert found["forward"][f"{ratio}_{side}"] == result.summary["by_pass"]["forward"][ratio]
+
+
+def test_older_results_have_no_ratios_at_equal_area(results: dict[str, Path]) -> None:
+    one, older = load_result(results["small"]), load_result(results["other"])
+    for part in (older.summary["total"], *older.summary["by_pass"].values()):
+        del part["speedup_at_equal_area"], part["energy_ratio_at_equal_area"]
+    del older.summary["other_work"], older.summary["equal_area"]
+    found = compare(one, older)
+    assert found.at_equal_area()["total"]["speedup_at_equal_area_b"] is None
+    assert compare(older, older).at_equal_area() == {}
+    assert "=area: B" not in "".join(part for part in comparison_tables(found) if isinstance(part, str))
+
+
 def test_other_masks_are_refused_by_their_hash(results: dict[str, Path]) -> None:
     one, other = load_result(results["small"]), load_result(results["different"])
     hashes = [str(result.trace["sha256"])[:12] for result in (one, other)]

@@ -39,14 +39,14 @@ def test_a_run_has_its_summary_tables_figures_configuration_and_explanations(
         assert words in text
     assert str(source.result.trace["sha256"]) in text
     assert "scan_width: 8" in text
-    assert re.findall(r'<figure id="(\w+)"', text) == ["training", "slots", "energy", "roofline", "layers"]
+    assert re.findall(r'<figure id="(\w+)"', text) == ["ratios", "training", "slots", "energy", "roofline", "layers"]
     assert "layer1.0.conv1 &lt;b&gt;&amp;" in text
     assert "<b>" not in text
 
 
 def test_a_sweep_has_its_designs_and_says_what_it_cannot_draw(pages: dict[str, Path]) -> None:
     text = pages["sweep"].read_text()
-    assert re.findall(r'<figure id="(\w+)"', text) == ["granularity", "slots", "energy", "roofline", "pareto"]
+    assert re.findall(r'<figure id="(\w+)"', text) == ["ratios", "granularity", "slots", "energy", "roofline", "pareto"]
     assert "Not drawn: speedup by layer and pass" in text
     assert "skipping.sync" in text
 

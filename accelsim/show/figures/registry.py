@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from accelsim.errors import AccelsimError
-from accelsim.show.figures import energy, granularity, layers, pareto, roofline, slots, training
+from accelsim.show.figures import energy, granularity, layers, pareto, ratios, roofline, slots, training
 from accelsim.show.figures.files import SUFFIXES, need_matplotlib, save_data, save_figure
 from accelsim.show.figures.kind import FigureKind
 from accelsim.show.figures.source import Source
@@ -14,6 +14,7 @@ from accelsim.show.figures.source import Source
 KINDS = {
     kind.name: kind
     for kind in (
+        ratios.KIND,
         granularity.KIND,
         training.KIND,
         slots.KIND,

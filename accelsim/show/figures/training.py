@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_RATIOS = ("speedup", "speedup_at_equal_area")
+
+
 def data(sources: Sequence[Source]) -> pd.DataFrame:
-    """Return a row a result, recorded step and pass: `Result.steps`, with result, machine, whole_training_speedup.
+    """Return a row a result, recorded step and pass: `Result.steps`, with result, machine, whole_training_speedup and
+    whole_training_speedup_at_equal_area.
 
     Raises:
         AccelsimError: a source is no result, or has one step only.
@@ -30,8 +35,11 @@ def data(sources: Sequence[Source]) -> pd.DataFrame:
         if steps["step"].nunique() < 2:
             raise AccelsimError(f"{source.path}: one recorded step has no course over the training")
         facts = {"result": source.name, "machine": source.result.summary["hardware"]["name"]}
-        whole = None if total is None else total["speedup"]
-        tables.append(steps.assign(**facts, whole_training_speedup=float("nan") if whole is None else whole))
+        whole = {
+            f"whole_training_{name}": math.nan if (found := (total or {}).get(name)) is None else found
+            for name in _RATIOS
+        }
+        tables.append(steps.assign(**facts, **whole))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -39,9 +47,9 @@ def draw(table: pd.DataFrame) -> Figure:
     """Draw a panel a result."""
     panels = []
     for (result, machine), part in table.groupby(["result", "machine"], sort=False):
-        whole = part["whole_training_speedup"].iloc[0]
+        whole = [part[f"whole_training_{name}"].iloc[0] for name in _RATIOS]
         title = str(machine) if table["result"].nunique() == 1 else f"{result}: {machine}"
-        panels.append(Panel(title, part, None if pd.isna(whole) else float(whole)))
+        panels.append(Panel(title, part, *(None if pd.isna(ratio) else float(ratio) for ratio in whole)))
     return speedup_figure(panels)
 
 
@@ -50,7 +58,8 @@ KIND = FigureKind(
     "speedup over training time, by pass",
     "A point is a recorded optimiser step; hollow ones, where there are any, grow weights by gradient and need all"
     " weight gradients. The thin black line at 1 is the same machine without skipping. The dashed grey line, where the"
-    " run's length is known, is the speedup of all its steps together, mask updates included.",
+    " run's length is known, is the speedup of all its steps together, mask updates included. At equal area: beside the"
+    " best dense machine of the same area, which compresses, gates and drops what it can.",
     data,
     draw,
 )

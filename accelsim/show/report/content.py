@@ -24,6 +24,10 @@ _SWEPT_MEASURES = (
     *("cycles", "dense_cycles", "speedup", "energy_pj", "dense_energy_pj", "dram_bytes", "area_mm2"),
     *("speedup_at_equal_area", "energy_ratio_at_equal_area", "equal_area_machine"),
 )
+_AT_EQUAL_AREA = {
+    "speedup_at_equal_area": "speedup at equal area",
+    "energy_ratio_at_equal_area": "energy saved at equal area",
+}
 
 
 @dataclass(frozen=True)
@@ -175,8 +179,8 @@ def _listed(value: Any) -> list[str]:
 def _totals(title: str, rows: dict[str, dict[str, Any]]) -> Table:
     columns = ["", "MACs", "effectual", "cycles", "without skipping", "speedup", "DRAM bytes", "energy", "energy saved"]
     compared = any(part.get("speedup_at_equal_area") is not None for part in rows.values())
-    ratios = ("speedup_at_equal_area", "energy_ratio_at_equal_area") if compared else ()
-    columns += ["speedup at equal area", "energy saved at equal area"][: len(ratios)]
+    beside = _AT_EQUAL_AREA if compared else {}
+    columns += beside.values()
     return Table(
         title,
         columns,
@@ -191,11 +195,7 @@ def _totals(title: str, rows: dict[str, dict[str, Any]]) -> Table:
                 _number(count(part["dram_bytes"]), part["dram_bytes"]),
                 _joules(part["energy_pj"]),
                 _times(part["energy_ratio"]),
-                *(
-                    [_times(part[f"{ratio}_at_equal_area"]) for ratio in ("speedup", "energy_ratio")]
-                    if compared
-                    else []
-                ),
+                *(_times(part[ratio]) for ratio in beside),
             ]
             for name, part in rows.items()
         ],
@@ -222,6 +222,8 @@ def _other_work(done: dict[str, Any], cycles: float) -> Table:
 def _training(training: dict[str, Any]) -> Table:
     rows = training["by_pass"] | {"total": training["total"]}
     columns = ["", "cycles", "without skipping", "speedup", "seconds", "energy", "energy saved"]
+    beside = _AT_EQUAL_AREA if training["total"].get("speedup_at_equal_area") is not None else {}
+    columns += beside.values()
     cells = [
         [
             Cell(name, name),
@@ -231,6 +233,7 @@ def _training(training: dict[str, Any]) -> Table:
             _number(f"{sums['seconds']:.3g}", sums["seconds"]),
             _joules(sums["energy_pj"]),
             _times(sums["energy_ratio"]),
+            *(_times(sums[ratio]) for ratio in beside),
         ]
         for name, sums in rows.items()
     ]

@@ -15,7 +15,7 @@ from accelsim.show.figures.pareto import on_front
 from accelsim.show.figures.registry import KINDS, find_kind, plot
 from accelsim.show.figures.source import machine_labels, read_source
 
-OF_A_SWEEP = ("granularity", "slots", "energy", "roofline", "pareto")
+OF_A_SWEEP = ("ratios", "granularity", "slots", "energy", "roofline", "pareto")
 
 
 @pytest.mark.smoke
@@ -69,6 +69,10 @@ def test_numbers_of_figures_are_those_of_the_result(results: dict[str, Path]) ->
     assert granularity["speedup"].to_dict() == pytest.approx({name: one["speedup"] for name, one in by_pass.items()})
     assert set(granularity["pattern"]) == {"4x4"}
     assert set(granularity["weight_density"]) == {0.5}
+    ratios = KINDS["ratios"].data([source]).set_index("pass")
+    for name, part in (by_pass | {"total": total}).items():
+        assert ratios.loc[name, "speedup_at_equal_area"] == part["speedup_at_equal_area"]
+        assert ratios.loc[name, "energy_ratio_at_equal_area_low"] == part["energy_ratio_at_equal_area_low"]
     training = KINDS["training"].data([source])
     assert set(training["whole_training_speedup"]) == {source.result.training["total"]["speedup"]}
 
@@ -108,7 +112,7 @@ def test_what_cannot_be_drawn_is_said(results: dict[str, Path], sweep: Path, tmp
     for name in ("layers", "training"):
         with pytest.raises(AccelsimError, match="a sweep has no"):
             plot(find_kind(name), [table], figure)
-    with pytest.raises(AccelsimError, match="unknown kind of figure 'pie', expected one of granularity"):
+    with pytest.raises(AccelsimError, match="unknown kind of figure 'pie', expected one of ratios, granularity"):
         find_kind("pie")
     with pytest.raises(AccelsimError, match=r"ends in one of \.svg"):
         plot(find_kind("slots"), [result], tmp_path / "figure.jpg")

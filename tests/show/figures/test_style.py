@@ -132,13 +132,25 @@ def test_numbers_of_a_front_lie_on_nothing(crowded: float) -> None:
 def test_the_lines_of_a_training_are_told_apart_and_named() -> None:
     steps = pd.DataFrame([{"step": step, "kind": "ordinary", "pass": "forward", "speedup": 2.0} for step in (0, 1)])
     for whole in (None, 1.7):
-        axes = speedup_figure([Panel("machine", steps, whole)]).axes[0]
-        legend = axes.get_legend()
-        assert legend is not None
+        figure = speedup_figure([Panel("machine", steps, whole)])
+        axes, (legend,) = figure.axes[0], figure.legends
         named = [text.get_text() for text in legend.get_texts()]
+        assert "all passes, at equal area" not in named  # these steps know of none
         assert ("whole training" in named) == (whole is not None)
         assert "without skipping" in named
         level = [line for line in axes.lines if len(set(line.get_ydata())) == 1 and line.get_label() != "forward"]
         looks = {(line.get_color(), line.get_linestyle()) for line in level if len(line.get_ydata())}
         assert len(looks) == (1 if whole is None else 2)
         assert all(float(tick).is_integer() for tick in axes.get_xticks())
+
+
+def test_a_training_beside_a_dense_machine_of_its_area_says_so() -> None:
+    rows = [{"step": step, "kind": kind, "pass": "all passes"} for step, kind in ((0, "ordinary"), (1, "growth"))]
+    steps = pd.DataFrame(rows).assign(speedup=2.0, speedup_at_equal_area=[0.5, 0.75])
+    figure = speedup_figure([Panel("machine", steps, 2.0, 0.625)])
+    axes, (legend,) = figure.axes[0], figure.legends
+    assert "all passes, at equal area" in [text.get_text() for text in legend.get_texts()]
+    assert [0.5] in [list(line.get_ydata()) for line in axes.lines]
+    assert [0.75] in [list(line.get_ydata()) for line in axes.lines]
+    assert axes.get_title() == "machine\nwhole training 2.00×, 0.62× at equal area"
+    assert axes.get_ylabel() == "speedup"
