@@ -8,8 +8,7 @@ the first ones and takes their operands through multiplexers (an inner join as i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -21,6 +20,9 @@ from accelsim.array.tiled import Integers, TiledGemm
 from accelsim.array.windowed import SYNC, WindowedPE, WindowedSkipping, explained
 from accelsim.hardware.logic import Logic, cells
 from accelsim.hardware.parts import Precision
+
+if TYPE_CHECKING:
+    from accelsim.kernel._base import WindowKernel
 
 
 class InnerJoinSkipping(WindowedSkipping):
@@ -40,7 +42,7 @@ class InnerJoinPE(WindowedPE[InnerJoinSkipping]):
     configuration = InnerJoinSkipping
     queues = False
 
-    def kernel_call(self, k: int) -> tuple[Callable[..., None], tuple[int, ...]]:
+    def kernel_call(self, k: int) -> tuple[WindowKernel, tuple[int, int, int]]:
         skipping = self.skipping
         return kernel.compiled.inner_join, (skipping.scan_width, skipping.windows, SYNC.index(skipping.sync))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -16,6 +15,9 @@ from accelsim.array.windowed import SYNC, WindowedPE, WindowedSkipping, explaine
 from accelsim.hardware.logic import Logic, cells
 from accelsim.hardware.parts import MOST_EXTENT, Depth, Precision
 from accelsim.hardware.skipping import MOST_BUILT_DEPTH
+
+if TYPE_CHECKING:
+    from accelsim.kernel._base import WindowKernel
 
 
 class ScanningSkipping(WindowedSkipping):
@@ -59,7 +61,7 @@ class ScanningPE(WindowedPE[ScanningSkipping]):
     configuration = ScanningSkipping
     queues = True
 
-    def kernel_call(self, k: int) -> tuple[Callable[..., None], tuple[int, ...]]:
+    def kernel_call(self, k: int) -> tuple[WindowKernel, tuple[int, int, int]]:
         skipping, width = self.skipping, self.skipping.scan_width
         depth = min(skipping.fifo_depth, max(k, width))  # a queue never holds more than K pairs
         return kernel.compiled.scan, (width, depth, SYNC.index(skipping.sync))

@@ -9,9 +9,8 @@ Equal tiles take equal time: where an operand is dense its rows are alike, so fe
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import ClassVar, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -26,6 +25,9 @@ from accelsim.array.windows import streamed_elements
 from accelsim.hardware.parts import Array, Extent
 from accelsim.hardware.skipping import Skipping
 from accelsim.lowering.bits import Words
+
+if TYPE_CHECKING:
+    from accelsim.kernel._base import WindowKernel
 
 _SMALL = 1 << 16  # multiply-accumulates of a GEMM in which looking for equal tiles costs more than it saves
 SYNC = ("pe", "row", "column", "array")  # in the order of the kernel's numbers
@@ -86,7 +88,7 @@ class WindowedPE(PE[Windowed]):
     queues: ClassVar[bool]
 
     @abstractmethod
-    def kernel_call(self, k: int) -> tuple[Callable[..., None], tuple[int, ...]]:
+    def kernel_call(self, k: int) -> tuple[WindowKernel, tuple[int, int, int]]:
         """Return the kernel that runs such PEs, and what it is told of them: from the window to the sync group.
 
         Args:

@@ -1,6 +1,6 @@
 # Arrays are contiguous and of the types given here; sizes are checked (ValueError). Bit matrices: rows of 64-bit words.
 # Targets are the last arguments and are written whole. Every function but `all_set` gives up the interpreter's lock.
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,65 +12,41 @@ Flags = NDArray[np.bool_] | NDArray[np.uint8]
 def instruction_sets() -> tuple[str, ...]: ...
 
 # timing
-def scan(
-    stack: int,
-    m: int,
-    n: int,
-    k: int,
-    a: Words,
-    b: Words,
-    b_of: NDArray[np.int32] | None,
-    needed: Words | None,
-    columns: Integers,
-    starts: Integers,
-    stops: Integers,
-    rows: int,
-    cols: int,
-    lanes: int,
-    scan_width: int,
-    fifo_depth: int,
-    sync: int,
-    a_words: int,
-    b_words: int,
-    a_shown: bool,
-    b_shown: bool,
-    a_dropped: bool,
-    b_dropped: bool,
-    count_pairs: bool,
-    totals: Integers,
-    /,
-) -> None:
-    """Totals [10, tiles], zero at first: see `ScanTotals` in scan.h."""
+class WindowKernel(Protocol):
+    """PEs whose groups take K a window at a time; totals [10, tiles], zero at first: see `ScanTotals` in scan.h."""
 
-def inner_join(
-    stack: int,
-    m: int,
-    n: int,
-    k: int,
-    a: Words,
-    b: Words,
-    b_of: NDArray[np.int32] | None,
-    needed: Words | None,
-    columns: Integers,
-    starts: Integers,
-    stops: Integers,
-    rows: int,
-    cols: int,
-    lanes: int,
-    scan_width: int,
-    windows: int,
-    sync: int,
-    a_words: int,
-    b_words: int,
-    a_shown: bool,
-    b_shown: bool,
-    a_dropped: bool,
-    b_dropped: bool,
-    count_pairs: bool,
-    totals: Integers,
-    /,
-) -> None:
-    """As `scan`, of PEs whose groups hold 1, 2 or 4 windows."""
+    def __call__(
+        self,
+        stack: int,
+        m: int,
+        n: int,
+        k: int,
+        a: Words,
+        b: Words,
+        b_of: NDArray[np.int32] | None,
+        needed: Words | None,
+        columns: Integers,
+        starts: Integers,
+        stops: Integers,
+        rows: int,
+        cols: int,
+        lanes: int,
+        scan_width: int,
+        held: int,
+        sync: int,
+        a_words: int,
+        b_words: int,
+        a_shown: bool,
+        b_shown: bool,
+        a_dropped: bool,
+        b_dropped: bool,
+        count_pairs: bool,
+        totals: Integers,
+        /,
+    ) -> None: ...
+
+scan: WindowKernel  # held: pairs of a queue
+inner_join: WindowKernel  # held: windows of a group, 1, 2 or 4
 
 def tensordash(
     m: int,

@@ -61,9 +61,9 @@ def sampler_of(seed: int, share: float, drawn: dict[Any, Any]) -> Sampler:
     return sampler
 
 
-def check(hw: Hardware, gemms: list[MaskedGemm]) -> None:
+def check(hw: Hardware, gemms: list[MaskedGemm], share: float = 0.05) -> None:
     truth, drawn = run(hw, gemms, time_tiled), dict[Any, Any]()
-    runs = [run(hw, gemms, partial(sampler_of(seed, 0.05, drawn).time, key=())) for seed in range(SEEDS)]
+    runs = [run(hw, gemms, partial(sampler_of(seed, share, drawn).time, key=())) for seed in range(SEEDS)]
     assert runs[0].spread.simulated < runs[0].spread.tiles / 2
     for name, true, found in (
         ("cycles", truth.cycles, [one.cycles for one in runs]),
@@ -77,17 +77,19 @@ def check(hw: Hardware, gemms: list[MaskedGemm]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("machine", "which", "masks"),
+    ("machine", "which", "masks", "share"),
     [
-        ("edge8x8", "forward", "bands"),
-        ("edge8x8", "input_grad", "bands"),
-        ("edge8x8", "input_grad", "corner"),
-        ("join16x16", "input_grad", "corner"),
-        ("tensordash16x16", "forward", "corner"),
+        ("edge8x8", "forward", "bands", 0.05),
+        ("edge8x8", "input_grad", "bands", 0.05),
+        ("edge8x8", "input_grad", "corner", 0.05),
+        ("join16x16", "input_grad", "corner", 0.05),
+        # The least sample leaves its energy three degrees of freedom: an error of 0.8 %, but an interval of 3.1 %.
+        ("pe16x16", "input_grad", "corner", 0.15),
+        ("tensordash16x16", "forward", "corner", 0.05),
     ],
 )
-def test_intervals_hold_the_truth_on_structured_masks(machine: str, which: Pass, masks: str) -> None:
-    check(load_hardware(ROOT / "hw_configs" / f"{machine}.yaml"), list(lower(layer(masks), which)))
+def test_intervals_hold_the_truth_on_structured_masks(machine: str, which: Pass, masks: str, share: float) -> None:
+    check(load_hardware(ROOT / "hw_configs" / f"{machine}.yaml"), list(lower(layer(masks), which)), share)
 
 
 @pytest.mark.parametrize("which", ["forward", "input_grad"])
