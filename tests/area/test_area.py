@@ -60,6 +60,12 @@ def test_who_reads_what_together() -> None:
     assert shapes["row"][:2] == [(8 * word, 8), (3 * 8 * word, 1)]
     assert shapes["column"][:2] == [(2 * 8 * word, 4), (8 * word, 3)]
     assert shapes["pe"][:2] == [(8 * word, 8), (8 * word, 3)]
+    four = machine(
+        skipping=SCANNING | {"sync": "row"}, memory={"buffers": buffers}, array={"rows": 2, "cols": 3, "count": 4}
+    )
+    assert [(shape.bits, shape.banks) for shape in buffer_shapes(four)] == [
+        (bits, 4 * banks) for bits, banks in shapes["row"]
+    ]
     narrow = BASE["memory"]["buffers"] | {"weight_words_per_cycle": 5}
     shape = buffer_shapes(machine(skipping=SCANNING | {"sync": "row"}, memory={"buffers": narrow}))[0]
     assert (shape.kib, shape.bits, shape.banks) == (8 * 17 / 16, 5 * word, 1)
