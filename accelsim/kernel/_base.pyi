@@ -108,7 +108,15 @@ def count_streamed(
 ) -> None: ...
 def count_effectual(a: Words, b: Words, stack: int, m: int, n: int, words: int, /) -> int: ...
 def effectual_where_needed(
-    a: Words, b: Words, stack: int, m: int, n: int, words: int, alike: bool, needed: Words, /
+    a: Words,
+    b: Words,
+    b_of: NDArray[np.int32] | None,
+    stack: int,
+    m: int,
+    n: int,
+    words: int,
+    needed: Words,
+    /,
 ) -> int: ...
 
 # lowering

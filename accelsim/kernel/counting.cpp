@@ -8,6 +8,28 @@
 
 namespace accelsim {
 
+namespace {
+
+// Some columns of a bit matrix that lie in one word.
+struct WordOfColumns {
+    int64_t word;
+    uint64_t mask;
+};
+
+void add_column(std::vector<WordOfColumns>& columns, int64_t column) {
+    if (columns.empty() || columns.back().word != column >> 6) columns.push_back({column >> 6, 0});
+    columns.back().mask |= 1ull << (column & 63);
+}
+
+// Set bits of a row in these columns.
+int64_t count_columns_of(const uint64_t* row, const std::vector<WordOfColumns>& columns) {
+    int64_t count = 0;
+    for (const WordOfColumns& some : columns) count += __builtin_popcountll(row[some.word] & some.mask);
+    return count;
+}
+
+}  // namespace
+
 void want_columns(const uint64_t* needed, int64_t stack, int64_t m, int64_t words, int64_t rows, uint64_t* wanted, int64_t* counts) {
     const int64_t row_tiles = ceil_div(m, rows);
     std::fill(wanted, wanted + stack * row_tiles * words, 0);
@@ -29,13 +51,14 @@ void list_columns(const uint64_t* wanted, int64_t rows, int64_t words, int64_t* 
 }
 
 void count_outputs(const uint64_t* needed, int64_t m, int64_t words, const Tiles& tiles, int64_t* outputs) {
+    std::vector<WordOfColumns> scheduled;
     for (int64_t tile = 0, index = 0; tile < tiles.row_tiles; tile++) {
         const int64_t first = tiles.first_row(tile, m), stop = tiles.stop_row(tile, m);
         for (int64_t low = tiles.starts[tile]; low < tiles.stops[tile]; low += tiles.cols, index++) {
+            scheduled.clear();
+            for (int64_t at = low; at < std::min(low + tiles.cols, tiles.stops[tile]); at++) add_column(scheduled, tiles.columns[at]);
             outputs[index] = 0;
-            for (int64_t row = first; row < stop; row++)
-                for (int64_t at = low; at < std::min(low + tiles.cols, tiles.stops[tile]); at++)
-                    outputs[index] += needed[row * words + (tiles.columns[at] >> 6)] >> (tiles.columns[at] & 63) & 1;
+            for (int64_t row = first; row < stop; row++) outputs[index] += count_columns_of(needed + row * words, scheduled);
         }
     }
 }
@@ -132,15 +155,26 @@ int64_t count_effectual(const uint64_t* a, const uint64_t* b, int64_t stack, int
     return total;
 }
 
-int64_t effectual_where_needed(const uint64_t* a, int64_t m, const uint64_t* b, int64_t n, int64_t words, const uint64_t* needed) {
-    int64_t total = 0;
-    const int64_t needed_words = ceil_div(n, 64);
-    for (int64_t row = 0; row < m; row++)
-        for (int64_t part = 0; part < needed_words; part++)
-            for (uint64_t left = read_bits(needed + row * needed_words, part * 64, std::min<int64_t>(64, n - part * 64)); left; left &= left - 1) {
-                const uint64_t* column = b + (part * 64 + __builtin_ctzll(left)) * words;
-                for (int64_t word = 0; word < words; word++) total += __builtin_popcountll(a[row * words + word] & column[word]);
+int64_t effectual_where_needed(const uint64_t* a, int64_t m, const Operand& b, const uint64_t* needed) {
+    // Columns that are alike are counted together, and rows of A that are like the row before see the same pairs.
+    const int64_t words = b.words, needed_words = ceil_div(b.items, 64);
+    std::vector<std::vector<WordOfColumns>> columns(b.rows);
+    for (int64_t column = 0; column < b.items; column++) add_column(columns[b.row_of ? b.row_of[column] : column], column);
+    std::vector<int64_t> pairs(b.rows), counted_for(b.rows, -1);
+    int64_t total = 0, same_since = 0;
+    for (int64_t row = 0; row < m; row++) {
+        const uint64_t* own = a + row * words;
+        if (row && memcmp(own, own - words, words * sizeof *own)) same_since = row;
+        for (int64_t kind = 0; kind < b.rows; kind++) {
+            const int64_t outputs = count_columns_of(needed + row * needed_words, columns[kind]);
+            if (!outputs) continue;
+            if (counted_for[kind] != same_since) {
+                counted_for[kind] = same_since, pairs[kind] = 0;
+                for (int64_t word = 0; word < words; word++) pairs[kind] += __builtin_popcountll(own[word] & b.bits[kind * words + word]);
             }
+            total += outputs * pairs[kind];
+        }
+    }
     return total;
 }
 

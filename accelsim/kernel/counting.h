@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "scan.h"
+
 namespace accelsim {
 
 // Columns with an output that each tile of `rows` rows must compute: bits [row tiles][words], and how many they are. Of GEMMs
@@ -38,7 +40,7 @@ void count_streamed(const uint64_t* a, const uint64_t* b, int64_t m, int64_t n, 
 // Pairs of two non-zeros over all outputs, of `stack` GEMMs of m rows and n columns each.
 int64_t count_effectual(const uint64_t* a, const uint64_t* b, int64_t stack, int64_t m, int64_t n, int64_t words);
 // Pairs of two non-zeros at the outputs that must be computed.
-int64_t effectual_where_needed(const uint64_t* a, int64_t m, const uint64_t* b, int64_t n, int64_t words, const uint64_t* needed);
+int64_t effectual_where_needed(const uint64_t* a, int64_t m, const Operand& b, const uint64_t* needed);
 
 // Set bits of each block of rows [edges[i], edges[i + 1]) and words [first[j], last[j]): [row blocks][word blocks].
 void count_blocks(const uint64_t* source, int64_t words, const int64_t* row_edges, int64_t row_blocks, const int64_t* first, const int64_t* last,

@@ -331,16 +331,18 @@ PyObject* py_count_effectual(Arguments& in) {
 
 PyObject* py_effectual_where_needed(Arguments& in) {
     const Bits a = in.array<const uint64_t>(), b = in.array<const uint64_t>();
+    const auto b_of = in.array<const int32_t>();
     const int64_t stack = in.number(1), m = in.number(), n = in.number(), words = in.number();
-    const bool alike = in.number() != 0;  // all GEMMs have the same columns
     const Bits needed = in.array<const uint64_t>();
-    a.of(stack * m * words, "a"), b.of((alike ? 1 : stack) * n * words, "b"), needed.of(stack * m * words_for(n), "needed");
+    a.of(stack * m * words, "a"), needed.of(stack * m * words_for(n), "needed");
+    Operand columns = operand(b, b_of, stack, n, words * 64, true, false);
     int64_t total = 0;
     {
         WithoutLock unlocked;
-        for (int64_t gemm = 0; gemm < stack; gemm++)
-            total += effectual_where_needed(a.data + gemm * m * words, m, b.data + (alike ? 0 : gemm * n * words), n, words,
-                                            needed.data + gemm * m * words_for(n));
+        for (int64_t gemm = 0; gemm < stack; gemm++) {
+            total += effectual_where_needed(a.data + gemm * m * words, m, columns, needed.data + gemm * m * words_for(n));
+            columns.bits += b_of.data ? 0 : n * words;
+        }
     }
     return PyLong_FromLongLong(total);
 }

@@ -138,7 +138,5 @@ class MaskedGemm:
         """Those pairs at the outputs that must be computed."""
         if self.needed is None:
             return self.effectual_macs
-        a, b, alike = np.ascontiguousarray(self.a), np.ascontiguousarray(self.columns), self.b_of is not None
-        return kernel.compiled.effectual_where_needed(
-            a, b, self.stack, self.m, self.n, a.shape[1], alike, np.ascontiguousarray(self.needed)
-        )
+        a, b, needed = (np.ascontiguousarray(words) for words in (self.a, self.b, self.needed))
+        return kernel.compiled.effectual_where_needed(a, b, self.b_of, self.stack, self.m, self.n, a.shape[1], needed)

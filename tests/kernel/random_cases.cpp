@@ -143,7 +143,7 @@ void run_counting(Random& random, Digest& digest) {
     digest.add(present_b), digest.add(cycles), digest.add(positions);
     if (!g.masked) return;
     count_outputs(g.needed.data(), g.m, ceil_div(g.n, 64), g.tiles(), outputs.data());
-    digest.add(outputs), digest.add(effectual_where_needed(g.a.data(), g.m, b.data(), g.n, words, g.needed.data()));
+    digest.add(outputs), digest.add(effectual_where_needed(g.a.data(), g.m, {g.b.data(), g.stored, words, g.b_of.empty() ? nullptr : g.b_of.data(), g.n, true, false}, g.needed.data()));
 }
 
 void run_lowering(Random& random, Digest& digest) {

@@ -132,7 +132,7 @@ def test_other_threads_run_meanwhile() -> None:
 
     def count() -> None:
         start = time.perf_counter()
-        kernel.compiled.effectual_where_needed(rows, rows, 1, 3000, 3000, 64, False, every)
+        kernel.compiled.effectual_where_needed(rows, rows, None, 1, 3000, 3000, 64, every)
         spent.append(time.perf_counter() - start)
 
     thread = threading.Thread(target=count)
