@@ -57,6 +57,7 @@ struct Block {
 struct PortedBlock {
     const Block& pes;              // `segment`: 1 or `span`
     bool by_row;                   // whether groups end within a row of the loop
+    bool masked;                   // whether some PEs have no output, or pairs are to be counted
     int64_t span;                  // lanes from one tile to the next, a power of two
     const int64_t* lanes_of;       // [tiles]: lanes that each tile uses
     int64_t windows, last_size;    // along K, and positions of the last one
@@ -91,7 +92,7 @@ void lay_out_row(Looped* planes, int64_t plane_count, const uint64_t* row, int64
 void over_loop(const Block&);
 void over_loop_each(const Block&);                 // with `starved` of each PE; `arrivals` has room for twice the bytes
 void ported(const PortedBlock&);
-void in_step(const PortedBlock&);                  // groups of a whole row each; the looped operand never waits, and P is 1 or unlimited for the other
+void in_step(const PortedBlock&);                  // groups of one lane each; its own operand never waits, and P is 1 or unlimited for the looped one
 void counted(const CountedBlock&);
 // Pairs of two rows of bits in each window of S positions, at most 255.
 void count_windows(uint8_t* counts, const uint64_t* a, const uint64_t* b, int64_t k, int64_t scan_width);

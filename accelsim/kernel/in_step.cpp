@@ -1,6 +1,7 @@
-// Groups that each span a row of the loop. Through a port of one window per cycle they take each window in step: a group that
-// had room earlier waits for the one that was last. Through an unlimited port no group waits for another, and it must be
-// remembered in which cycle each took its last window, to count the reads that they share.
+// Groups that each have one lane and the whole loop, side by side on the lines of the looped operand. Through a port of one
+// window per cycle they take each window in step: a group that had room earlier waits for the one that was last. Through an
+// unlimited port no group waits for another, and it must be remembered in which cycle each took its last window, to count the
+// reads that they share.
 #include <algorithm>
 #include <vector>
 
@@ -10,22 +11,25 @@ namespace accelsim {
 namespace {
 
 constexpr int kMostVectors = kMostParts * kPart;
+constexpr int64_t kStamps = 4096;  // cycles that the groups of a tile may lie apart for their reads to be counted fast
 
-template <int fixed_planes>
+// `masked`: PEs may have no output, and pairs are counted.
+template <int fixed_planes, bool masked>
 class InStep {
 public:
     explicit InStep(const PortedBlock& ported)
-        : t_(ported), b_(ported.pes), vectors_(b_.parts * kPart), lanes_(b_.parts * kLanes), tiles_(lanes_ / t_.span), division_(b_.lanes_per_pe), in_step_(t_.lane_words),
-          queue_(b_.loop * vectors_), stalled_(b_.loop * vectors_), active_(b_.loop * vectors_), behind_(vectors_), most_(vectors_), outputs_(tiles_), late_(in_step_ ? 0 : b_.loop * tiles_), reads_(tiles_) {
+        : t_(ported), b_(ported.pes), vectors_(b_.parts * kPart), lanes_(b_.parts * kLanes), tiles_(lanes_ / t_.span), division_(b_.lanes_per_pe),
+          in_step_(t_.loop_words), queue_(b_.loop * vectors_), arrived_(b_.loop * vectors_), active_(vectors_), fullest_(vectors_), marks_(2 * vectors_), settled_(vectors_),
+          eats_(vectors_), stalled_(vectors_), behind_(vectors_), groups_(tiles_), reads_(tiles_), late_(lanes_), stamps_(kStamps) {
         starved_.clear(vectors_), pairs_.clear(vectors_), waited_.clear(vectors_), lost_.clear(vectors_);
         std::fill_n(b_.starved, lanes_, 0), std::fill_n(b_.pairs, lanes_, 0);
         std::fill_n(t_.lost, lanes_, 0), std::fill_n(t_.lane_reads, tiles_, 0), std::fill_n(t_.loop_reads, tiles_, 0);
-        base_.resize(lanes_), lost_sums_.resize(lanes_);
-        memcpy(active_.data(), b_.wanted, b_.loop * lanes_);
-        for (int64_t row = 0; row < b_.loop; row++) spread_largest(active_.data() + row * vectors_, vectors_, b_.segment);
+        lost_sums_.resize(lanes_), waited_sums_.resize(lanes_);
+        const Bytes* wanted = reinterpret_cast<const Bytes*>(b_.wanted);
         for (int64_t row = 0; row < b_.loop; row++)
-            for (int64_t tile = 0; tile < tiles_; tile++) outputs_[tile] += is_active(row, tile);
-        for (int64_t tile = 0; tile < tiles_; tile++) reads_[tile] = outputs_[tile] > 0;
+            for (int64_t v = 0; v < vectors_; v++) active_[v] |= wanted[row * vectors_ + v];
+        for (int64_t lane = 0; lane < lanes_; lane++) groups_[lane / t_.span] += is_active(lane);
+        for (int64_t tile = 0; tile < tiles_; tile++) reads_[tile] = groups_[tile] > 0;
     }
 
     void run() {
@@ -33,7 +37,6 @@ public:
         const int64_t period = std::max<int64_t>(1, 256 / ((b_.loop + rows - 1) / rows));
         for (int64_t i = 0; i < b_.window_count; i++) {
             const int64_t window = b_.windows[i];
-            std::fill(most_.begin(), most_.end(), Bytes{});
             for (int64_t part = 0; part < vectors_; part += kPart) take(window, part, rows);
             settle(window);
             if ((i + 1) % period == 0 || i + 1 == b_.window_count) flush();
@@ -42,140 +45,191 @@ public:
     }
 
 private:
-    bool is_active(int64_t row, int64_t tile) const { return reinterpret_cast<const uint8_t*>(active_.data())[row * lanes_ + tile * t_.span]; }
+    bool is_active(int64_t lane) const { return reinterpret_cast<const uint8_t*>(active_.data())[lane]; }
     bool streams(int64_t window, int64_t tile) const { return t_.lanes_of[tile] && (!b_.live || b_.live[window * lanes_ + tile * t_.span]); }
+    Bytes streamed(int64_t window, int64_t v) const { return b_.live ? reinterpret_cast<const Bytes*>(b_.live)[window * vectors_ + v] : all_bytes(255); }
 
-    // Let 64 lanes of every row wait for the group that was last, and take one window.
+    // Let 64 groups wait for the last one of their tile, and take one window. As in block.cpp the stall of a window is settled
+    // when the next one comes.
     void take(int64_t window, int64_t part, int64_t rows_at_once) {
-        const int64_t window_planes = fixed_planes ? fixed_planes : b_.window_planes;
-        const Bytes* planes = reinterpret_cast<const Bytes*>(b_.lane_planes) + window * window_planes * vectors_ + part;
-        const Bytes* live = b_.live ? reinterpret_cast<const Bytes*>(b_.live) + window * vectors_ + part : nullptr;
+        const int64_t window_planes = fixed_planes ? fixed_planes : b_.window_planes, loop = b_.loop, pitch = b_.pitch, vectors = vectors_;
+        const Bytes* planes = reinterpret_cast<const Bytes*>(b_.lane_planes) + window * window_planes * vectors + part;
         const Bytes* wanted = reinterpret_cast<const Bytes*>(b_.wanted) + part;
-        const Bytes depth = all_bytes(static_cast<int>(b_.fifo_depth)), all = all_bytes(static_cast<int>(b_.lanes_per_pe));
         const Looped* looped = b_.loop_planes + window * window_planes;
-        Bytes eats[kPart], streamed[kPart];
-        for (int v = 0; v < kPart; v++) streamed[v] = live ? live[v] : all_bytes(255), eats[v] = streamed[v] & all;
-        for (int64_t first = 0; first < b_.loop; first += rows_at_once) {
+        Bytes *queue = queue_.data() + part, *arrived = arrived_.data() + part;
+        Bytes settled[kPart], eats[kPart], gone[kPart], fullest[kPart] = {}, waiting = {};
+        for (int v = 0; v < kPart; v++) {
+            settled[v] = settled_[part + v], eats[v] = eats_[part + v], gone[v] = division_.pairs(beyond(behind_[part + v], stalled_[part + v])) & streamed(window, part + v);
+            waiting |= gone[v];
+        }
+        const bool waits = any(waiting);
+        for (int64_t first = 0; first < loop; first += rows_at_once) {
             Bytes lost[kPart] = {}, starved[kPart] = {}, found[kPart] = {};
-            for (int64_t row = first; row < std::min(first + rows_at_once, b_.loop); row++) {
-                Bytes n[kPart], full[kPart], fullest[kPart];
-                count_pairs<fixed_planes>(n, planes, vectors_, looped + row * b_.pitch, window_planes);
+            for (int64_t row = first; row < std::min(first + rows_at_once, loop); row++) {
+                Bytes n[kPart];
+                count_pairs<fixed_planes>(n, planes, vectors, looped + row * pitch, window_planes);
                 for (int v = 0; v < kPart; v++) {
-                    const int64_t at = row * vectors_ + v;
-                    n[v] &= wanted[at], found[v] += n[v];
-                    const Bytes gone = division_.pairs(beyond(behind_[part + v], stalled_[at + part]) & streamed[v]);
-                    lost[v] += beyond(gone, queue_[at + part]) & wanted[at];
-                    full[v] = fullest[v] = beyond(queue_[at + part], gone) + n[v];
-                }
-                spread_largest(fullest, kPart, b_.segment);
-                for (int v = 0; v < kPart; v++) {
-                    const int64_t at = row * vectors_ + part + v;
-                    const Bytes stall = division_.cycles(beyond(fullest[v], depth));
-                    const Bytes held = larger(beyond(full[v], division_.pairs(stall)), n[v]);
-                    starved[v] += beyond(eats[v], held) & wanted[at - part];
-                    queue_[at] = beyond(held, eats[v]);
-                    stalled_[at] = (stalled_[at] & ~streamed[v]) | (stall & streamed[v]);
-                    most_[part + v] = larger(most_[part + v], stall & active_[at]);
+                    const int64_t at = row * vectors + v;
+                    if (masked) n[v] &= wanted[at], found[v] += n[v];
+                    const Bytes held = larger(beyond(queue[at], settled[v]), arrived[at]);
+                    const Bytes unused = beyond(eats[v], held);
+                    starved[v] += masked ? unused & wanted[at] : unused;
+                    Bytes left = beyond(held, eats[v]);
+                    if (waits) {
+                        const Bytes idle = beyond(gone[v], left);
+                        lost[v] += masked ? idle & wanted[at] : idle, left = beyond(left, gone[v]);
+                    }
+                    const Bytes next = left + n[v];
+                    queue[at] = next, arrived[at] = n[v], fullest[v] = larger(fullest[v], next);
                 }
             }
             for (int v = 0; v < kPart; v++) {
                 const int at = static_cast<int>(part) + v;
-                lost_.add(at, lost[v]), starved_.add(at, starved[v]), pairs_.add(at, found[v]);
+                starved_.add(at, starved[v]);
+                if (waits) lost_.add(at, lost[v]);
+                if (masked) pairs_.add(at, found[v]);
             }
+        }
+        for (int v = 0; v < kPart; v++) fullest_[part + v] = fullest[v];
+    }
+
+    static bool any(Bytes bytes) {
+        uint64_t words[kWidth / 8], some = 0;
+        memcpy(words, &bytes, kWidth);
+        for (uint64_t word : words) some |= word;
+        return some;
+    }
+
+    // A window is over: how long each group took, how long all groups of its tile, and how often the window was read.
+    void settle(int64_t window) {
+        const Bytes depth = all_bytes(static_cast<int>(b_.fifo_depth)), all = all_bytes(static_cast<int>(b_.lanes_per_pe));
+        for (int64_t v = 0; v < vectors_; v++) {
+            const Bytes live = streamed(window, v), stall = division_.cycles(beyond(fullest_[v], depth));
+            settled_[v] = division_.pairs(stall), eats_[v] = live & all;
+            stalled_[v] = (stalled_[v] & ~live) | stall;  // no queue is too full after a window that is not streamed
+            fullest_[v] = stall & active_[v];
+        }
+        if (in_step_) wait_for_the_last(window);
+        count_reads(window);
+    }
+
+    void wait_for_the_last(int64_t window) {
+        last_ = fullest_;
+        spread_largest(last_.data(), vectors_, t_.span);
+        for (int64_t v = 0; v < vectors_; v++) {
+            const Bytes live = streamed(window, v);
+            waited_.add(static_cast<int>(v), last_[v] & live);
+            behind_[v] = (behind_[v] & ~live) | (last_[v] & live);
         }
     }
 
-    // A window is over: how long all groups of a tile took, and how often it was read.
-    void settle(int64_t window) {
-        const Bytes* live = b_.live ? reinterpret_cast<const Bytes*>(b_.live) + window * vectors_ : nullptr;
-        for (int64_t v = 0; in_step_ && v < vectors_; v++) {
-            const Bytes streamed = live ? live[v] : all_bytes(255);
-            waited_.add(static_cast<int>(v), most_[v] & streamed);
-            behind_[v] = (behind_[v] & ~streamed) | (most_[v] & streamed);
-        }
+    void count_reads(int64_t window) {
         const int64_t size = window + 1 == t_.windows ? t_.last_size : b_.scan_width;
-        const uint8_t* most = reinterpret_cast<const uint8_t*>(most_.data());
+        const bool some = std::any_of(fullest_.begin(), fullest_.end(), any);
+        if (in_step_ && some) mark_stalls();
         for (int64_t tile = 0; tile < tiles_; tile++) {
             if (!streams(window, tile)) continue;
-            t_.loop_reads[tile] += outputs_[tile] * size;
-            if (in_step_) reads_[tile] = most[tile * t_.span] ? different_stalls(tile) : outputs_[tile] > 0;
-            else if (most[tile * t_.span]) reads_[tile] = add_stalls(tile);
-            t_.lane_reads[tile] += t_.lanes_of[tile] * size * reads_[tile];
+            if (in_step_) reads_[tile] = some ? different_stalls(tile) : groups_[tile] > 0;
+            else if (some) reads_[tile] = different_cycles(tile);
+            t_.lane_reads[tile] += groups_[tile] * size;
+            t_.loop_reads[tile] += b_.loop * size * reads_[tile];
         }
     }
-    // In how many cycles the groups of a tile took the window, if they are in step.
+    const uint8_t* stalls_of(int64_t tile) const { return reinterpret_cast<const uint8_t*>(fullest_.data()) + tile * t_.span; }
+
+    // A bit for each cycle in which groups of a tile took the window, if they are in step: the first 16 cycles.
+    void mark_stalls() {
+        static const uint8_t first[16] = {1, 2, 4, 8, 16, 32, 64, 128}, next[16] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128};
+        const Bytes early = repeat_sixteen(first), late = repeat_sixteen(next);
+        for (int64_t v = 0; v < vectors_; v++) {
+            const Bytes stalls = fullest_[v] & 15;  // what takes longer is counted one by one
+            marks_[v] = look_up(early, stalls) & active_[v], marks_[vectors_ + v] = look_up(late, stalls) & active_[v];
+        }
+        spread_bits(marks_.data(), vectors_, t_.span), spread_bits(marks_.data() + vectors_, vectors_, t_.span);
+    }
     int64_t different_stalls(int64_t tile) const {
-        const uint8_t *stalled = reinterpret_cast<const uint8_t*>(stalled_.data()) + tile * t_.span, *active = reinterpret_cast<const uint8_t*>(active_.data()) + tile * t_.span;
+        const uint8_t *stalls = stalls_of(tile), *marks = reinterpret_cast<const uint8_t*>(marks_.data()) + tile * t_.span;
+        if (reinterpret_cast<const uint8_t*>(last_.data())[tile * t_.span] < 16) return __builtin_popcount(marks[0] | marks[lanes_] << 8);
         uint64_t seen[4] = {};
-        for (int64_t row = 0; row < b_.loop; row++)
-            if (active[row * lanes_]) seen[stalled[row * lanes_] >> 6] |= 1ull << (stalled[row * lanes_] & 63);
+        for (int64_t lane = 0; lane < t_.span; lane++)
+            if (is_active(tile * t_.span + lane)) seen[stalls[lane] >> 6] |= 1ull << (stalls[lane] & 63);
         int64_t count = 0;
         for (uint64_t some : seen) count += __builtin_popcountll(some);
         return count;
     }
-
-    // The same if they are not.
-    int64_t add_stalls(int64_t tile) {
-        const uint8_t* stalled = reinterpret_cast<const uint8_t*>(stalled_.data()) + tile * t_.span;
+    // The same if they are not: `late_` is by how much later than without a stall each took it.
+    int64_t different_cycles(int64_t tile) {
+        const uint8_t* stalls = stalls_of(tile);
         uint32_t least = UINT32_MAX, most = 0;
         cycles_.clear();
-        for (int64_t row = 0; row < b_.loop; row++) {
-            if (!is_active(row, tile)) continue;
-            const uint32_t cycle = late_[row * tiles_ + tile] += stalled[row * lanes_];
-            least = std::min(least, cycle), most = std::max(most, cycle), cycles_.push_back(cycle);
+        for (int64_t lane = 0; lane < t_.span; lane++) {
+            const uint32_t cycle = late_[tile * t_.span + lane] += stalls[lane];
+            if (is_active(tile * t_.span + lane)) least = std::min(least, cycle), most = std::max(most, cycle), cycles_.push_back(cycle);
         }
-        if (most - least < 64) {
-            uint64_t seen = 0;
-            for (uint32_t cycle : cycles_) seen |= 1ull << (cycle - least);
-            return __builtin_popcountll(seen);
+        int64_t count = 0;
+        if (most - least < kStamps) {
+            stamp_++;
+            for (uint32_t cycle : cycles_) count += stamps_[cycle % kStamps] != stamp_, stamps_[cycle % kStamps] = stamp_;
+            return count;
         }
         std::sort(cycles_.begin(), cycles_.end());
         return std::unique(cycles_.begin(), cycles_.end()) - cycles_.begin();
     }
 
     void flush() {
-        starved_.flush(b_.starved, vectors_), pairs_.flush(b_.pairs, vectors_), waited_.flush(base_.data(), vectors_), lost_.flush(lost_sums_.data(), vectors_);
+        starved_.flush(b_.starved, vectors_), pairs_.flush(b_.pairs, vectors_), waited_.flush(waited_sums_.data(), vectors_), lost_.flush(lost_sums_.data(), vectors_);
         for (int64_t lane = 0; lane < lanes_; lane++) t_.lost[lane] += lost_sums_[lane], lost_sums_[lane] = 0;
     }
 
-    // Each group ends when its queues are empty; in step, its own stall of the last window counts, not that of the slowest.
+    // Each group ends when its queues are empty; in step, its own stall of the last window counts, not that of the last group.
     void drain() {
-        const uint8_t *behind = reinterpret_cast<const uint8_t*>(behind_.data()), *stalled = reinterpret_cast<const uint8_t*>(stalled_.data());
+        std::fill(fullest_.begin(), fullest_.end(), Bytes{});
         for (int64_t row = 0; row < b_.loop; row++) {
-            Bytes* left = queue_.data() + row * vectors_;
-            spread_largest(left, vectors_, b_.segment);
-            for (int64_t v = 0; v < vectors_; v++) left[v] = division_.cycles(left[v]);
-            const uint8_t* draining = reinterpret_cast<const uint8_t*>(left);
-            for (int64_t lane = 0; lane < lanes_; lane++)
-                b_.extra_cycles[row * lanes_ + lane] = is_active(row, lane / t_.span) ? cycles(row, lane, behind, stalled) + draining[lane] : 0;
+            for (int64_t v = 0; v < vectors_; v++) {
+                const int64_t at = row * vectors_ + v;
+                const Bytes held = larger(beyond(queue_[at], settled_[v]), arrived_[at]), unused = beyond(eats_[v], held);
+                starved_.add(static_cast<int>(v), masked ? unused & reinterpret_cast<const Bytes*>(b_.wanted)[at] : unused);
+                fullest_[v] = larger(fullest_[v], beyond(held, eats_[v]));
+            }
+            if (row % 256 == 255 || row + 1 == b_.loop) flush();
         }
-    }
-
-    // How much later than without a stall a group took its last window.
-    uint32_t cycles(int64_t row, int64_t lane, const uint8_t* behind, const uint8_t* stalled) const {
-        return in_step_ ? base_[lane] - behind[lane] + stalled[row * lanes_ + lane] : late_[row * tiles_ + lane / t_.span];
+        for (int64_t v = 0; v < vectors_; v++) fullest_[v] = division_.cycles(fullest_[v]);
+        const uint8_t *draining = reinterpret_cast<const uint8_t*>(fullest_.data()), *stalled = reinterpret_cast<const uint8_t*>(stalled_.data()),
+                      *behind = reinterpret_cast<const uint8_t*>(behind_.data());
+        for (int64_t lane = 0; lane < lanes_; lane++) {
+            const uint32_t late = in_step_ ? waited_sums_[lane] - behind[lane] + stalled[lane] : late_[lane];
+            b_.extra_cycles[lane] = is_active(lane) ? late + draining[lane] : 0;
+        }
     }
 
     const PortedBlock& t_;
     const Block& b_;
     int64_t vectors_, lanes_, tiles_;
     Division division_;
-    bool in_step_;                                 // else no group waits for another
-    std::vector<Bytes> queue_, stalled_, active_;  // [loop][lane]; stalled_: by how much later than the first each group took the last window
-    std::vector<Bytes> behind_, most_;             // [lane]: the same of the slowest group, of the last window and of this one
+    bool in_step_;                          // else no group waits for another
+    std::vector<Bytes> queue_, arrived_;    // [loop][lane]: as in block.cpp
+    std::vector<Bytes> active_;             // [lane]: whether the group has an output
+    std::vector<Bytes> fullest_, last_;     // [lane]: of the window: the fullest queue, then the stall; the longest stall of the tile
+    std::vector<Bytes> marks_;              // [2][lane]: see mark_stalls
+    std::vector<Bytes> settled_, eats_;     // [lane]: pairs consumed in the stall of the last window, and in the cycle that pushed it
+    std::vector<Bytes> stalled_, behind_;   // [lane]: stalls of the last window that was streamed: the group's own, and the longest of the tile
     LaneSums<kMostVectors> starved_, pairs_, waited_, lost_;
-    std::vector<uint32_t> base_, lost_sums_;       // [lane]: cycles that all groups took beyond one for each window
-    std::vector<int64_t> outputs_;                 // [tile]: groups with an output
-    std::vector<uint32_t> late_, cycles_;          // [loop][tile]: stalls of each group so far, where they are not in step
-    std::vector<int64_t> reads_;                   // [tile]: of the last window
+    std::vector<uint32_t> waited_sums_, lost_sums_;  // [lane]: cycles that all groups took beyond one for each window
+    std::vector<int64_t> groups_;           // [tile]: groups with an output
+    std::vector<int64_t> reads_;            // [tile]: of the last window
+    std::vector<uint32_t> late_, cycles_, stamps_;
+    uint32_t stamp_ = 0;
 };
+
+template <bool masked>
+void choose_planes(const PortedBlock& block) {
+    if (block.pes.window_planes == 1) InStep<1, masked>(block).run();
+    else if (block.pes.window_planes == 2) InStep<2, masked>(block).run();
+    else InStep<0, masked>(block).run();
+}
 
 }  // namespace
 
-void in_step(const PortedBlock& block) {
-    if (block.pes.window_planes == 1) InStep<1>(block).run();
-    else if (block.pes.window_planes == 2) InStep<2>(block).run();
-    else InStep<0>(block).run();
-}
+void in_step(const PortedBlock& block) { block.masked ? choose_planes<true>(block) : choose_planes<false>(block); }
 
 }  // namespace accelsim

@@ -60,24 +60,29 @@ struct Division {
     uint16_t factor;
 };
 
-// Give each of `segment` neighbouring lanes the largest of them.
-ACCELSIM_INLINE void spread_largest(Bytes* values, int64_t vectors, int64_t segment) {
+// Give each of `segment` neighbouring lanes what `join` makes of them all.
+template <typename Join>
+ACCELSIM_INLINE void spread(Bytes* values, int64_t vectors, int64_t segment, const Join& join) {
     for (int64_t apart = kWidth; apart < segment && apart < vectors * kWidth; apart *= 2)
         for (int64_t v = 0; v < vectors; v++)
             if (!(v & apart / kWidth)) {
                 Bytes& other = values[v + apart / kWidth];
-                values[v] = other = larger(values[v], other);
+                values[v] = other = join(values[v], other);
             }
     for (int64_t v = 0; v < vectors; v++) {
         Bytes value = values[v];
-        if (segment > 1) value = larger(value, change_places<1>(value));
-        if (segment > 2) value = larger(value, change_places<2>(value));
-        if (segment > 4) value = larger(value, change_places<4>(value));
-        if (segment > 8) value = larger(value, change_places<8>(value));
-        if (kWidth > 16 && segment > 16) value = larger(value, change_places<16>(value));
-        if (kWidth > 32 && segment > 32) value = larger(value, change_places<32>(value));
+        if (segment > 1) value = join(value, change_places<1>(value));
+        if (segment > 2) value = join(value, change_places<2>(value));
+        if (segment > 4) value = join(value, change_places<4>(value));
+        if (segment > 8) value = join(value, change_places<8>(value));
+        if (kWidth > 16 && segment > 16) value = join(value, change_places<16>(value));
+        if (kWidth > 32 && segment > 32) value = join(value, change_places<32>(value));
         values[v] = value;
     }
+}
+ACCELSIM_INLINE void spread_largest(Bytes* values, int64_t vectors, int64_t segment) { spread(values, vectors, segment, larger); }
+ACCELSIM_INLINE void spread_bits(Bytes* values, int64_t vectors, int64_t segment) {
+    spread(values, vectors, segment, [](Bytes a, Bytes b) { return a | b; });
 }
 
 // Add bytes to 32-bit sums and clear them.

@@ -31,9 +31,9 @@ struct Side {
 // How the array is laid out in blocks.
 struct Layout {
     explicit Layout(const ScanProblem& p)
-        : rows_along_lanes(p.sync == Sync::column), by_row(p.sync != Sync::array), plain(reads_at_once(p)), span(1) {
+        : rows_along_lanes(p.sync == Sync::row), by_row(p.sync == Sync::pe), plain(reads_at_once(p)), span(1) {
         while (span < (rows_along_lanes ? p.rows : p.cols)) span *= 2;
-        segment = p.sync == Sync::pe ? 1 : span;
+        segment = p.sync == Sync::array ? span : 1;
         parts = std::max<int64_t>(1, span / kLanes);
     }
     // Whether one group takes a window in every cycle, and what its PEs have waiting fits bytes.
@@ -43,7 +43,7 @@ struct Layout {
                (!p.b_words || p.b_words >= p.cols * p.scan_width) && fits_bytes(waiting, p.scan_width, p.lanes, p.rows);
     }
     bool rows_along_lanes;  // A's rows lie along the lanes, and B's columns are looped over; else the other way round
-    bool by_row;            // groups end within a row of the loop
+    bool by_row;            // each PE is a group
     bool plain;             // `over_loop` or `inner_join` can run it
     int64_t span;           // lanes from one tile to the next
     int64_t segment;        // lanes that share a pointer
@@ -202,7 +202,7 @@ private:
         if (layout_.plain && p_.held_windows) inner_join(block, p_.held_windows);
         else if (layout_.plain) over_loop(block);
         else {
-            const PortedBlock with_ports = {block, layout_.by_row, span_, lanes_of_.data(), grid_.windows, p_.window_size(grid_.windows - 1),
+            const PortedBlock with_ports = {block, layout_.by_row, p_.needed || p_.count_pairs, span_, lanes_of_.data(), grid_.windows, p_.window_size(grid_.windows - 1),
                     layout_.rows_along_lanes ? p_.a_words : p_.b_words, layout_.rows_along_lanes ? p_.b_words : p_.a_words, p_.held_windows,
                     lost_.data(), lane_reads_.data(), loop_reads_.data()};
             takes_in_step(with_ports) ? in_step(with_ports) : ported(with_ports);
@@ -213,12 +213,12 @@ private:
         if (work_ > int64_t{1} << 26) work_ = 0, p_.check_interrupt();
     }
 
-    // Whether groups take windows one after the other, in bytes, and only the operand along the lanes makes them wait.
+    // Whether groups have one lane each, what they have waiting fits bytes, and at most the looped operand makes them wait.
     bool takes_in_step(const PortedBlock& t) const {
-        if (p_.held_windows || !t.by_row || p_.sync == Sync::pe || !fits_bytes(p_.fifo_depth, p_.scan_width, p_.lanes, loop_.tile)) return false;
-        if (p_.scan_width + p_.lanes > 255 || (t.loop_words && t.loop_words < t.pes.loop * p_.scan_width)) return false;
+        if (p_.held_windows || (p_.sync != Sync::row && p_.sync != Sync::column) || !fits_bytes(p_.fifo_depth, p_.scan_width, p_.lanes, loop_.tile)) return false;
+        if (p_.scan_width + p_.lanes > 255 || (t.loop_words && t.loop_words / (t.pes.loop * p_.scan_width) != 1)) return false;
         for (int64_t lanes : lanes_of_)
-            if (lanes && t.lane_words && t.lane_words / (lanes * p_.scan_width) != 1) return false;
+            if (t.lane_words && t.lane_words < lanes * p_.scan_width) return false;
         return true;
     }
 
@@ -289,11 +289,11 @@ private:
 };
 
 // Without masks all row tiles schedule the same columns; with masks, neighbours that happen to.
-int64_t strip_end(const ScanProblem& p, int64_t first, bool alone) {
+int64_t strip_end(const ScanProblem& p, int64_t first) {
     if (!p.needed) return p.row_tiles;
     const int64_t count = p.stops[first] - p.starts[first];
     int64_t end = first + 1;
-    while (!alone && end < p.row_tiles && p.stops[end] - p.starts[end] == count &&
+    while (end < p.row_tiles && p.stops[end] - p.starts[end] == count &&
            std::equal(p.columns + p.starts[first], p.columns + p.stops[first], p.columns + p.starts[end]))
         end++;
     return end;
@@ -330,7 +330,7 @@ void scan_gemm(const ScanProblem& p, const ScanTotals& totals) {
     if (plain && p.b.row_of && scan_equal_columns(p, a, b, grid, totals)) return;
     if (plain && (scan_equal_rows(p, a, b, totals) || scan_equal_columns(p, a, b, grid, totals))) return;
     for (int64_t tile = 0; tile < p.row_tiles;) {
-        const int64_t end = strip_end(p, tile, layout.rows_along_lanes), first_row = tile * p.rows;
+        const int64_t end = strip_end(p, tile), first_row = tile * p.rows;
         const Strip strip = {tile, end - tile, first_row, std::min(end * p.rows, p.a.items) - first_row,
                              p.columns + p.starts[tile], p.stops[tile] - p.starts[tile]};
         tile = end;
