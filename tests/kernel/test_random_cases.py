@@ -13,7 +13,7 @@ import pytest
 
 KERNEL = Path(__file__).parents[2] / "accelsim" / "kernel"
 SOURCES = [Path(__file__).with_name("random_cases.cpp"), *sorted(set(KERNEL.glob("*.cpp")) - {KERNEL / "module.cpp"})]
-SANITIZERS = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+SANITIZERS = ["-g", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
 
 
