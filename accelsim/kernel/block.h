@@ -93,6 +93,7 @@ void over_loop(const Block&);
 void over_loop_each(const Block&);                 // with `starved` of each PE; `arrivals` has room for twice the bytes
 void ported(const PortedBlock&);
 void in_step(const PortedBlock&);                  // groups of one lane each; its own operand never waits, and P is 1 or unlimited for the looped one
+bool each_in_step(const PortedBlock&);             // each PE a group, P is 1 for both operands, and no tile has more than 64 lanes; false if it cannot
 void counted(const CountedBlock&);
 // Pairs of two rows of bits in each window of S positions, at most 255.
 void count_windows(uint8_t* counts, const uint64_t* a, const uint64_t* b, int64_t k, int64_t scan_width);

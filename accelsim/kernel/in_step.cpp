@@ -93,13 +93,6 @@ private:
         for (int v = 0; v < kPart; v++) fullest_[part + v] = fullest[v];
     }
 
-    static bool any(Bytes bytes) {
-        uint64_t words[kWidth / 8], some = 0;
-        memcpy(words, &bytes, kWidth);
-        for (uint64_t word : words) some |= word;
-        return some;
-    }
-
     // A window is over: how long each group took, how long all groups of its tile, and how often the window was read.
     void settle(int64_t window) {
         const Bytes depth = all_bytes(static_cast<int>(b_.fifo_depth)), all = all_bytes(static_cast<int>(b_.lanes_per_pe));

@@ -205,7 +205,8 @@ private:
             const PortedBlock with_ports = {block, layout_.by_row, p_.needed || p_.count_pairs, span_, lanes_of_.data(), grid_.windows, p_.window_size(grid_.windows - 1),
                     layout_.rows_along_lanes ? p_.a_words : p_.b_words, layout_.rows_along_lanes ? p_.b_words : p_.a_words, p_.held_windows,
                     lost_.data(), lane_reads_.data(), loop_reads_.data()};
-            takes_in_step(with_ports) ? in_step(with_ports) : ported(with_ports);
+            if (takes_in_step(with_ports)) in_step(with_ports);
+            else if (!takes_each_in_step(with_ports) || !each_in_step(with_ports)) ported(with_ports);
         }
         add_up(block, layout_.by_row, lane_totals_);
         account(block_index * block_lanes_, loop_tile, rows);
@@ -215,12 +216,22 @@ private:
 
     // Whether groups have one lane each, what they have waiting fits bytes, and at most the looped operand makes them wait.
     bool takes_in_step(const PortedBlock& t) const {
-        if (p_.held_windows || (p_.sync != Sync::row && p_.sync != Sync::column) || !fits_bytes(p_.fifo_depth, p_.scan_width, p_.lanes, loop_.tile)) return false;
-        if (p_.scan_width + p_.lanes > 255 || (t.loop_words && t.loop_words / (t.pes.loop * p_.scan_width) != 1)) return false;
+        if (!scans_in_bytes() || t.by_row || t.pes.segment > 1 || (t.loop_words && !holds_one_window(t.loop_words, t.pes.loop))) return false;
         for (int64_t lanes : lanes_of_)
             if (t.lane_words && t.lane_words < lanes * p_.scan_width) return false;
         return true;
     }
+    // Whether all PEs are groups, and two stalls fit a byte.
+    bool takes_each_in_step(const PortedBlock& t) const {
+        if (!scans_in_bytes() || !t.by_row || span_ > kLanes || loop_.tile > 256 || 2 * (p_.scan_width + p_.lanes) > 128) return false;
+        for (int64_t lanes : lanes_of_)
+            if (lanes && !holds_one_window(t.lane_words, lanes)) return false;
+        return holds_one_window(t.loop_words, t.pes.loop);
+    }
+    bool scans_in_bytes() const {
+        return !p_.held_windows && fits_bytes(p_.fifo_depth, p_.scan_width, p_.lanes, loop_.tile) && p_.scan_width + p_.lanes <= 255;
+    }
+    bool holds_one_window(int64_t words, int64_t lines) const { return words / (lines * p_.scan_width) == 1; }
 
     // Add what the lanes of a block did to their tiles.
     void account(int64_t first_lane, int64_t loop_tile, int64_t rows) {

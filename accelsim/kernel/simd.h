@@ -85,6 +85,26 @@ inline Bytes beyond(Bytes a, Bytes b) {
 #endif
 }
 
+inline bool any(Bytes bytes) {
+    uint64_t words[kWidth / 8], some = 0;
+    memcpy(words, &bytes, kWidth);
+    for (uint64_t word : words) some |= word;
+    return some;
+}
+
+// The set bits of each byte.
+inline Bytes count_bits(Bytes bytes) {
+#if defined(__AVX512BITALG__)
+    return (Bytes)_mm512_popcnt_epi8((__m512i)bytes);
+#elif defined(__aarch64__)
+    return (Bytes)vcntq_u8((uint8x16_t)bytes);
+#else
+    bytes -= (bytes >> 1) & 0x55;
+    bytes = (bytes & 0x33) + ((bytes >> 2) & 0x33);
+    return (bytes + (bytes >> 4)) & 15;
+#endif
+}
+
 // The upper 16 bits of products of 16 by 16 bits.
 inline Pairs16 multiply_high(Pairs16 a, uint16_t factor) {
 #if defined(__AVX512BW__)
