@@ -16,7 +16,7 @@ from typing import Self
 import pandas as pd
 import pytest
 
-from accelsim import AccelsimError, open_trace, simulate
+from accelsim import AccelsimError, Hardware, open_trace, simulate
 from accelsim.array import Slots
 from accelsim.explore import Processes, load_space, sweep
 from accelsim.explore.designs import choose
@@ -24,7 +24,7 @@ from accelsim.explore.evaluation import Evaluation
 from accelsim.explore.task import Row, Task, run_task
 from accelsim.explore.trace_file import find_here
 
-from .conftest import write_trace
+from .conftest import MACHINE, write_trace
 
 SpaceFile = Callable[..., Path]
 GRID = "{array.rows: [2, 4], skipping.sync: [row, array], memory.dram.bytes_per_cycle: [4, 16]}"
@@ -207,6 +207,8 @@ def command(*arguments: object) -> list[str]:
 
 def test_killed_and_started_again_it_ends_with_the_same_file(space_file: SpaceFile, tmp_path: Path) -> None:
     path = space_file("{array.rows: {from: 2, to: 31, step: 1}, skipping.sync: [row, array]}")
+    every_key = Hardware.model_validate(MACHINE).model_dump_json()  # so that nothing is said of what is left open
+    (tmp_path / "hw.yaml").write_text(every_key)
     write_trace(tmp_path / "a.pkl", layers=6, image=16)
     sweep_it = command("sweep", path, "--workers", 2, "--out")
     parts = tmp_path / "killed" / "parts"
