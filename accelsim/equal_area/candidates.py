@@ -6,8 +6,9 @@ tensors are compressed where that pays, a zero holds its multiplier still, and w
 (windows of zeros, outputs that nobody needs). Its area has all of that.
 
 Rows are powers of two and multiples of 8, as channels are. Columns are too, which divides images and channels best, or
-as many as fit: in steps of 8 up to a third of the area may stay unused. No side is shorter than 8, or than the
-machine's own: dropping windows in arrays of a row or two is skipping single zeros by another name.
+as many as fit: in steps of 8 up to a third of the area may stay unused. No side is shorter than 8, unless no such array
+fits, and then none is shorter than the machine's own: dropping windows of a row or two is skipping single zeros by
+another name. So a dense machine of a few rows that drops windows is no candidate itself, but compared with these.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def candidates(hw: Hardware, compressed: Collection[TensorKind]) -> tuple[Hardwa
     """Return the dense machines to choose from; none for an idealised machine, which has no area.
 
     They are those to which neither rows nor columns can be added, of either choice of columns: with more of either a
-    dense array never takes longer. A machine whose PEs skip no single zero is a candidate itself.
+    dense array never takes longer. A machine that skips no single zero is a candidate itself.
 
     Args:
         compressed: tensors whose compression pays.
@@ -41,12 +42,21 @@ def candidates(hw: Hardware, compressed: Collection[TensorKind]) -> tuple[Hardwa
 @lru_cache(maxsize=256)
 def _candidates(hw: Hardware, compressed: frozenset[TensorKind]) -> tuple[Hardware, ...]:
     room = area(hw).mm2
-    least_rows, least_cols = (min(_SHORTEST, side) for side in (hw.array.rows, hw.array.cols))
-    found: list[Hardware] = []
-    for across in ([side for side in _SIDES if side >= least_cols], range(least_cols, MOST_EXTENT + 1)):
-        found += _largest(hw, [side for side in _SIDES if side >= least_rows], across, room, compressed)
-    others = tuple({(one.array.rows, one.array.cols): one for one in found}.values())
-    return others if hw.skipping.tensors else (hw, *others)
+    fitting: dict[tuple[int, int], Hardware] = {}
+    for least_rows, least_cols in ((_SHORTEST, _SHORTEST), (hw.array.rows, hw.array.cols)):
+        down = [side for side in _SIDES if side >= min(_SHORTEST, least_rows)]
+        least = min(_SHORTEST, least_cols)
+        for across in ([side for side in _SIDES if side >= least], range(least, MOST_EXTENT + 1)):
+            fitting |= {(one.array.rows, one.array.cols): one for one in _largest(hw, down, across, room, compressed)}
+        if fitting:
+            break
+    return tuple(fitting.values()) if _skips_single_zeros(hw) else (hw, *fitting.values())
+
+
+def _skips_single_zeros(hw: Hardware) -> bool:
+    """Whether it does, by its PEs or since it drops windows, or outputs, of few rows or columns."""
+    skipping, short = hw.skipping, min(hw.array.rows, hw.array.cols) < _SHORTEST
+    return bool(skipping.tensors) or (short and (bool(skipping.blocks) or skipping.outputs))
 
 
 def _largest(

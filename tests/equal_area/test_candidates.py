@@ -71,3 +71,15 @@ def test_a_machine_without_scanners_is_its_own_candidate_and_an_idealised_one_ha
         assert candidates(hw, ())[0] == hw
     assert {one.skipping.kind for one in candidates(config("systolic16x16"), ())} == {"systolic"}
     assert candidates(config("ideal16x16"), ()) == ()
+
+
+def test_a_row_that_drops_windows_skips_single_zeros_and_is_no_candidate() -> None:
+    plain = config("dense16x16").model_dump(mode="json")
+    plain["array"] |= {"rows": 1, "cols": 128}
+    assert candidates(hw := Hardware.model_validate(plain), ())[0] == hw
+    plain["skipping"]["blocks"] = ["weight"]
+    row = Hardware.model_validate(plain)
+    found = candidates(row, ())
+    assert row not in found
+    assert found
+    assert all(min(one.array.rows, one.array.cols) >= 8 for one in found)
