@@ -12,14 +12,17 @@ module join_group #(
     input  logic                 clear,
     input  logic                 running,
     input  logic [N-1:0]         windows,  // windows of the tile
+    input  logic                 has,      // the ports have the window
     input  logic [MEMBERS*V-1:0] done,     // of each PE: it has no pair of the window at this place left after this cycle
-    output logic [I-1:0]         window,   // the one that enters next
+    output logic [N-1:0]         pointer,  // the window that enters next
+    output logic [I-1:0]         window,   // its place in the store
     output logic [V-1:0]         enter,    // the place at which it enters with this clock edge; zero: it does not
     output logic [V*V-1:0]       older,    // bit s * V + t: the window at place t came before that at place s
     output logic                 entered,  // a window is in its first cycle
+    output logic                 waits,    // for the ports
     output logic                 ended     // no window left or held
 );
-    logic [N-1:0]   pointer, next;
+    logic [N-1:0]   next;         // the window that enters next, but for the first one
     logic [V-1:0]   head, tail;   // places of the oldest window and of the next one, one bit each
     logic [V-1:0]   held, kept;   // how many windows are held in this cycle and after it, as that many ones
     logic [V-1:0]   all_done, moved, at;
@@ -54,22 +57,23 @@ module join_group #(
     end
 
     assign at = clear ? V'(1) : tail;
-    assign next = clear ? '0 : pointer;
-    assign window = next[I-1:0];
+    assign pointer = clear ? '0 : next;
+    assign window = pointer[I-1:0];
     assign room = !held[V-1] || |(head & all_done);  // not full, or the oldest window leaves: the longest path
-    assign go = (clear || (running && room)) && next != windows;
+    assign go = (clear || (running && room)) && has && pointer != windows;
+    assign waits = !has && pointer != windows;
     assign enter = go ? at : '0;
-    assign ended = pointer == windows && !held[0];
+    assign ended = next == windows && !held[0];
 
     always_ff @(posedge clk) begin
         if (!rst_n) begin
-            pointer <= '0;
+            next <= '0;
             head <= V'(1);
             tail <= V'(1);
             held <= '0;
             entered <= 1'b0;
         end else begin
-            pointer <= next + {{(N - 1) {1'b0}}, go};
+            next <= pointer + {{(N - 1) {1'b0}}, go};
             head <= clear ? V'(1) : moved;
             tail <= go ? turned(at) : at;
             held <= go ? V'({kept, 1'b1}) : kept;

@@ -22,11 +22,12 @@ module systolic_array #(
     output logic [R*C*ACC-1:0] sums,
     output logic               running,
     output logic [R*C-1:0]     valid,
-    output logic [R*C-1:0]     effectual
+    output logic [R*C-1:0]     effectual,
+    output logic               feed        // a position of K is read
 );
     localparam int I = $clog2(STEPS);
 
-    logic             clear, feed, ended;
+    logic             clear, ended;
     logic [N-1:0]     stored, at, step;
     logic [R*W-1:0]   a;
     logic [C*W-1:0]   b;

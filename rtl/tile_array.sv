@@ -53,7 +53,9 @@ module tile_array #(
     output logic [R*C-1:0]     advanced,
     output logic [R*C*E-1:0]   pushed,
     output logic [R*C*L-1:0]   valid,
-    output logic [R*C*L-1:0]   effectual
+    output logic [R*C*L-1:0]   effectual,
+    output logic [31:0]        a_reads,     // words that are read; of inner-join PEs in the cycle before they are seen
+    output logic [31:0]        b_reads
 );
     localparam int I = $clog2(WINDOWS);
     localparam int GROUPS = (SYNC == 0) ? R * C : (SYNC == 1) ? R : (SYNC == 2) ? C : 1;
@@ -63,12 +65,17 @@ module tile_array #(
     localparam int PLACES = (V > 0) ? V : 1;
     localparam int SEEN = PLACES * S * W;  // bits of an operand that a PE sees
 
-    logic                clear, keep_a, keep_b, write;
-    logic [N-1:0]        stored, at;
+    logic                clear, write;
+    logic [I-1:0]        at;
+    logic [N-1:0]        stored;
+    logic [31:0]         last_size, rows_in_use, cols_in_use;
     logic [R*S-1:0]      shown_a;
     logic [C*S-1:0]      shown_b;
     logic [GROUPS*I-1:0] window;
-    logic [GROUPS-1:0]   advance, group_ended, group_waits, reading;
+    logic [GROUPS-1:0]   advance, group_ended, group_waits, reading, takes;
+    logic                port_first, port_running, started;
+    logic [R*32-1:0]     row_reads;
+    logic [C*32-1:0]     col_reads;
     logic [GROUPS*N-1:0] pointer;
     logic                draining;
     logic [R*C-1:0]      room, empty;
@@ -76,36 +83,10 @@ module tile_array #(
     logic [GROUPS*PLACES-1:0]   enter;
     logic [GROUPS*PLACES*PLACES-1:0] older;
 
-    // ---- windows come in; a dropped one is overwritten by the next
-    window_filter #(.LINES(R), .S(S)) u_filter_a (
-        .used(rows_used), .positions(load_positions), .mask(load_a_mask), .show(show_a), .drop(drop_a),
-        .shown(shown_a), .keep(keep_a)
+    tile_intake #(.R(R), .C(C), .S(S), .WINDOWS(WINDOWS)) u_intake (
+        .clk, .rst_n, .rows_used, .cols_used, .show_a, .show_b, .drop_a, .drop_b, .load_first, .load, .load_positions,
+        .load_a_mask, .load_b_mask, .shown_a, .shown_b, .write, .at, .stored, .last_size, .rows_in_use, .cols_in_use
     );
-    window_filter #(.LINES(C), .S(S)) u_filter_b (
-        .used(cols_used), .positions(load_positions), .mask(load_b_mask), .show(show_b), .drop(drop_b),
-        .shown(shown_b), .keep(keep_b)
-    );
-    assign write = load && keep_a && keep_b;
-    assign at = load_first ? '0 : stored;
-
-    always_ff @(posedge clk) begin
-        if (!rst_n) stored <= '0;
-        else stored <= at + {{(N - 1) {1'b0}}, write};
-        if (write) last_size <= count_ones(load_positions);
-    end
-
-    logic [31:0] last_size, rows_in_use, cols_in_use;
-
-    function automatic logic [31:0] count_ones(input logic [S-1:0] bits);
-        count_ones = '0;
-        for (int s = 0; s < S; s++) count_ones = count_ones + {31'b0, bits[s]};
-    endfunction
-    always_comb begin
-        rows_in_use = '0;
-        cols_in_use = '0;
-        for (int r = 0; r < R; r++) rows_in_use = rows_in_use + {31'b0, rows_used[r]};
-        for (int c = 0; c < C; c++) cols_in_use = cols_in_use + {31'b0, cols_used[c]};
-    end
 
     logic [R*ROW_READERS*S-1:0]   a_mask;
     logic [R*ROW_READERS*S*W-1:0] read_a;
@@ -120,12 +101,13 @@ module tile_array #(
     for (genvar r = 0; r < R; r++) begin : g_row_line
         logic [ROW_READERS*I-1:0] pointers;
         logic [ROW_READERS*N-1:0] whole;
-        logic [ROW_READERS-1:0]   readers, has;
+        logic [ROW_READERS-1:0]   readers, has, taken;
         for (genvar n = 0; n < ROW_READERS; n++) begin : g_reader
             localparam int G = (SYNC == 0) ? r * C + n : (SYNC == 1) ? r : (SYNC == 2) ? n : 0;
             assign pointers[n*I+:I] = window[G*I+:I];
             assign whole[n*N+:N] = pointer[G*N+:N];
             assign readers[n] = reading[G];
+            assign taken[n] = takes[G];
             localparam int AT = r * ROW_READERS + n;
             if (V > 0) begin : g_holds
                 held_windows #(.S(S), .V(V), .W(W)) u_held (
@@ -136,24 +118,25 @@ module tile_array #(
             end
         end
         line_port #(.S(S), .READERS(ROW_READERS), .WINDOWS(WINDOWS)) u_port (
-            .clk, .clear, .running, .windows(stored), .last_size, .lines(rows_in_use), .words(a_words), .ahead(a_ahead),
-            .reading(readers), .pointers(whole), .has
+            .clk, .first(port_first), .running(port_running), .windows(stored), .last_size, .lines(rows_in_use),
+            .words(a_words), .ahead(a_ahead), .reading(readers), .pointers(whole), .has, .taken, .reads(row_reads[r*32+:32])
         );
         assign row_has[r*ROW_READERS+:ROW_READERS] = has | {ROW_READERS{!rows_used[r]}};
         window_line #(.S(S), .W(W), .WINDOWS(WINDOWS), .READERS(ROW_READERS)) u_line (
-            .clk, .write, .at(at[I-1:0]), .mask(shown_a[r*S+:S]), .values(load_a[r*S*W+:S*W]), .pointers,
+            .clk, .write, .at, .mask(shown_a[r*S+:S]), .values(load_a[r*S*W+:S*W]), .pointers,
             .read_mask(a_mask[r*ROW_READERS*S+:ROW_READERS*S]), .read_values(read_a[r*ROW_READERS*S*W+:ROW_READERS*S*W])
         );
     end
     for (genvar c = 0; c < C; c++) begin : g_col_line
         logic [COL_READERS*I-1:0] pointers;
         logic [COL_READERS*N-1:0] whole;
-        logic [COL_READERS-1:0]   readers, has;
+        logic [COL_READERS-1:0]   readers, has, taken;
         for (genvar n = 0; n < COL_READERS; n++) begin : g_reader
             localparam int G = (SYNC == 0) ? n * C + c : (SYNC == 1) ? n : (SYNC == 2) ? c : 0;
             assign pointers[n*I+:I] = window[G*I+:I];
             assign whole[n*N+:N] = pointer[G*N+:N];
             assign readers[n] = reading[G];
+            assign taken[n] = takes[G];
             localparam int AT = c * COL_READERS + n;
             if (V > 0) begin : g_holds
                 held_windows #(.S(S), .V(V), .W(W)) u_held (
@@ -164,14 +147,25 @@ module tile_array #(
             end
         end
         line_port #(.S(S), .READERS(COL_READERS), .WINDOWS(WINDOWS)) u_port (
-            .clk, .clear, .running, .windows(stored), .last_size, .lines(cols_in_use), .words(b_words), .ahead(b_ahead),
-            .reading(readers), .pointers(whole), .has
+            .clk, .first(port_first), .running(port_running), .windows(stored), .last_size, .lines(cols_in_use),
+            .words(b_words), .ahead(b_ahead), .reading(readers), .pointers(whole), .has, .taken, .reads(col_reads[c*32+:32])
         );
         assign col_has[c*COL_READERS+:COL_READERS] = has | {COL_READERS{!cols_used[c]}};
         window_line #(.S(S), .W(W), .WINDOWS(WINDOWS), .READERS(COL_READERS)) u_line (
-            .clk, .write, .at(at[I-1:0]), .mask(shown_b[c*S+:S]), .values(load_b[c*S*W+:S*W]), .pointers,
+            .clk, .write, .at, .mask(shown_b[c*S+:S]), .values(load_b[c*S*W+:S*W]), .pointers,
             .read_mask(b_mask[c*COL_READERS*S+:COL_READERS*S]), .read_values(read_b[c*COL_READERS*S*W+:COL_READERS*S*W])
         );
+    end
+
+    // Inner-join PEs take a window with the clock edge before its first cycle, others in that cycle.
+    always_ff @(posedge clk) started <= clear;
+    assign port_first = (V > 0) ? clear : started;
+    assign port_running = running || (V > 0 && clear);
+    always_comb begin
+        a_reads = '0;
+        b_reads = '0;
+        for (int r = 0; r < R; r++) if (rows_used[r]) a_reads = a_reads + row_reads[r*32+:32];
+        for (int c = 0; c < C; c++) if (cols_used[c]) b_reads = b_reads + col_reads[c*32+:32];
     end
 
     // ---- groups and the tile's end
@@ -197,19 +191,21 @@ module tile_array #(
             assign is_done[m*PLACES+:PLACES] = pe_done[PE*PLACES+:PLACES];
         end
         if (V > 0) begin : g_join
-            logic unused;
-            assign unused = &{1'b0, has_room, is_empty, has};
-            assign pointer[g*N+:N] = '0;  // these groups are given windows without waiting
-            assign group_waits[g] = 1'b0;
+            logic unused, lacked;  // the window that would be in its first cycle now
+            assign unused = &{1'b0, has_room, is_empty};
+            assign takes[g] = |enter[g*V+:V];
             join_group #(.MEMBERS(MEMBERS), .V(V), .WINDOWS(WINDOWS)) u_group (
-                .clk, .rst_n, .clear, .running, .windows(stored), .done(is_done), .window(window[g*I+:I]),
-                .enter(enter[g*V+:V]), .older(older[g*V*V+:V*V]), .entered(advance[g]), .ended(group_ended[g])
+                .clk, .rst_n, .clear, .running, .windows(stored), .has, .done(is_done), .pointer(pointer[g*N+:N]),
+                .window(window[g*I+:I]), .enter(enter[g*V+:V]), .older(older[g*V*V+:V*V]), .entered(advance[g]),
+                .waits(lacked), .ended(group_ended[g])
             );
+            always_ff @(posedge clk) group_waits[g] <= lacked;
         end else begin : g_scan
             logic unused;
             assign unused = &{1'b0, is_done, enter[g], older[g]};
             assign enter[g] = 1'b0;
             assign older[g] = 1'b0;
+            assign takes[g] = advance[g];
             sync_group #(.MEMBERS(MEMBERS), .WINDOWS(WINDOWS)) u_group (
                 .clk, .rst_n, .clear, .running, .windows(stored), .has, .room(has_room), .empty(is_empty),
                 .pointer(pointer[g*N+:N]), .window(window[g*I+:I]), .advance(advance[g]), .waits(group_waits[g]),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,12 +68,11 @@ class RtlArray:
     """The array in SystemVerilog that counts what a PE kind counts (docs/rtl.md).
 
     Attributes:
-        kind: "dense", "scanning", "inner_join" or "systolic", see rtl/.
+        kind: "dense", "scanning", "inner_join", "systolic" or "tensordash", see rtl/.
         width: K positions of a window.
         fifo_depth: pairs of a queue.
-        sync: PEs that share a scan pointer, or windows.
-        held_windows: windows that a group of inner-join PEs holds.
-        waits_for_ports: whether it can wait for the buffers' ports.
+        sync: PEs that share a scan pointer, or windows; "row" where each schedule of TensorDash moves on alone.
+        held_windows: windows that a group of inner-join PEs holds, or that are staged.
     """
 
     kind: str
@@ -81,7 +80,6 @@ class RtlArray:
     fifo_depth: int
     sync: str = "array"
     held_windows: int = 1
-    waits_for_ports: bool = False
 
 
 class PE(ABC, Generic[Configuration]):
@@ -193,6 +191,10 @@ class PE(ABC, Generic[Configuration]):
     def explain_tile(self, tiled: TiledGemm, index: int) -> TileAccount:
         """Return what one tile's cycles are made of, for `accelsim explain`."""
         return TileAccount()
+
+    def scheduled_operand(self, gemm: MaskedGemm) -> Literal["a", "b"] | None:
+        """Name the operand whose zeros the schedules of a GEMM step over; by default there are no schedules."""
+        return None
 
     def rtl(self) -> RtlArray | None:
         """Return the RTL that counts the same; None if there is none."""

@@ -113,4 +113,4 @@ class ScanningPE(WindowedPE[ScanningSkipping]):
 
     def rtl(self) -> RtlArray:
         skipping = self.skipping
-        return RtlArray("scanning", skipping.scan_width, skipping.fifo_depth, skipping.sync, waits_for_ports=True)
+        return RtlArray("scanning", skipping.scan_width, skipping.fifo_depth, skipping.sync)

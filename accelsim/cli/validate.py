@@ -191,7 +191,7 @@ def _random_arrays(cases: int, seed: int, arrays: int) -> tuple[TextTable, list[
     """Run random cases on random arrays."""
     from rich.console import Console
 
-    from accelsim.validate.rtl import MOST_RANDOM_K, array_words, random_cases, random_machines, run_cases
+    from accelsim.validate.rtl import array_words, most_random_k, random_cases, random_machines, run_cases
     from accelsim.validate.rtl_bench import Parameters
 
     table = _rtl_table("random GEMMs", ["array"], "cases")
@@ -201,7 +201,7 @@ def _random_arrays(cases: int, seed: int, arrays: int) -> tuple[TextTable, list[
             status.update(f"array {index + 1} of {arrays}: {array_words(machine)}")
             count = cases // arrays + (index < cases % arrays)
             drawn = list(random_cases(machine, index, seed, count))
-            outcomes = run_cases(Parameters.of(machine, MOST_RANDOM_K), drawn)
+            outcomes = run_cases(Parameters.of(machine, most_random_k(machine)), drawn)
             table.add_row(array_words(machine), str(len(outcomes)), *_sums(outcomes))
             found += outcomes
     return table, found

@@ -33,6 +33,10 @@ FLIP_FLOP_EQUIVALENTS = 4.522 / 0.798
 """Of a flip-flop: DFF_X1 beside NAND2_X1 there."""
 
 
+CANDIDATE_STEPS = (0, 1, 2, 1, 1, 2, 2, 1)
+"""Windows ahead of each of the candidates of a TensorDash lane (rtl/lane_scheduler.sv)."""
+
+
 @dataclass(frozen=True)
 class Logic:
     """Equal pieces of logic in an array.
@@ -104,6 +108,9 @@ def derived_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
     Where a group holds V windows of S positions: INPUTS, multiplexers of two inputs that choose one of them. RANKS,
     bits of unary counts, up to L, of the pairs in front of each position. ENCODED, gates that make the places of L
     pairs out of one bit for each position. ACROSS, products of counts of two windows, if there are several.
+
+    Where TensorDash stages V windows: AHEAD, those behind the first. CHOICES, multiplexers of two inputs that give 16
+    lanes one of their candidates.
     """
     known = dict(sizes) | {"ONE": 1}
     if "D" in sizes:
@@ -111,6 +118,9 @@ def derived_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
         known["N"] = sizes["D"].bit_length()
         known["T"] = (sizes["D"] + sizes.get("S", 0) + lanes).bit_length()
         known["MOVES"] = sum(max(0, sizes["D"] - moved) for moved in range(1, lanes + 1))
+    if "V" in sizes:
+        known["AHEAD"] = sizes["V"] - 1
+        known["CHOICES"] = 16 * (sum(step < sizes["V"] for step in CANDIDATE_STEPS) - 1)
     if "S" in sizes and "V" in sizes:
         positions, lanes = sizes["S"] * sizes["V"], sizes.get("L", 1)
         bits = max(1, (positions - 1).bit_length())

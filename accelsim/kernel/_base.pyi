@@ -62,13 +62,15 @@ def tensordash(
     cols: int,
     stages: int,
     together: bool,
+    a_words: int,
+    b_words: int,
     present_a: Flags | None,
     present_b: Flags | None,
     cycles: Integers,
     positions: Integers,
     /,
-) -> tuple[int, int, int, int, int, int, int]:
-    """Pairs, sync, starved, barrier and working lane-cycles, outputs, and windows of schedules."""
+) -> tuple[int, int, int, int, int, int, int, int, int, int]:
+    """Pairs, sync, starved, barrier, waiting and working lane-cycles, outputs, windows of schedules, words of A, B."""
 
 def want_columns(
     needed: Words, stack: int, m: int, words: int, rows: int, wanted: Words, counts: Integers, /

@@ -118,6 +118,7 @@ PyObject* tensordash(Arguments& in) {
     p.stages = in.number(1);
     require(p.stages <= kMostStages, "a schedule sees at most three windows");
     p.together = in.flag();
+    p.a_words = in.number(0), p.b_words = in.number(0);
     p.present_a = in.array<const uint8_t>().of(p.tiles.row_tiles * count, "present_a"), p.present_b = in.array<const uint8_t>().of(n * count, "present_b");
     p.check_interrupt = check_interrupt;
     TensorDashTotals t = {in.array<int64_t>().of(schedule.count(), "cycles"), in.array<int64_t>().of(schedule.count(), "positions")};
@@ -125,9 +126,10 @@ PyObject* tensordash(Arguments& in) {
         WithoutLock unlocked;
         run_tensordash(p, t);
     }
-    return Py_BuildValue("LLLLLLL", static_cast<long long>(t.pairs), static_cast<long long>(t.sync), static_cast<long long>(t.starved),
-                         static_cast<long long>(t.barrier), static_cast<long long>(t.working), static_cast<long long>(t.outputs),
-                         static_cast<long long>(t.scanned));
+    return Py_BuildValue("LLLLLLLLLL", static_cast<long long>(t.pairs), static_cast<long long>(t.sync), static_cast<long long>(t.starved),
+                         static_cast<long long>(t.barrier), static_cast<long long>(t.waited), static_cast<long long>(t.working),
+                         static_cast<long long>(t.outputs), static_cast<long long>(t.scanned), static_cast<long long>(t.a_reads),
+                         static_cast<long long>(t.b_reads));
 }
 
 // --- lowering ------------------------------------------------------------------------------------------------------------------

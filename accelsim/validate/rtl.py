@@ -22,7 +22,6 @@ from accelsim.validate.rtl_bench import COUNTERS, Parameters, Tile, TileRun, run
 
 Mask = NDArray[np.bool_]
 _TENSORS = ("weight", "activation", "gradient")
-MOST_RANDOM_K = 96
 _DENSITIES = (0.0, 0.1, 0.3, 0.5, 0.9, 1.0)
 UNHINDERED = {"weight_words_per_cycle": "unlimited", "input_words_per_cycle": "unlimited"}
 """Ports of the buffers as the RTL has them."""
@@ -67,10 +66,11 @@ class Outcome:
 
 
 def random_machines(seed: int, count: int) -> list[Hardware]:
-    """Draw arrays: scanning ones of every sync group, a dense, a systolic and two inner-join ones in any eight."""
+    """Draw arrays: in ten, scanning ones of every sync group, two inner-join and two TensorDash ones are among them."""
     rng = np.random.default_rng((seed, 0))
-    syncs = ("row", "pe", "dense", "column", "array", "systolic", "inner_join", "inner_join")
-    return [_random_machine(rng, syncs[index % len(syncs)], index) for index in range(count)]
+    syncs = ("row", "pe", "dense", "column", "array", "systolic", "inner_join", "tensordash")
+    order = (*syncs, "inner_join", "tensordash")
+    return [_random_machine(rng, order[index % len(order)], index) for index in range(count)]
 
 
 def _random_machine(rng: np.random.Generator, sync: str, index: int) -> Hardware:
@@ -81,6 +81,9 @@ def _random_machine(rng: np.random.Generator, sync: str, index: int) -> Hardware
     skipping: dict[str, object] = {}
     if sync == "systolic":
         array |= {"interconnect": "systolic"}
+    elif sync == "tensordash":
+        advance = {"stage_depth": int(rng.choice([1, 2, 3, 3])), "advance": ("together", "alone")[index // 2 % 2]}
+        array["lanes"], skipping = 16, {"kind": sync, "tensors": ["weight"], **advance}
     elif sync == "inner_join":
         shared = {"sync": str(rng.choice(SYNC)), "windows": int(rng.choice([1, 2, 2, 4]))}
         skipping = {"kind": sync, "tensors": ["weight"], "scan_width": max(width, lanes), **shared}
@@ -102,15 +105,13 @@ def _random_machine(rng: np.random.Generator, sync: str, index: int) -> Hardware
 
 
 def _with_ports(hw: Hardware, rng: np.random.Generator) -> Hardware:
-    """Draw a machine's ports, and how results leave; other PEs than scanning ones get ports that make none wait."""
+    """Draw a machine's ports, and how results leave."""
     rtl = pe_of(hw).rtl()
     assert rtl is not None
 
     def width(lines: int) -> int | str:
-        drawn = rng.integers(1, 3 * lines * rtl.width + 1)
-        if rtl.waits_for_ports and rng.random() < 0.5:
-            return int(drawn)
-        return "window" if rng.random() < 0.5 and (rtl.waits_for_ports or rtl.sync == "array") else "unlimited"
+        drawn = int(rng.integers(1, 3 * lines * rtl.width + 1))
+        return (drawn, "window", "unlimited")[int(rng.choice(3, p=(0.5, 0.25, 0.25)))]
 
     changes: dict[str, object] = {
         "array": hw.array.model_copy(update={"drain": str(rng.choice(["overlapped", "free"]))})
@@ -129,14 +130,19 @@ def array_words(hw: Hardware) -> str:
     if hw.array.interconnect == "broadcast":
         words.append(f"L={made.lanes}")
     if hw.skipping.tensors:
-        own = f"V={made.held_windows}" if made.kind == "inner_join" else f"D={made.fifo_depth}"
+        own = f"D={made.fifo_depth}" if made.kind == "scanning" else f"V={made.held_windows}"
         words += [f"S={made.width}", own, f"sync={made.sync}"]
     return " ".join([*words, f"{made.operand_bits} bit"])
 
 
+def most_random_k(hw: Hardware) -> int:
+    """Return the most K positions of random GEMMs for an array: a dozen windows or more."""
+    return max(96, 12 * Parameters.of(hw, 1).width)
+
+
 def random_cases(hw: Hardware, index: int, seed: int, count: int) -> Iterator[Case]:
     """Draw GEMMs of a few tiles for one array, each with its own tensors, blocks and output mask."""
-    parameters = Parameters.of(hw, MOST_RANDOM_K)
+    parameters = Parameters.of(hw, most_random_k(hw))
     for number in range(count):
         rng = np.random.default_rng((seed, 1, index, number))
         skipping = hw.skipping
@@ -155,7 +161,7 @@ def _random_gemm(rng: np.random.Generator, hw: Hardware) -> MaskedGemm:
     """Draw a linear layer's pass, of up to two by three tiles; windows are empty more often than by chance."""
     which: Pass = ("forward", "input_grad", "weight_grad")[int(rng.integers(3))]
     m, n = int(rng.integers(1, 2 * hw.array.rows + 1)), int(rng.integers(1, 3 * hw.array.cols + 1))
-    k = int(rng.integers(1, MOST_RANDOM_K + 1))
+    k = int(rng.integers(1, most_random_k(hw) + 1))
     run = int(rng.choice([1, 4, 16]))  # K positions that share their fate
 
     def mask(lines: int) -> Mask:
@@ -239,7 +245,7 @@ def tiles_of(case: Case) -> Iterator[tuple[Tile, NDArray[np.int64]]]:
     """Cut a case into tiles by the rules alone; yields each tile and the outputs it must leave, int64 [R, C]."""
     hw, gemm = case.hw, case.gemm
     rows, cols, needed, made = hw.array.rows, hw.array.cols, case.needed, Parameters.of(hw, gemm.k)
-    kinds = (gemm.a_kind, gemm.b_kind)
+    kinds, schedules_b = (gemm.a_kind, gemm.b_kind), pe_of(hw).scheduled_operand(gemm) == "b"
     shown, dropped = ((kinds[0] in listed, kinds[1] in listed) for listed in (hw.skipping.tensors, hw.skipping.blocks))
     outputs = np.where(needed, case.a.astype(np.int64) @ case.b.astype(np.int64).T, 0)
     for top in range(0, gemm.m, rows):
@@ -252,6 +258,7 @@ def tiles_of(case: Case) -> Iterator[tuple[Tile, NDArray[np.int64]]]:
                 rows_used=np.arange(rows) < height,
                 cols_used=np.arange(cols) < len(taken),
                 needed=np.pad(needed[top : top + height, taken], spare),
+                schedules_b=schedules_b,
                 shown=shown,
                 dropped=dropped,
                 a=np.pad(case.a[top : top + height], (spare[0], (0, 0))),
@@ -297,10 +304,9 @@ def compare(case: Case, ran: list[TileRun], outputs: list[NDArray[np.int64]]) ->
     for number, (tile, right) in enumerate(zip(ran, outputs, strict=True)):
         if not np.array_equal(tile.sums, right):
             off.append(f"tile {number}: {int((tile.sums != right).sum())} outputs are not the GEMM's")
-    activity = {"fifo_pushes": timing.fifo_pushes, "scan_windows": timing.scan_windows}
     for name in COUNTERS:
         counted = sum(tile.counts[name] for tile in ran)
-        ours = activity[name] if name in activity else getattr(timing.slots, name)
+        ours = getattr(timing if hasattr(timing, name) else timing.slots, name)
         if counted != ours:
             off.append(f"{counted} {name}, accelsim counts {ours}")
     return Outcome(len(ran), sum(cycles), sum(tile.counts["sync"] for tile in ran), tuple(off))

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.array import RtlArray, pe_of
+from accelsim.array import pe_of
 from accelsim.errors import AccelsimError
 from accelsim.files import temporary_folder, whole_file
 from accelsim.hardware.model import Hardware
@@ -27,8 +27,8 @@ ACCUMULATOR_BITS = 32
 OVERHEAD = 2
 """Clocks from `start` to `done` beyond a tile's cycles, the same for every tile (rtl/tile_control.sv)."""
 _SLOTS = ("effectual", "ineffectual", "edge", "barrier", "sync", "starved", "skew")
-COUNTERS = (*_SLOTS, "fifo_pushes", "scan_windows", "port")
-_KINDS = {"dense": 0, "scanning": 1, "systolic": 2, "inner_join": 3}
+COUNTERS = (*_SLOTS, "fifo_pushes", "scan_windows", "port", "streamed_a", "streamed_b")
+_KINDS = {"dense": 0, "scanning": 1, "systolic": 2, "inner_join": 3, "tensordash": 4}
 _SYNC = {"pe": 0, "row": 1, "column": 2, "array": 3}
 _TILE_ORDER = ("rows_used", "cols_used", "needed")
 _TOP = Path("bench", "bench_top.sv")
@@ -41,9 +41,9 @@ class Parameters:
     """What the array is synthesised for.
 
     Attributes:
-        kind: "dense", "scanning", "inner_join" or "systolic".
+        kind: of `RtlArray`.
         width: K positions of a window: scan_width, the lanes of a dense PE, 1 on a systolic array.
-        held_windows: windows that a group of inner-join PEs holds; 1 on other arrays.
+        held_windows: windows that a group of inner-join PEs holds, or that TensorDash stages; 1 on other arrays.
         windows: windows of a tile that the array can store.
     """
 
@@ -65,22 +65,17 @@ class Parameters:
         Raises:
             AccelsimError: the machine has something that the RTL has not.
         """
-        pe, ports = pe_of(hw).rtl(), pe_of(hw).ports
+        pe = pe_of(hw).rtl()
         if pe is None:
-            kind = hw.skipping.kind
-            raise AccelsimError(f"{hw.name}: the RTL has no counterpart of {kind} PEs (skipping.kind or .scheduler)")
+            raise AccelsimError(f"{hw.name}: the RTL has no counterpart of {hw.skipping.kind} PEs")
         lacks = {
             "array.dataflow": hw.array.dataflow != "output_stationary",
             "mapping.row_order": hw.mapping.row_order != "natural",
-            "memory.buffers.weight_words_per_cycle": _waits(pe, ports.a_words, hw.array.rows),
-            "memory.buffers.input_words_per_cycle": _waits(pe, ports.b_words, hw.array.cols),
             "array.drain": hw.array.drain == "exposed",
         }
         if any(lacks.values()):
             named = next(key for key, present in lacks.items() if present)
-            raise AccelsimError(
-                f"{hw.name}: the RTL has no counterpart of its {named}; leave that key out, or make a port unlimited"
-            )
+            raise AccelsimError(f"{hw.name}: the RTL has no counterpart of its {named}; leave that key out")
         return cls(
             kind=pe.kind,
             rows=hw.array.rows,
@@ -117,6 +112,7 @@ class Tile:
     Attributes:
         rows_used, cols_used: bool [R], bool [C], which the GEMM has.
         needed: bool [R, C], outputs that must be computed.
+        schedules_b: whether schedules are those of columns of B.
         shown, dropped: for A and B, whether the scanner sees the mask, and whether empty windows are dropped.
         a, b: int32 [R, K], int32 [C, K]; the masks are their non-zeros.
         ports: see `Parameters.ports`.
@@ -126,6 +122,7 @@ class Tile:
     rows_used: NDArray[np.bool_]
     cols_used: NDArray[np.bool_]
     needed: NDArray[np.bool_]
+    schedules_b: bool
     shown: tuple[bool, bool]
     dropped: tuple[bool, bool]
     a: NDArray[np.int32]
@@ -152,7 +149,8 @@ class Tile:
             cut = np.pad(values, ((0, 0), (0, windows * width - k))).reshape(len(values), windows, width)
             stream[name] = cut.transpose(1, 0, 2)
             stream[f"{name}_mask"] = stream[name] != 0
-        head = np.array([windows, *self.shown, *self.dropped, *self.ports, self.overlapped], "<i4").tobytes()
+        flags = (self.schedules_b, *self.shown, *self.dropped)
+        head = np.array([windows, *flags, *self.ports, self.overlapped], "<i4").tobytes()
         return head + b"".join(getattr(self, name).astype("u1").tobytes() for name in _TILE_ORDER) + stream.tobytes()
 
 
@@ -162,11 +160,6 @@ class TileRun(NamedTuple):
     cycles: int
     counts: dict[str, int]
     sums: NDArray[np.int64]
-
-
-def _waits(pe: RtlArray, words: int | None, lines: int) -> bool:
-    """Whether PEs may wait for a port as the RTL's cannot."""
-    return words is not None and not pe.waits_for_ports and (pe.sync != "array" or words < lines * pe.width)
 
 
 def find_rtl() -> Path:

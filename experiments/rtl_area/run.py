@@ -72,6 +72,12 @@ MODULES = (
     *_grid("operand_pick", S=(4, 8, 16, 32), V=(1, 2, 4), L=(1,), W=(16,)),
     *_grid("operand_pick", S=(8,), V=(1, 2), L=(1, 4), W=(8,)),
     *_grid("join_group", V=(2, 4), MEMBERS=(64, 256, 1024)),
+    *_grid("lane_scheduler", V=(2, 3)),  # with one window a lane has no choice
+    *_grid("schedule", V=(2, 3)),
+    *_grid("staged_windows", V=(2, 3), W=(4, 8, 16, 32)),
+    *_grid("lane_pick", V=(2, 3), W=(4, 8, 16, 32)),
+    *_grid("stage_group", V=(1, 2, 3), MEMBERS=(1, 8, 32, 128)),
+    *_grid("tensordash_pe", V=(2, 3), W=(8, 16), ACC=(32,)),
     *_grid("inner_join_pe", S=(4, 8, 16), V=(1, 2, 4), L=(1,), W=(16,), ACC=(32,)),
     *_grid("inner_join_pe", S=(8, 16), V=(1, 2), L=(4,), W=(16,), ACC=(32,)),
     *(
@@ -144,6 +150,11 @@ TERMS: Mapping[str, tuple[str, ...]] = {
     "window_join": ("S*V", "RANKS", "ENCODED", "ACROSS"),
     "operand_pick": ("L*W*INPUTS",),
     "join_group": ("MEMBERS*V", "V*V", "ONE"),
+    "lane_scheduler": ("AHEAD",),
+    "schedule": ("AHEAD",),
+    "staged_windows": ("AHEAD*V*W",),
+    "lane_pick": ("CHOICES*W",),
+    "stage_group": ("MEMBERS*V", "V*V", "ONE"),
 }
 """Of each part's gates: a sum of these products of sizes (`derived_sizes`), each times a coefficient."""
 FLIP_FLOPS: Mapping[str, Mapping[str, int]] = {
@@ -155,6 +166,11 @@ FLIP_FLOPS: Mapping[str, Mapping[str, int]] = {
     "window_join": {"S*V": 1},
     "operand_pick": {},
     "join_group": {"V": 3, "ONE": 8},
+    "lane_scheduler": {},
+    "schedule": {"V": 16},
+    "staged_windows": {"V*W": 16},
+    "lane_pick": {},
+    "stage_group": {"V": 2, "ONE": 7},
 }
 """Flip-flops of each part, exactly."""
 

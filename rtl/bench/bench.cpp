@@ -1,7 +1,7 @@
 // Reads tiles from standard input, runs each on the array, and prints a line a tile: clocks from `start` to `done`, the
-// nine counters, the R x C sums. With an argument it writes a waveform there.
+// counters, the R x C sums. With an argument it writes a waveform there.
 //
-// A tile, little-endian: int32 windows, show_a, show_b, drop_a, drop_b, then of the ports a_words, a_ahead, b_words, b_ahead, and
+// A tile, little-endian: int32 windows, schedule_b, show_a, show_b, drop_a, drop_b, then of the ports a_words, a_ahead, b_words, b_ahead, and
 // overlapped (the drain); bytes rows_used [R], cols_used [C], needed [R * C];
 // then for each window bytes positions [S], a_mask [R * S], b_mask [C * S], int32 a [R * S], b [C * S].
 
@@ -101,11 +101,12 @@ int main(int argc, char** argv) {
     top.rst_n = 0;
     clock();
     top.rst_n = 1;
-    for (int32_t head[10]; std::fread(head, sizeof head, 1, stdin) == 1;) {
-        top.show_a = head[1] != 0, top.show_b = head[2] != 0, top.drop_a = head[3] != 0, top.drop_b = head[4] != 0;
-        top.a_words = static_cast<uint32_t>(head[5]), top.a_ahead = static_cast<uint32_t>(head[6]);
-        top.b_words = static_cast<uint32_t>(head[7]), top.b_ahead = static_cast<uint32_t>(head[8]);
-        top.overlapped = head[9] != 0;
+    for (int32_t head[11]; std::fread(head, sizeof head, 1, stdin) == 1;) {
+        top.schedule_b = head[1] != 0;
+        top.show_a = head[2] != 0, top.show_b = head[3] != 0, top.drop_a = head[4] != 0, top.drop_b = head[5] != 0;
+        top.a_words = static_cast<uint32_t>(head[6]), top.a_ahead = static_cast<uint32_t>(head[7]);
+        top.b_words = static_cast<uint32_t>(head[8]), top.b_ahead = static_cast<uint32_t>(head[9]);
+        top.overlapped = head[10] != 0;
         put_bits(top.rows_used, ROWS);
         put_bits(top.cols_used, COLS);
         put_bits(top.needed, ROWS * COLS);
@@ -135,7 +136,7 @@ int main(int argc, char** argv) {
             rows_left += top.leaving;
         } while (!top.done);
         std::printf("%ld", clocks);
-        for (int n = 0; n < 10; ++n) std::printf(" %lld", static_cast<long long>(get_number(top.counts, n, 40)));
+        for (int n = 0; n < 12; ++n) std::printf(" %lld", static_cast<long long>(get_number(top.counts, n, 40)));
         for (int n = 0; n < ROWS * COLS; ++n) {
             const auto sum = static_cast<uint64_t>(get_number(top.sums, n, SUM_BITS));
             before[static_cast<std::size_t>(n)] = static_cast<int64_t>(sum);

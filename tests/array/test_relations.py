@@ -93,6 +93,21 @@ def test_a_wider_window_may_cost_cycles() -> None:
     assert (array_cycles(narrow, op), array_cycles(wide, op)) == (7, 8)
 
 
+def test_a_deeper_stage_or_a_wider_port_may_cost_tensordash_cycles() -> None:
+    """A counter-example, found by search: a lane takes an operand of window 2, and one of window 1 stays."""
+    mask = np.zeros((1, 48), bool)
+    mask[0, [4, 6, 8, 9, 21, 22, 24, 25, 27, 29, 30, 32, 34, 36, 38, 39, 40, 41, 42, 43, 47]] = True
+    op = linear(mask, np.ones((1, 48), bool))
+
+    def cycles(depth: int, words: int) -> int:
+        skipping = {"tensors": ["weight"], "kind": "tensordash", "stage_depth": depth}
+        buffers = {"buffers": {"weight_words_per_cycle": words}}
+        return array_cycles(machine(1, 1, 16, skipping=skipping, memory=buffers), op)
+
+    assert [cycles(2, 48), cycles(3, 48)] == [2, 3]
+    assert [cycles(3, 16), cycles(3, 32), cycles(3, 48)] == [3, 2, 3]
+
+
 def test_fewer_needed_outputs_may_cost_cycles() -> None:
     """A counter-example: columns of 1, 1, 9, 9 pairs make tiles of 1 and 9 cycles; without the first, of 9 and 9."""
     activation = np.zeros((4, 9), bool)

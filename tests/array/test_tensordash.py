@@ -58,7 +58,7 @@ def machines(draw) -> Hardware:
         draw(st.booleans()),
         draw(st.sampled_from((4, 16, 40))),
     )
-    ports = {name: draw(st.sampled_from(("window", "unlimited", 5, 40))) for name in ("weight", "input")}
+    ports = {name: draw(st.sampled_from(("window", "unlimited", 5, 40, 90, 200))) for name in ("weight", "input")}
     more = {
         "array": hw.array.model_dump() | {"drain": draw(st.sampled_from(("overlapped", "exposed", "free")))},
         "mapping": {"row_order": draw(st.sampled_from(("natural", "density")))},
@@ -91,8 +91,9 @@ def check(hw: Hardware, op: OpTrace, which: str) -> None:
         slots = {name: count for name, count in vars(timing.slots).items() if count}
         assert slots == {name: count for name, count in expected.slots.items() if count}
         assert timing.slots.total == hw.array.rows * hw.array.cols * 16 * timing.cycles
+        assert (timing.streamed_a, timing.streamed_b) == (expected.reads["a"], expected.reads["b"])
         streamed = time_gemm(dense, gemm)
-        for name in ("tiles_per_row", "streamed_a", "streamed_b", "outputs"):
+        for name in ("tiles_per_row", "outputs"):
             assert np.array_equal(getattr(timing, name), getattr(streamed, name)), name
         whole = np.full(len(streamed.tile_cycles), gemm.k)  # None: all of K through every tile
         ours, theirs = (whole if run.tile_positions is None else run.tile_positions for run in (timing, streamed))
@@ -183,6 +184,31 @@ def test_a_schedule_that_waits_for_another_counts_as_sync() -> None:
     assert together.cycles == alone.cycles == 3
     assert (together.slots.effectual, together.slots.sync, together.slots.starved) == (48, 32, 16)
     assert (alone.slots.effectual, alone.slots.barrier, alone.slots.starved) == (48, 32, 16)
+
+
+@pytest.mark.closed_form
+def test_a_partners_windows_are_read_in_as_many_cycles_as_they_are_taken_in() -> None:
+    """Row 0 takes windows 0 to 2 in cycle 1 and 3 to 5 in cycle 2. Row 1, full, takes 3, 4, 5 in cycles 2, 3, 4."""
+    a = np.array([[False] * 88, [True] * 88])  # the last window has 8 positions
+    (gemm,) = lower(linear(a, np.ones((88, 2), bool)), "forward")
+    for mode, partner in (("together", 88), ("alone", 3 * 16 + 16 + 2 * 16 + 2 * 8)):
+        timing = time_gemm(machine(2, 2, ("weight",), advance=mode), gemm)
+        assert (timing.streamed_a, timing.streamed_b) == (2 * 88, 2 * partner)
+
+
+@pytest.mark.closed_form
+def test_a_schedule_sees_what_the_ports_have() -> None:
+    """Of 12 empty windows two rows see P at a time; with less than a window a cycle, each as soon as it is there."""
+    empty = np.zeros((2, 16 * 12), bool)
+    (gemm,) = lower(linear(empty, np.ones((16 * 12, 1), bool)), "forward")
+
+    def timing(words: int):
+        hw = machine(2, 1, ("weight",))
+        buffers = hw.memory.buffers.model_copy(update={"weight_words_per_cycle": words})
+        return time_gemm(hw.model_copy(update={"memory": hw.memory.model_copy(update={"buffers": buffers})}), gemm)
+
+    assert [timing(words).cycles for words in (96, 95, 64, 32, 24, 16)] == [4, 6, 6, 12, 16, 24]
+    assert [timing(words).slots.port for words in (96, 64, 32)] == [0, 5 * 32, 11 * 32]
 
 
 @pytest.mark.closed_form

@@ -21,8 +21,8 @@ def rows() -> Iterator[tuple[str, dict[str, int], int, int, int]]:
 
 
 def test_each_part_within_a_tenth_of_its_cells() -> None:
-    parts = [row for row in rows() if row[0] not in ("scanning_pe", "inner_join_pe")]
-    assert len({part for part, *_ in parts}) >= 8
+    parts = [row for row in rows() if row[0] not in ("scanning_pe", "inner_join_pe", "tensordash_pe")]
+    assert len({part for part, *_ in parts}) >= 13
     for part, sizes, gates, equivalents, flip_flops in parts:
         built = cells(part, **sizes)
         assert built.gates == pytest.approx(gates, rel=0.1), (part, sizes)
@@ -50,6 +50,18 @@ def test_an_inner_join_pe_is_the_sum_of_its_parts() -> None:
         assert sum(part.flip_flops for part in built) == flip_flops
 
 
+def test_a_tensordash_pe_is_the_sum_of_its_parts() -> None:
+    """Its lanes and multiplexers; 64 more choose the row's schedule or the column's."""
+    whole = [row for row in rows() if row[0] == "tensordash_pe"]
+    assert whole
+    for _, sizes, gates, equivalents, flip_flops in whole:
+        lanes, pick = cells("mac_lanes", L=16, **sizes), cells("lane_pick", **sizes)
+        assert lanes.gates + 2 * pick.gates + 64 == pytest.approx(gates, rel=0.1), sizes
+        area = lanes.gates * lanes.equivalents_per_gate + (2 * pick.gates + 64) * pick.equivalents_per_gate
+        assert area == pytest.approx(equivalents, rel=0.1), sizes
+        assert lanes.flip_flops == flip_flops
+
+
 @pytest.mark.closed_form
 def test_sizes_that_follow() -> None:
     known = derived_sizes({"S": 16, "D": 16, "L": 2, "W": 16, "ACC": 32})
@@ -61,6 +73,8 @@ def test_sizes_that_follow() -> None:
     assert known["ENCODED"] == 3 * (3 * 3 + 7)  # three bits out of four places each, and whether there is a pair
     assert derived_sizes({"S": 1, "V": 1})["ENCODED"] == 0
     assert derived_sizes({"W": 8, "ACC": 32})["HIGH"] == 64
+    choices = [derived_sizes({"V": staged})["CHOICES"] for staged in (1, 2, 3)]
+    assert choices == [0, 16 * 4, 16 * 7]
 
 
 @pytest.mark.closed_form

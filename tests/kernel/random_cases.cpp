@@ -118,6 +118,7 @@ void run_schedules(Random& random, Digest& digest) {
     const Words bits = p.by_column ? random_bits(random, g.n, g.k, 40) : g.a;
     p.windows = reinterpret_cast<const uint16_t*>(bits.data()), p.window_pitch = 4 * words;
     p.stages = random.between(1, 3), p.together = random.chance(50);
+    p.a_words = random.one_of({0, 0, 7, 100, 600}), p.b_words = random.one_of({0, 0, 7, 100, 600});
     p.needed = g.masked ? g.needed.data() : nullptr, p.needed_words = ceil_div(g.n, 64);
     std::vector<uint8_t> present_a(g.row_tiles * windows), present_b(g.n * windows);
     for (auto* present : {&present_a, &present_b})
@@ -128,7 +129,8 @@ void run_schedules(Random& random, Digest& digest) {
     TensorDashTotals totals = {cycles.data(), positions.data()};
     run_tensordash(p, totals);
     digest.add(cycles), digest.add(positions);
-    for (const int64_t total : {totals.pairs, totals.sync, totals.starved, totals.barrier, totals.working, totals.outputs, totals.scanned}) digest.add(total);
+    for (const int64_t total : {totals.pairs, totals.sync, totals.starved, totals.barrier, totals.waited, totals.working, totals.outputs, totals.scanned,
+                                totals.a_reads, totals.b_reads}) digest.add(total);
 }
 
 void run_counting(Random& random, Digest& digest) {

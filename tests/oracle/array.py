@@ -184,12 +184,12 @@ def drain(hw: Hardware, timing: PlainTiming) -> None:
         timing.tile_cycles.append(drained)
 
 
-def port_of(hw: Hardware, operand: str, lines: int, windows: list[range], width: int) -> PlainPort:
-    """A line's share of its operand's port."""
+def port_of(hw: Hardware, operand: str, lines: int, windows: list[range], width: int, at_once: int = 1) -> PlainPort:
+    """A line's share of its operand's port, of PEs that take up to `at_once` windows of `width` in a cycle."""
     buffers, array = hw.memory.buffers, hw.array
     words = buffers.weight_words_per_cycle if operand == "a" else buffers.input_words_per_cycle
     if words == "window":
-        words = (array.rows if operand == "a" else array.cols) * width
+        words = (array.rows if operand == "a" else array.cols) * width * at_once
     share = Fraction(words, lines) if isinstance(words, int) else None
     return PlainPort(share, width, [len(positions) for positions in windows])
 

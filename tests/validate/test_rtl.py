@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from accelsim import OpTrace
 from accelsim.array import time_gemm
+from accelsim.array.dense import DensePE
 from accelsim.cli.main import app
 from accelsim.errors import AccelsimError
 from accelsim.hardware.load import load_hardware
@@ -22,8 +23,8 @@ from accelsim.lowering import lower
 from accelsim.trace import TraceWriter
 from accelsim.validate import rtl_bench
 from accelsim.validate.rtl import (
-    MOST_RANDOM_K,
     compare,
+    most_random_k,
     pack,
     random_cases,
     random_machines,
@@ -51,11 +52,11 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
 
 @verilated
 @pytest.mark.reference
-@pytest.mark.parametrize("index", [0, 2, 5, 6], ids=["scanning", "dense", "systolic", "inner join"])
+@pytest.mark.parametrize("index", [0, 2, 5, 6, 7], ids=["scanning", "dense", "systolic", "inner join", "tensordash"])
 def test_random_gemms_agree(index: int) -> None:
     machine = random_machines(7, 8)[index]
     cases = list(random_cases(machine, index, seed=7, count=40))
-    outcomes = run_cases(Parameters.of(machine, MOST_RANDOM_K), cases)
+    outcomes = run_cases(Parameters.of(machine, most_random_k(machine)), cases)
     assert sum(outcome.tiles for outcome in outcomes) >= 40
     assert [outcome.off for outcome in outcomes if outcome.off] == []
 
@@ -70,7 +71,8 @@ def test_a_fault_in_the_rtl_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     queue.write_text(right.replace(line, line.replace("present", "T'(held)")), encoding="utf-8")
     monkeypatch.setattr(rtl_bench, "find_rtl", lambda: tmp_path / "rtl")
     machine = random_machines(7, 1)[0]
-    outcomes = run_cases(Parameters.of(machine, MOST_RANDOM_K), list(random_cases(machine, 0, seed=7, count=40)))
+    cases = list(random_cases(machine, 0, seed=7, count=40))
+    outcomes = run_cases(Parameters.of(machine, most_random_k(machine)), cases)
     said = "; ".join(text for outcome in outcomes for text in outcome.off)
     assert "cycles, accelsim counts" in said
     assert "outputs" not in said  # pairs that cannot leave in the cycle in which they came only take longer
@@ -86,6 +88,9 @@ def test_a_fault_in_the_rtl_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         "-GKIND=3 -GS=8 -GV=2 -GSYNC=3",
         "-GKIND=3 -GR=3 -GS=5 -GV=4 -GL=3 -GSYNC=1",
         "-GKIND=3 -GC=3 -GS=1 -GV=1 -GL=1 -GSYNC=0",
+        "-GKIND=4 -GR=3 -GS=16 -GL=16 -GV=3 -GSYNC=3",
+        "-GKIND=4 -GC=3 -GS=16 -GL=16 -GV=2 -GSYNC=1 -GW=16",
+        "-GKIND=4 -GR=1 -GC=1 -GS=16 -GL=16 -GV=1 -GSYNC=1",
     ],
 )
 def test_lint_is_clean(sizes: str) -> None:
@@ -125,7 +130,7 @@ def _run_right(case) -> tuple[list[TileRun], list[np.ndarray]]:
     timing = time_gemm(case.hw, case.gemm)
     outputs = [right for _, right in tiles_of(case)]
     counts = {name: getattr(timing.slots, name, None) for name in COUNTERS}
-    counts |= {"fifo_pushes": timing.fifo_pushes, "scan_windows": timing.scan_windows}
+    counts |= {name: getattr(timing, name) for name in ("fifo_pushes", "scan_windows", "streamed_a", "streamed_b")}
     none = dict.fromkeys(COUNTERS, 0)
     ran = [TileRun(cycles, none, sums) for cycles, sums in zip(timing.tile_cycles.tolist(), outputs, strict=True)]
     ran[-1] = ran[-1]._replace(counts=counts)
@@ -182,10 +187,7 @@ def test_without_a_checkout_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path
     ("change", "named"),
     [
         ({"array": {"rows": 2, "cols": 2, "dataflow": "weight_stationary", "interconnect": "systolic"}}, "dataflow"),
-        ({"skipping": {"tensors": ["weight"], "scheduler": "tensordash"}}, "scheduler"),
         ({"mapping": {"row_order": "density"}}, "row_order"),
-        ({"memory": {"buffers": {"input_words_per_cycle": 3}}}, "input_words_per_cycle"),
-        ({"skipping": {"kind": "inner_join", "tensors": ["weight"], "sync": "row"}}, "weight_words_per_cycle"),
         ({"array": {"rows": 2, "cols": 2, "drain": "exposed"}}, "drain"),
     ],
 )
@@ -193,6 +195,12 @@ def test_machines_that_the_rtl_is_not_are_refused(change: dict, named: str) -> N
     hw = Hardware.model_validate({"name": "m", "array": {"rows": 2, "cols": 2, "lanes": 16}} | change)
     with pytest.raises(AccelsimError, match=named):
         Parameters.of(hw, 8)
+
+
+def test_a_kind_without_rtl_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DensePE, "rtl", lambda self: None)
+    with pytest.raises(AccelsimError, match="no counterpart of dense PEs"):
+        Parameters.of(Hardware.model_validate({"name": "m", "array": {"rows": 2, "cols": 2}}), 8)
 
 
 def test_shipped_machines_have_parameters() -> None:
@@ -232,7 +240,7 @@ def test_the_seed_decides() -> None:
     assert drawn(1) == drawn(1) != drawn(2)
     kinds = [Parameters.of(machine, 1) for machine in random_machines(3, 8)]
     assert {made.sync for made in kinds if made.kind == "scanning"} == {"pe", "row", "column", "array"}
-    assert {made.kind for made in kinds} == {"scanning", "dense", "systolic", "inner_join"}
+    assert {made.kind for made in kinds} == {"scanning", "dense", "systolic", "inner_join", "tensordash"}
 
 
 def test_a_trace_needs_a_known_layer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
