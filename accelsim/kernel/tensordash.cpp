@@ -352,7 +352,7 @@ private:
             gang_.run(runs_.data() + ran_, std::min<int64_t>(gang_.places(), runs_.size() - ran_));
         for (const Tile& tile : tiles_) account(tile);
         tiles_.clear();
-        if (full()) runs_.clear(), numbers_.clear(), ran_ = 0, followed_ = 0;
+        if (full()) runs_.clear(), numbers_.clear(), counted_.clear(), taken_ = ran_ = 0, followed_ = 0;
     }
 
     // Add a tile to the totals; each schedule counts for every PE that follows it.
@@ -380,18 +380,26 @@ private:
     void count_reads(const Tile& tile, int64_t positions) {
         const Port partner = partner_port(tile);
         int64_t own = p_.together ? own_port(tile).lines * positions : static_cast<int64_t>(tile.members.size()) * positions, other = positions;
-        if (!p_.together && !partner.narrow()) {
-            const int64_t count = tile.windows->size();
-            other = 0;
-            for (int64_t i = 0; i < count; i++) {
-                cycles_.clear();
-                for (const Member& member : tile.members) cycles_.push_back(runs_[member.run].entered[member.place * count + i]);
-                std::sort(cycles_.begin(), cycles_.end());
-                other += (std::unique(cycles_.begin(), cycles_.end()) - cycles_.begin()) * p_.size_of((*tile.windows)[i]);
-            }
-        }
+        if (!p_.together && !partner.narrow()) other = count_taken(tile);
         (p_.by_column ? totals_.b_reads : totals_.a_reads) += own;
         (p_.by_column ? totals_.a_reads : totals_.b_reads) += other * partner.lines;
+    }
+
+    // Positions of windows, each as often as there are cycles in which some schedule of the tile takes it. Mostly they are those
+    // of the tile before.
+    int64_t count_taken(const Tile& tile) {
+        const auto same = [](const Member& one, const Member& other) { return one.run == other.run && one.place == other.place; };
+        if (std::equal(tile.members.begin(), tile.members.end(), counted_.begin(), counted_.end(), same)) return taken_;
+        const int64_t count = tile.windows->size();
+        taken_ = 0;
+        for (int64_t i = 0; i < count; i++) {
+            cycles_.clear();
+            for (const Member& member : tile.members) cycles_.push_back(runs_[member.run].entered[member.place * count + i]);
+            std::sort(cycles_.begin(), cycles_.end());
+            taken_ += (std::unique(cycles_.begin(), cycles_.end()) - cycles_.begin()) * p_.size_of((*tile.windows)[i]);
+        }
+        counted_ = tile.members;
+        return taken_;
     }
 
     const TensorDashProblem& p_;
@@ -406,6 +414,8 @@ private:
     int64_t ran_ = 0;               // how many of them were run
     int64_t followed_ = 0;          // windows of them whose cycles are kept
     std::vector<int32_t> cycles_;
+    std::vector<Member> counted_;   // of the tile of which `taken_` was counted
+    int64_t taken_ = 0;
     std::unordered_multimap<uint64_t, int64_t> numbers_;  // runs by a hash of what they are
 };
 
