@@ -17,6 +17,7 @@ from accelsim.array.dense import DensePE, DenseSkipping
 from accelsim.array.expected import known_pairs, most_pairs
 from accelsim.array.outcome import GemmTiming, Slots
 from accelsim.array.pe import PE, Forecast, RtlArray, TileAccount
+from accelsim.array.ports import port_cycles
 from accelsim.array.tiled import TiledGemm
 from accelsim.array.windows import find_present, streamed_elements
 from accelsim.hardware.logic import MULTIPLEXER_EQUIVALENTS, Cells, Logic, cells
@@ -37,7 +38,9 @@ class TensorDashSkipping(Skipping):
         3, description="windows of 16 K positions that a schedule sees; the most it advances in a cycle"
     )
     advance: Literal["together", "alone"] = Field(
-        "together", description="whether all schedules of a tile move on by the same windows or each alone"
+        "together",
+        description="whether all schedules of a tile move on by the same windows, or each alone: then each PE stages"
+        " both of its operands",
     )
     fifo_depth: Depth = Field(16, description="plays no part, except that above 4,096 the machine is idealised")
 
@@ -183,7 +186,7 @@ class TensorDashPE(PE[TensorDashSkipping]):
         )
 
     def forecast(self, tiled: TiledGemm) -> Forecast | None:
-        """At most `stage_depth` windows leave in a cycle; the PE that is expected to have most pairs decides.
+        """At most `stage_depth` windows leave in a cycle; the PE expected to have most pairs, or a port, decides.
 
         The operand that is scheduled is chosen by the whole GEMM, so some of its tiles have to be told; they cannot be
         if both operands are of one kind.
@@ -195,6 +198,7 @@ class TensorDashPE(PE[TensorDashSkipping]):
         narrowed = TensorDashSkipping.model_validate(self.skipping.model_dump() | {"tensors": tensors})
         streams = self.streams(tiled)
         expected = np.maximum(streams.windows / self.skipping.stage_depth, most_pairs(tensors, tiled) / LANES)
+        expected = np.maximum(expected, port_cycles(self.ports, tiled, streams.positions))
         known = known_pairs(narrowed, tiled)
         if self.skipping.advance == "together":
             known |= streamed_elements(tiled, streams.positions)
