@@ -69,12 +69,11 @@ struct PortedBlock {
 
 // The pairs of every window, counted beforehand: for PEs beside rows that are all alike.
 struct CountedBlock {
-    int64_t segment, lanes_per_pe, fifo_depth;
+    int64_t segment, lanes_per_pe, fifo_depth, held_windows;  // as in PortedBlock
     const uint8_t* const* counts;  // [lane]: bytes [windows]; null: no PE
     const uint8_t* streamed;       // [window]: whether it is; null: all are
     int64_t window_count;
     uint32_t *extra_cycles, *starved, *pairs;  // [lane]
-    uint8_t* queue;                // room for 64 bytes
 };
 
 // What the PEs of each lane did together.

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "few_rows.h"
+#include "inner_join.h"
 
 namespace accelsim {
 namespace {
@@ -38,7 +39,8 @@ bool find_kinds(const Operand& b, KindsOfColumns& kinds) {
     return !std::count(kinds.first.begin(), kinds.first.end(), -1);
 }
 
-// A kind whose bits are among another's never offers more pairs in a window, so its queue is never the fuller one.
+// A kind whose bits are among another's never offers more pairs in a window, so its queue is never the fuller one, nor has it
+// more left of the oldest window that it holds.
 void find_contained(const Aligned& b, KindsOfColumns& kinds) {
     kinds.beside.assign(size_t{1} << kinds.count(), 0);
     for (int64_t kind = 0; kind < kinds.count(); kind++) {
@@ -131,7 +133,7 @@ public:
         : p_(p), a_(a), b_(b), grid_(grid), kinds_(kinds), totals_(totals), span_(8),
           rows_planes_(grid.pitch * kLanes), wanted_(kMostKinds * kLanes), kind_planes_(kMostKinds * grid.pitch),
           loop_planes_(kMostKinds * grid.pitch), extra_(kMostKinds * kLanes), starved_(kMostKinds * kLanes), pairs_(kLanes),
-          queues_(kMostKinds * kLanes), arrivals_(kMostKinds * kLanes * 2) {
+          queues_(kMostKinds * kLanes), arrivals_(kMostKinds * kLanes * std::max<int64_t>(2, p.held_windows)) {
         while (span_ < p.rows) span_ *= 2;
         for (int64_t kind = 0; kind < kinds.count(); kind++)
             lay_out_row(kind_planes_.data() + kind * grid.pitch, grid.planes, b.seen(kinds.first[kind]), b.seen_words());
@@ -260,7 +262,7 @@ private:
                              rows_planes_.data(), loop_planes_.data(), grid_.pitch, nullptr, wanted_.data(), windows_.data(),
                              static_cast<int64_t>(windows_.size()), extra_.data(), starved_.data(), pairs_.data(),
                              queues_.data(), arrivals_.data()};
-        over_loop_each(block);
+        p_.held_windows ? inner_join_each(block, p_.held_windows) : over_loop_each(block);
         for (int64_t i = 0; i < count; i++)
             for (int64_t at = 0; at < loop; at++) {
                 const int64_t to = outcomes_.at(chosen[i].second, kind_of[at]);

@@ -9,7 +9,7 @@ public:
     EqualRows(const ScanProblem& p, const Aligned& a, const Aligned& b, const ScanTotals& totals)
         : p_(p), totals_(totals), windows_(p.windows()),
           pitch_(ceil_div(p.windows(), 16) * 16 + 16), counts_(p.b.items * pitch_), streamed_(p.a.dropped ? windows_ : 0),
-          extra_(kLanes), starved_(kLanes), pairs_(kLanes), queue_(kLanes) {
+          extra_(kLanes), starved_(kLanes), pairs_(kLanes) {
         count_columns(a, b);
         used_ = windows_, positions_ = p.k;
         for (int64_t window = 0; p.a.dropped && window < windows_; window++) {
@@ -73,8 +73,8 @@ private:
     }
 
     void run(const uint8_t* const* lanes, int64_t segment) {
-        counted({segment, p_.lanes, p_.fifo_depth, lanes, p_.a.dropped ? streamed_.data() : nullptr, windows_, extra_.data(), starved_.data(),
-                 pairs_.data(), queue_.data()});
+        counted({segment, p_.lanes, p_.fifo_depth, p_.held_windows, lanes, p_.a.dropped ? streamed_.data() : nullptr, windows_, extra_.data(), starved_.data(),
+                 pairs_.data()});
     }
 
     void begin_tile() { sums_ = Sums(); }
@@ -97,7 +97,6 @@ private:
     std::vector<uint8_t> streamed_;
     int64_t used_ = 0, positions_ = 0;  // windows and positions streamed, the same for all tiles
     AlignedBuffer<uint32_t> extra_, starved_, pairs_;
-    AlignedBuffer<uint8_t> queue_;
     int64_t height_ = 0, columns_ = 0;
     const int64_t* column_ = nullptr;
     BitMatrix needed_;

@@ -20,7 +20,7 @@ public:
     explicit InStep(const PortedBlock& ported)
         : t_(ported), b_(ported.pes), vectors_(b_.parts * kPart), lanes_(b_.parts * kLanes), tiles_(lanes_ / t_.span), division_(b_.lanes_per_pe),
           in_step_(t_.loop_words), queue_(b_.loop * vectors_), arrived_(b_.loop * vectors_), active_(vectors_), fullest_(vectors_), marks_(2 * vectors_), settled_(vectors_),
-          eats_(vectors_), stalled_(vectors_), behind_(vectors_), groups_(tiles_), reads_(tiles_), late_(lanes_), stamps_(kStamps) {
+          eats_(vectors_), stalled_(vectors_), behind_(vectors_), groups_(tiles_), reads_(tiles_), late_(lanes_), stamps_(in_step_ ? 0 : kStamps) {
         starved_.clear(vectors_), pairs_.clear(vectors_), waited_.clear(vectors_), lost_.clear(vectors_);
         std::fill_n(b_.starved, lanes_, 0), std::fill_n(b_.pairs, lanes_, 0);
         std::fill_n(t_.lost, lanes_, 0), std::fill_n(t_.lane_reads, tiles_, 0), std::fill_n(t_.loop_reads, tiles_, 0);

@@ -12,5 +12,6 @@ namespace accelsim {
 // `windows`: that the group holds, 1, 2 or 4. `queues` has room for the pairs that each PE has left, `arrivals` for those of
 // the last `windows` - 1 windows.
 void inner_join(const Block&, int64_t windows);
+void inner_join_each(const Block&, int64_t windows);  // with `starved` of each PE, for PEs of at most 64 lanes
 
 }  // namespace accelsim

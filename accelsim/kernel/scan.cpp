@@ -337,7 +337,7 @@ void scan_gemm(const ScanProblem& p, const ScanTotals& totals) {
     const Layout layout(p);
     const WindowGrid grid(p);
     const Aligned a(p.a, grid), b(p.b, grid);
-    const bool plain = layout.plain && p.needed && !p.held_windows;
+    const bool plain = layout.plain && p.needed;
     if (plain && p.b.row_of && scan_equal_columns(p, a, b, grid, totals)) return;
     if (plain && (scan_equal_rows(p, a, b, totals) || scan_equal_columns(p, a, b, grid, totals))) return;
     for (int64_t tile = 0; tile < p.row_tiles;) {

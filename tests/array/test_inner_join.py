@@ -204,3 +204,24 @@ def test_what_it_needs_is_said() -> None:
     hw = machine(scan_width=8)
     assert (hw.skipping.kind, hw.skipping.windows, hw.skipping.sync) == ("inner_join", 2, "array")
     assert Hardware.model_validate(hw.model_dump()) == hw
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("windows", [1, 2, 4])
+@pytest.mark.parametrize("which", ["input_grad", "weight_grad"])
+def test_equal_pes_of_masked_outputs(windows: int, which: str) -> None:
+    """A gradient without a zero: its columns are of a few kinds in input_grad, its rows all alike in weight_grad."""
+    rng = np.random.default_rng(windows)
+    op = OpTrace(
+        name="conv",
+        step=0,
+        weight=rng.random((10, 9, 3, 3)) < 0.3,
+        input=rng.random((2, 9, 6, 6)) < 0.5,
+        grad_output=np.ones((2, 10, 6, 6)),
+        padding=(1, 1),
+        input_grad_needed=rng.random((2, 9, 6, 6)) < 0.5,
+        weight_grad_needed=rng.random((10, 9, 3, 3)) < 0.3,
+    )
+    for width, lanes in ((4, 1), (8, 2), (6, 1)):
+        options = {"scan_width": width, "windows": windows, "sync": "array", "blocks": ("weight",), "outputs": True}
+        assert_equal(machine(8, 16, lanes, **options), op, which)
