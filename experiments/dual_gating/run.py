@@ -5,7 +5,7 @@
 trains SimCLR on photographs with gates of several widths and thresholds (rows that have a file in `results/` are
 kept), replays each run's last step and writes `table.csv`, `gating.svg` and `gating.png` beside this file. Three
 machines: the dense array that only leaves out what the gates closed, the same with a scanner for the gradient's zeros,
-pe16x16 in full.
+pe16x16_rowsync in full.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from accelsim.ssl.training import Training
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-PE16X16 = ROOT / "hw_configs" / "pe16x16.yaml"
+ROWSYNC = ROOT / "hw_configs" / "pe16x16_rowsync.yaml"
 SKIPPING = {  # closed outputs have zero gradients, so scanning the gradient is gating's doing, too
     "outputs": {"tensors": (), "blocks": (), "outputs": True},
     "outputs_and_gradient": {"tensors": ("gradient",), "blocks": (), "outputs": True},
-    "pe16x16": {},
+    "pe16x16_rowsync": {},
 }
 LABELS = {
     "outputs": "closed outputs left out",
     "outputs_and_gradient": "and their zero gradients",
-    "pe16x16": "and every other zero (pe16x16)",
+    "pe16x16_rowsync": "and every other zero (pe16x16_rowsync)",
 }
-COLOURS = {"outputs": "#0072b2", "outputs_and_gradient": "#d55e00", "pe16x16": "#009e73"}
+COLOURS = {"outputs": "#0072b2", "outputs_and_gradient": "#d55e00", "pe16x16_rowsync": "#009e73"}
 MARKERS = {0: "x", 1: "o", 8: "s"}
 GATES = {0: "no gates", 1: "one gate per output", 8: "one gate per 8 channels"}
 
@@ -109,7 +109,7 @@ def measure(row: Row, base: TrainConfig) -> dict[str, Any]:
 
 
 def _machine(name: str) -> Hardware:
-    hw = load_hardware(PE16X16)
+    hw = load_hardware(ROWSYNC)
     return hw.model_copy(update={"skipping": hw.skipping.model_copy(update=SKIPPING[name])})
 
 

@@ -69,7 +69,7 @@ def synthetic(config: dict[str, Any], machines: list[Hardware]) -> Iterator[dict
         name = f"{trace.meta['network']} {pattern} {density:g}"
         print(name, flush=True)
         facts = {"trace": name, "origin": "synthetic", "pattern": pattern, "weight_density": density}
-        yield from rows_of(simulate_many(machines, trace, workers=1), facts)
+        yield from rows_of(simulate_many(machines, trace, equal_area=False, workers=1), facts)
 
 
 def recorded(config: dict[str, Any], machines: list[Hardware]) -> Iterator[dict[str, Any]]:
@@ -83,7 +83,7 @@ def recorded(config: dict[str, Any], machines: list[Hardware]) -> Iterator[dict[
         pattern, sparsity = (words[words.index(option) + 1] for option in ("--pattern", "--sparsity"))
         facts = {"trace": one["trace"], "origin": "recorded", "pattern": pattern}
         facts["weight_density"] = round(1 - float(sparsity), 6)
-        yield from rows_of(simulate_many(machines, trace, workers=1), facts, one["call"])
+        yield from rows_of(simulate_many(machines, trace, equal_area=False, workers=1), facts, one["call"])
 
 
 def main() -> None:

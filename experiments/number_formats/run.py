@@ -46,7 +46,7 @@ def zeros_and_speedup(training: Training, zero_as: str, folder: Path) -> dict[st
             if mask in entry.masks and entry.name.startswith("encoder.layer")
         ]
         row[f"{tensor}_zero"] = 1 - sum(part.nonzeros for part in found) / sum(part.size for part in found)
-    result = simulate(load_hardware(ROOT / "hw_configs" / "pe16x16.yaml"), trace, vector_work=False)
+    result = simulate(load_hardware(ROOT / "hw_configs" / "pe16x16_rowsync.yaml"), trace, vector_work=False)
     row |= {f"{name}_speedup": totals["speedup"] for name, totals in result.summary["by_pass"].items()}
     row["speedup"] = result.summary["total"]["speedup"]
     return row

@@ -40,7 +40,7 @@ TRACES = {  # trace: layers of its last recorded step but one
     "simclr_rigl_element": ("encoder.layer1.0.conv2", "encoder.layer2.0.conv1"),
 }
 MASKS = ("bands", "checkerboard", "corner", "channels", "images", "depthwise")
-MACHINES = ("edge8x8", "pe16x16", "pe16x16, 12 B a cycle", "tensorcore8", "tensordash16x16")
+MACHINES = ("edge8x8", "pe16x16_rowsync", "pe16x16_rowsync, 12 B a cycle", "tensorcore8", "tensordash16x16")
 QUANTITIES: dict[str, Callable[[PassAccount], float]] = {
     "cycles": lambda run: run.cycles,
     "array_cycles": lambda run: run.array_cycles,
@@ -231,7 +231,7 @@ def _work(quick: bool, share: float) -> Iterator[tuple[str, str, Share]]:
         return
     masks = (*TRACES, *MASKS)
     yield from product(MACHINES, masks, (share,))
-    yield from product(("edge8x8", "pe16x16"), masks, ("auto",))
+    yield from product(("edge8x8", "pe16x16_rowsync"), masks, ("auto",))
 
 
 def main() -> None:

@@ -12,7 +12,10 @@ from matplotlib.ticker import FuncFormatter
 
 from accelsim.show.figures.files import save_figure
 
-MEASURES = {"linear_probe_accuracy": "linear probe, %", "pe16x16_speedup": "speedup of the last step\non pe16x16"}
+MEASURES = {
+    "linear_probe_accuracy": "linear probe, %",
+    "pe16x16_rowsync_speedup": "speedup of the last step\non pe16x16_rowsync",
+}
 COLOURS = {  # distinguishable by the colour-blind; the pattern's marker tells points of one method apart
     "dense": "black",
     "scp": "#d55e00",

@@ -10,7 +10,7 @@ import pandas as pd
 from rows import Plan, Row
 
 _SETTING = ["framework", "method", "pattern", "sparsity"]
-_MEASURED = ["knn_accuracy", "linear_probe_accuracy", "flops_share", "pe16x16_speedup"]
+_MEASURED = ["knn_accuracy", "linear_probe_accuracy", "flops_share", "pe16x16_rowsync_speedup"]
 
 
 def row_table(plan: Plan, results: Path) -> pd.DataFrame:

@@ -82,7 +82,7 @@ def test_the_grid_is_filled_row_by_row_and_keeps_what_it_has(tmp_path: Path) -> 
     assert scp["pruned"] == pytest.approx(0.8, abs=1e-3)
     assert scp["pruned_second_branch"] == pytest.approx(0.5, abs=1e-3)
     assert scp["weight_density"] == pytest.approx(0.35, abs=1e-3)  # as many weights of each branch
-    assert scp["pe16x16_speedup"] > 1
+    assert scp["pe16x16_rowsync_speedup"] > 1
     kept = out / "results" / "simclr-scp-element-0.8-s0.json"
     measured = json.loads(kept.read_text())
     kept.write_text(json.dumps(measured | {"linear_probe_accuracy": 0.123}))
@@ -119,8 +119,8 @@ def test_committed_results_and_tables_belong_together() -> None:
         assert found["data"]["train_images"] > 0
         assert found["loss"]["last_steps"] < found["loss"]["first_steps"], f"{name} did not learn"
         assert found["linear_probe_accuracy"] == pytest.approx(table.loc[name, "linear_probe_accuracy"], abs=1e-5)
-        speedup = found["last_step"]["machines"]["pe16x16"]["speedup"]
-        assert speedup == pytest.approx(table.loc[name, "pe16x16_speedup"], abs=1e-4)
+        speedup = found["last_step"]["machines"]["pe16x16_rowsync"]["speedup"]
+        assert speedup == pytest.approx(table.loc[name, "pe16x16_rowsync_speedup"], abs=1e-4)
 
 
 def test_zeros_by_layer_time_and_format(tmp_path: Path) -> None:
@@ -176,3 +176,16 @@ def test_sampling_coverage_counts_what_intervals_hold(tmp_path: Path) -> None:
     rows = pd.read_csv(out / "coverage.csv").set_index(["layer", "quantity"])
     assert 0 < rows.loc[("all", "cycles"), "half_width_percent"] < 20
     assert rows.loc[("all", "cycles"), "coverage"] >= 0.4  # of five seeds; fewer have a chance of 0.01 %
+
+
+def test_equal_area_over_density_and_pattern(tmp_path: Path) -> None:
+    out = run_quick("equal_area", tmp_path)
+    table = pd.read_csv(out / "density.csv").set_index(["machine", "pattern", "weight_density", "pass"])
+    join = table.loc["join8x16"]["speedup_at_equal_area"]
+    assert join["element", 0.2, "forward"] > join["element", 1.0, "forward"] > 1
+    assert join["element", 0.2, "whole step"] > join["8x8", 0.2, "whole step"]  # a dense machine drops blocks itself
+    row = table.loc["dense 2x68"]  # compared with the same dense machine
+    assert (row["equal_area_cycles"] == table.loc["join8x16"]["equal_area_cycles"]).all()
+    crossings = pd.read_csv(out / "crossings.csv").set_index(["machine", "pattern", "pass"])
+    assert crossings.loc[("join8x16", "element", "forward"), "wins_from_zeros"] == 0
+    assert (out / "equal_area.png").stat().st_size > 10_000
