@@ -200,4 +200,11 @@ class _Work:
 def _movement_key(hw: Hardware) -> Hashable:
     """All that a pass's cycles, bytes and slots depend on."""
     precision = hw.precision
-    return timing_key(hw), hw.array.count, precision.operand_bits, precision.accumulator_bits, hw.memory
+    return (
+        timing_key(hw),
+        hw.array.count,
+        precision.operand_bits,
+        precision.accumulator_bits,
+        hw.memory,
+        hw.mapping.search,
+    )

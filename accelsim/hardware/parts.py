@@ -188,3 +188,8 @@ class Mapping(Part):
     row_order: Literal["natural", "density"] = Field(
         "natural", description="density: rows of operand A with like numbers of non-zeros share a tile"
     )
+    search: Literal["fixed", "best"] = Field(
+        "fixed",
+        description="how a GEMM is cut for the buffers: fixed: by doublings and in runs of K, whatever the masks; best:"
+        " what moves the fewest bytes of all cuts, also by channels and rows of the kernel, of blocks of any size",
+    )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from accelsim import kernel
 from accelsim.errors import AccelsimError
 from accelsim.lowering.bits import Words
+from accelsim.lowering.inside import Taps
 
 Pass = Literal["forward", "input_grad", "weight_grad"]
 TensorKind = Literal["weight", "activation", "gradient"]
@@ -48,6 +49,7 @@ class Footprint:
         grid_width: grid positions in one grid line.
         first, last: int64 [grid_lines], the source lines [first, last) that each grid line reads.
         along: the GEMM axis that runs over grid positions; the other axis of B runs over taps and channels.
+        taps: where the kernel's taps read the source; its rows outermost along that other axis.
     """
 
     images: int
@@ -60,6 +62,7 @@ class Footprint:
     first: np.ndarray[tuple[int], np.dtype[np.int64]]
     last: np.ndarray[tuple[int], np.dtype[np.int64]]
     along: Literal["n", "k"]
+    taps: Taps
 
 
 @dataclass(frozen=True)

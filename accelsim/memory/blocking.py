@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from accelsim.hardware.model import Hardware
 from accelsim.hardware.parts import Buffers
+from accelsim.lowering.footprint import lines_reached
 from accelsim.lowering.gemm import Footprint, MaskedGemm
 
 Indices = NDArray[np.int64]
@@ -38,6 +39,10 @@ class Blocking:
     Attributes:
         order: which blocks the outer loop walks; the other operand is fetched again for each of them.
         gathered: whether just the elements of B that the GEMM multiplies are loaded, instead of the lines they lie in.
+        kernel_rows, block_channels: where K (in weight_grad: the columns) is cut by rows of the kernel and by
+            channels, how many of each a block has; 0: it is cut in runs of positions.
+        window_width: positions of each grid line that a block of columns has; 0: it is a run of columns.
+        stays: whether all K positions of the operand that `order` keeps stay on chip while the other one's blocks pass.
         a_portions, b_portions, output_portions: portions in which a step's part of A, of B and a macro-tile's outputs
             go through their half buffers; 1 where they fit. An operand in several does not stay for the next step.
     """
@@ -47,6 +52,10 @@ class Blocking:
     chunk: int
     order: Order
     gathered: bool = False
+    kernel_rows: int = 0
+    block_channels: int = 0
+    window_width: int = 0
+    stays: bool = False
     a_portions: int = 1
     b_portions: int = 1
     output_portions: int = 1
@@ -94,9 +103,17 @@ class Lines:
         return int(self._new_lines[-1])
 
 
-def lines_of(footprint: Footprint, stack: int = 1) -> Lines:
-    """Return the lines, with their non-zeros, that operand B is gathered from, of GEMMs that are stacked."""
+def lines_of(footprint: Footprint, stack: int = 1, kernel_rows: slice | None = None) -> Lines:
+    """Return the lines, with their non-zeros, that operand B is gathered from, of GEMMs that are stacked.
+
+    Args:
+        kernel_rows: the rows of the kernel that read them; None: all.
+    """
     first, last = footprint.first, footprint.last
+    if kernel_rows is not None:
+        image = np.arange(footprint.images)[:, None] * footprint.taps.image[0]
+        reached = lines_reached(footprint.taps, kernel_rows.start, kernel_rows.stop)
+        first, last = ((image + lines).ravel() for lines in reached)
     if stack > 1:  # one after another, like images
         own = np.arange(stack)[:, None] * footprint.lines
         first, last = (own + first).ravel(), (own + last).ravel()
@@ -199,19 +216,37 @@ def choose_blocking(hw: Hardware, gemm: MaskedGemm) -> Blocking:
 @lru_cache(maxsize=4096)
 def _solve(problem: Problem) -> Blocking:
     lines = problem.lines()
-    sizes = [
+    for gathered in (False, True):
+        whole = [
+            (*size, chunk)
+            for size in _tile_sizes(problem)
+            if (chunk := _largest_chunk(problem, lines, *size, gathered))
+        ]
+        if blockings := [Blocking(*extents, order, gathered) for extents in whole for order in ORDERS]:
+            return _least_moving(problem, lines, blockings)
+    return _fewest_portions(problem, lines, (False, True))
+
+
+def _tile_sizes(problem: Problem) -> list[tuple[int, int]]:
+    """Row tiles and columns of macro-tiles: doublings."""
+    return [
         (row_tiles, min(column_tiles * problem.cols, problem.n))
         for row_tiles in _doublings(problem.row_tiles)
         for column_tiles in _doublings(-(-problem.n // problem.cols))
     ]
-    for gathered in (False, True):
-        whole = [(*size, chunk) for size in sizes if (chunk := _largest_chunk(problem, lines, *size, gathered))]
-        if blockings := [Blocking(*extents, order, gathered) for extents in whole for order in ORDERS]:
-            return _least_moving(problem, lines, blockings)
-    ways = product(sizes, ORDERS, (False, True))
-    blockings = [_in_portions(problem, lines, *size, order, gathered) for size, order, gathered in ways]
+
+
+def _fewest_portions(problem: Problem, lines: Lines, gathered: Sequence[bool]) -> Blocking:
+    ways = product(_tile_sizes(problem), ORDERS, gathered)
+    blockings = [_in_portions(problem, lines, *size, order, one_by_one) for size, order, one_by_one in ways]
     fewest = min(_cuts(blocking) for blocking in blockings)
     return _least_moving(problem, lines, [blocking for blocking in blockings if _cuts(blocking) == fewest])
+
+
+def cut_in_portions(hw: Hardware, gemm: MaskedGemm) -> Blocking:
+    """Cut a GEMM of which no macro-tile fits even if B is gathered; what is too large comes in portions."""
+    problem = Problem.of(hw, gemm)
+    return _fewest_portions(problem, problem.lines(), (True,))
 
 
 def _least_moving(problem: Problem, lines: Lines, blockings: Sequence[Blocking]) -> Blocking:
@@ -225,7 +260,17 @@ def _in_portions(
     chunk = min(CHUNK, problem.k)
     needs = problem.needed_bytes(lines, row_tiles, columns, chunk, gathered)
     portions = (ceil(need / half) for need, half in zip(needs, problem.half_buffers(), strict=True))
-    return Blocking(row_tiles, columns, chunk, order, gathered, *portions)
+    a_portions, b_portions, output_portions = portions
+    return Blocking(
+        row_tiles,
+        columns,
+        chunk,
+        order,
+        gathered,
+        a_portions=a_portions,
+        b_portions=b_portions,
+        output_portions=output_portions,
+    )
 
 
 def _cuts(blocking: Blocking) -> tuple[int, int]:

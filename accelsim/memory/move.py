@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from accelsim.array import GemmTiming, TiledGemm
 from accelsim.hardware.model import Hardware
+from accelsim.memory.choose import cut_gemm
 from accelsim.memory.run import run_pass
 from accelsim.memory.steps import Cut, Steps
 
@@ -50,8 +51,7 @@ class Mover:
 
     def add(self, tiled: TiledGemm, timing: GemmTiming) -> Cut:
         """Append one GEMM, or several that are stacked, on a machine with one array; returns how they were cut."""
-        cut = Cut(self.hw, tiled, self.tiles)
-        steps = cut.steps(timing.tile_cycles)
+        cut, steps = cut_gemm(self.hw, tiled, timing, self.tiles)
         self._parts.append(steps)
         self._groups.append(cut.groups)
         self.worked += steps.array_cycles.sum(axis=0)

@@ -11,8 +11,10 @@ from accelsim import kernel
 from accelsim.array import TiledGemm
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import count_rectangles
+from accelsim.lowering.footprint import pixels_reached
 from accelsim.lowering.gemm import TensorKind
-from accelsim.memory.blocking import CHUNK, choose_blocking, lines_of
+from accelsim.memory.blocking import CHUNK, Blocking, choose_blocking, lines_of
+from accelsim.memory.cuts import AxisCut
 
 Integers = NDArray[np.int64]
 
@@ -34,25 +36,43 @@ class Parts:
 
     Attributes:
         blocking: how it is cut.
-        row_edges, column_edges: int64, where blocks of rows (columns) begin, and where the last one ends, of each GEMM
-            that is stacked.
-        starts, stops: int64 [chunks], K positions of each chunk.
+        row_edges: int64, where blocks of rows begin, and where the last one ends, of each GEMM that is stacked.
+        columns, chunks: how columns and K are cut.
+        starts, stops: int64 [chunks], K positions of each chunk, counted in the order of chunks.
     """
 
-    def __init__(self, hw: Hardware, tiled: TiledGemm) -> None:
+    def __init__(self, hw: Hardware, tiled: TiledGemm, blocking: Blocking | None = None) -> None:
         self.hw, self.tiled, self.gemm = hw, tiled, tiled.gemm
         gemm = tiled.gemm
-        self.blocking = choose_blocking(hw, gemm)
-        self.row_edges = _edges(gemm.m, self.blocking.row_tiles * hw.array.rows)
-        self.column_edges = _edges(gemm.n, self.blocking.columns)
-        edges = _edges(gemm.k, self.blocking.chunk)
-        self.starts, self.stops = edges[:-1], edges[1:]
+        self.blocking = blocking = blocking or choose_blocking(hw, gemm)
+        self.row_edges = _edges(gemm.m, blocking.row_tiles * hw.array.rows)
+        self.columns, self.chunks = AxisCut(gemm.n, blocking.columns), AxisCut(gemm.k, blocking.chunk)
+        if blocking.kernel_rows:
+            channels, grid_width = gemm.footprint.channels, gemm.footprint.grid_width
+            taps = gemm.footprint.taps
+            kernel = AxisCut(
+                taps.count * channels,
+                blocking.kernel_rows * taps.offset_x.size * channels,
+                channels,
+                blocking.block_channels,
+            )
+            if gemm.footprint.along == "k":
+                self.columns = kernel
+            else:
+                self.chunks = kernel
+                if width := blocking.window_width:
+                    self.columns = AxisCut(gemm.n, blocking.columns // width * grid_width, grid_width, width)
+        self.stops = np.cumsum(self.chunks.sizes)
+        self.starts = self.stops - self.chunks.sizes
 
     def operand_a(self) -> Blocks:
         """Blocks of A's rows and of K."""
-        elements = self._stacked(np.diff(self.row_edges)[:, None] * (self.stops - self.starts))
+        elements = self._stacked(np.diff(self.row_edges)[:, None] * self.chunks.sizes)
         if self.gemm.a_kind not in self.hw.memory.compression:
             return Blocks(self._plain_bytes(elements), elements)
+        if self.blocking.kernel_rows or (self.chunks.edges[1:-1] % CHUNK).any():
+            counts = count_rectangles(self.gemm.a, self._stacked_edges(self.row_edges), self.chunks.edges)
+            return Blocks(self._bytes(self.gemm.a_kind, elements, self.chunks.gather(counts)), elements)
         nonzeros, rows = np.empty_like(elements), np.ascontiguousarray(self.gemm.a)
         first, last, edges = self.starts // CHUNK, -(-self.stops // CHUNK), self._stacked_edges(self.row_edges)
         kernel.compiled.count_blocks(rows, rows.shape[0], rows.shape[1], edges, first, last, nonzeros)
@@ -62,47 +82,77 @@ class Parts:
         """The source lines that blocks of columns and of K read, or just their elements if these are gathered."""
         footprint, stack = self.gemm.footprint, self.gemm.stack
         if self.blocking.gathered:
-            elements = self._stacked(np.diff(self.column_edges)[:, None] * (self.stops - self.starts))
+            elements = self._stacked(self.columns.sizes[:, None] * self.chunks.sizes)
             nonzeros = np.zeros_like(elements)
             if self.gemm.b_kind in self.hw.memory.compression:
-                k_edges = np.append(self.starts, self.stops[-1])
+                edges = self.columns.edges, self.chunks.edges
                 if self.gemm.b_of is None:
-                    nonzeros = count_rectangles(self.gemm.b, self._stacked_edges(self.column_edges), k_edges)
+                    nonzeros = count_rectangles(self.gemm.b, self._stacked_edges(edges[0]), edges[1])
                 else:
-                    nonzeros = self._stacked(count_rectangles(self.gemm.columns, self.column_edges, k_edges))
+                    nonzeros = self._stacked(count_rectangles(self.gemm.columns, *edges))
             return Blocks(self._bytes(self.gemm.b_kind, elements, nonzeros), elements)
+        if self.blocking.kernel_rows:
+            return self._kernel_parts()
         if footprint.along == "n":  # shares as in `Problem.b_fraction`
-            low, high = self.column_edges[:-1, None], self.column_edges[1:, None]
+            low, high = self.columns.edges[:-1, None], self.columns.edges[1:, None]
             share, whole = self.stops - self.starts, self.gemm.k
         else:
             low, high = self.starts, self.stops
-            share, whole = np.minimum(np.diff(self.column_edges)[:, None], footprint.channels), footprint.channels
+            share, whole = np.minimum(self.columns.sizes[:, None], footprint.channels), footprint.channels
         own = (np.arange(stack) * (footprint.grid_lines * footprint.grid_width))[:, None, None]
         lines, nonzeros = lines_of(footprint, stack).read_by(own + low, own + high)
         shape = (-1, self.starts.size)
         elements = (-(-lines * footprint.line_elements * share // whole)).reshape(shape)
         return Blocks(self._bytes(self.gemm.b_kind, elements, -(-nonzeros * share // whole).reshape(shape)), elements)
 
+    def _kernel_parts(self) -> Blocks:
+        """What rows of the kernel read, of some channels: the lines that they reach, of these channels."""
+        footprint, stack, rows = self.gemm.footprint, self.gemm.stack, self.blocking.kernel_rows
+        grid = self.columns if footprint.along == "n" else self.chunks
+        low = np.arange(grid.runs) * grid.run
+        high = np.minimum(low + grid.run, grid.extent)
+        own = (np.arange(stack) * grid.extent)[:, None]
+        kernel = [slice(first, first + rows) for first in range(0, footprint.taps.offset_y.size, rows)]
+        read = np.array([lines_of(footprint, stack, part).read_by(own + low, own + high) for part in kernel])
+        # [stack, runs, parts of a grid line, rows of the kernel, channels]
+        lines, nonzeros = read.transpose(1, 2, 3, 0)[:, :, :, None, :, None]
+        width = footprint.taps.image[1]
+        pixels = np.array([width])
+        if grid.parts > 1:
+            starts = np.arange(0, grid.period, grid.part)
+            pixels = pixels_reached(footprint.taps, starts, np.minimum(starts + grid.part, grid.period))
+        share = pixels[:, None, None] * np.diff(_edges(footprint.channels, self.blocking.block_channels))
+        elements, counts = lines * share, -(-nonzeros * share // footprint.line_elements)
+        if footprint.along == "n":
+            elements, counts = (part.reshape(stack * grid.count, -1) for part in (elements, counts))
+        else:
+            elements, counts = (part.transpose(0, 3, 4, 1, 2).reshape(-1, grid.count) for part in (elements, counts))
+        return Blocks(self._bytes(self.gemm.b_kind, elements, counts), elements)
+
     def outputs(self) -> tuple[Integers, Integers]:
         """Outputs computed in each block, and their bytes in DRAM: [stacked row blocks, column blocks].
 
         Outputs are stored compressed only where a mask says which of them were computed.
         """
-        elements = self._stacked(np.diff(self.row_edges)[:, None] * np.diff(self.column_edges))
+        elements = self._stacked(np.diff(self.row_edges)[:, None] * self.columns.sizes)
         if self.tiled.needed is None:
             return elements, self._plain_bytes(elements)
-        needed = count_rectangles(self.tiled.needed, self._stacked_edges(self.row_edges), self.column_edges)
+        counts = count_rectangles(self.tiled.needed, self._stacked_edges(self.row_edges), self.columns.edges)
+        needed = self.columns.gather(counts)
         return needed, self._bytes(self.gemm.output_kind, elements, needed)
 
     def cycles(self, tile_cycles: Integers, first_tile: int) -> Integers:
         """Each array's cycles on the tiles that end in each block: [stacked row blocks, column blocks, arrays].
 
+        Tiles have neighbouring columns, so those of a run that is cut in parts are shared out among the parts, in
+        proportion to their outputs.
+
         Args:
             tile_cycles: cycles of each tile.
             first_tile: the GEMM's first tile's number in the pass; tiles are dealt to the arrays in turn.
         """
-        rows, columns, arrays = self.row_edges.size - 1, self.column_edges.size - 1, self.hw.array.count
-        worked = np.zeros((self.gemm.stack * rows, columns, arrays), np.int64)
+        rows, arrays = self.row_edges.size - 1, self.hw.array.count
+        worked = np.zeros((self.gemm.stack * rows, self.columns.runs, arrays), np.int64)
         kernel.compiled.deal_tiles(
             np.ascontiguousarray(tile_cycles),
             self.gemm.stack,
@@ -114,12 +164,12 @@ class Parts:
             self.tiled.rows,
             self.tiled.cols,
             self.blocking.row_tiles,
-            self.blocking.columns,
+            self.columns.run,
             first_tile,
             arrays,
             worked,
         )
-        return worked
+        return worked if self.columns.parts == 1 else self.columns.share(worked, self.outputs()[0])
 
     def _stacked(self, blocks: Integers) -> Integers:
         """Repeat the blocks of one GEMM, [blocks, ...], for all that are stacked."""
@@ -133,10 +183,15 @@ class Parts:
         return np.append(starts, self.gemm.stack * edges[-1])
 
     def _bytes(self, kind: TensorKind, elements: Integers, nonzeros: Integers) -> Integers:
-        """Bytes in DRAM: plain words, or a bit an element and the non-zero words."""
+        """Bytes in DRAM: plain words, or a bit an element and the non-zero words.
+
+        With `mapping.search: best` a tensor that takes more bytes compressed is stored in plain words.
+        """
+        plain = self._plain_bytes(elements)
         if kind not in self.hw.memory.compression:
-            return self._plain_bytes(elements)
-        return -(-elements // 8) - (-nonzeros * self.hw.precision.operand_bits // 8)
+            return plain
+        packed = -(-elements // 8) - (-nonzeros * self.hw.precision.operand_bits // 8)
+        return plain if self.hw.mapping.search == "best" and packed.sum() > plain.sum() else packed
 
     def _plain_bytes(self, elements: Integers) -> Integers:
         return -(-elements * self.hw.precision.operand_bits // 8)

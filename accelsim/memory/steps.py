@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from accelsim.array import GemmTiming, TiledGemm
 from accelsim.hardware.model import Hardware
+from accelsim.memory.blocking import Blocking
 from accelsim.memory.parts import Parts
 
 Integers = NDArray[np.int64]
@@ -58,15 +59,17 @@ class Cut:
     """A GEMM cut into steps; how long the arrays work on each is given afterwards.
 
     Macro-tiles without an output that must be computed are left out. An operand's block that the step before has used
-    is still on chip, unless it went through its buffer in portions. Then each portion is a step; and after a
-    macro-tile's last step come, without work, those in which the rest of its outputs leave.
+    is still on chip, unless it went through its buffer in portions; of one that stays (`Blocking.stays`) all chunks
+    are. Then each portion is a step; and after a macro-tile's last step come, without work, those in which the rest
+    of its outputs leave.
 
     Args:
         first_tile: tiles that earlier GEMMs of the pass had; tile t of a pass goes to array t mod `array.count`.
+        blocking: how it is cut; by default as `choose_blocking` says.
     """
 
-    def __init__(self, hw: Hardware, tiled: TiledGemm, first_tile: int = 0) -> None:
-        self._parts, self._first_tile = Parts(hw, tiled), first_tile
+    def __init__(self, hw: Hardware, tiled: TiledGemm, first_tile: int = 0, blocking: Blocking | None = None) -> None:
+        self._parts, self._first_tile = Parts(hw, tiled, blocking), first_tile
         self._outputs, self._stored = self._parts.outputs()
         blocking, rows = self._parts.blocking, self._parts.row_edges.size - 1  # of each GEMM that is stacked
         if blocking.order == "rows":
@@ -75,6 +78,9 @@ class Cut:
             number, column, row = np.nonzero(self._outputs.reshape(tiled.gemm.stack, rows, -1).transpose(0, 2, 1))
             row += number * rows
         chunks = self._parts.starts.size
+        # a block that stays is loaded with the first block of the other operand that it meets
+        kept = row if blocking.order == "rows" else row // rows * self._parts.columns.count + column
+        self._met = np.repeat(_changes(kept), chunks)
         # chunk by chunk: chunks are innermost
         self._row, self._column = np.repeat(row, chunks), np.repeat(column, chunks)
         self._chunk = np.tile(np.arange(chunks), row.size)
@@ -104,9 +110,13 @@ class Cut:
         """Return the steps in the order in which the arrays take them, given each tile's cycles."""
         a, b, blocking = self._parts.operand_a(), self._parts.operand_b(), self._parts.blocking
         row, column, chunk, chunks = self._row, self._column, self._chunk, self._parts.starts.size
-        b_column = self._number * (self._parts.column_edges.size - 1) + column
+        b_column = self._number * self._parts.columns.count + column
         loads_a = _changes(row * chunks + chunk) | (blocking.a_portions > 1)
         loads_b = _changes(b_column * chunks + chunk) | (blocking.b_portions > 1)
+        if blocking.stays and blocking.order == "rows":
+            loads_a = self._met
+        elif blocking.stays:
+            loads_b = self._met
         last_portion = blocking.portions - 1
         computes = self._portion == last_portion
         if self._several_tiles:  # the sums of one tile stay in the PEs until its portions are done
