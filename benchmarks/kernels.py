@@ -52,7 +52,7 @@ def roof(repeats: int) -> float:
     for _ in range(repeats + 1):
         start = time.process_time()
         for _ in range(rounds):
-            kernel.compiled.effectual_where_needed(a, b, 1, rows, rows, words, False, every)
+            kernel.compiled.effectual_where_needed(a, b, None, 1, rows, rows, words, every)
         seconds.append(time.process_time() - start)
     return rounds * rows * rows * words * 64 / statistics.median(seconds[1:])
 
