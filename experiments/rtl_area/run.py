@@ -179,19 +179,27 @@ def fit(table: Mapping[tuple[str, ...], Cells]) -> dict[str, dict[str, object]]:
     """Fit each part's gates so that the largest relative error is as small as can be."""
     fits: dict[str, dict[str, object]] = {}
     for part, terms in TERMS.items():
-        rows = [(_sizes(key), cells) for key, cells in table.items() if key[0] == part]
-        gates = np.array([cells.gates for _, cells in rows], float)
-        shares = np.array([[term(name, sizes) for name in terms] for sizes, _ in rows], float) / gates[:, None]
+        shares, rows = gate_shares(table, part), [cells for key, cells in table.items() if key[0] == part]
         factors = least_worst(shares)
-        per_gate = sum(cells.gate_equivalents for _, cells in rows) / gates.sum()
+        per_gate = sum(cells.gate_equivalents for cells in rows) / sum(cells.gates for cells in rows)
         fits[part] = {
             "gates": {name: round(float(factor), 4) for name, factor in zip(terms, factors, strict=True)},
             "flip_flops": dict(FLIP_FLOPS[part]),
             "equivalents_per_gate": round(float(per_gate), 4),
         }
-        worst = np.abs(shares @ factors - 1).max()
-        print(f"{part}: {len(rows)} sizes, largest error {worst:.1%}")
+        print(f"{part}: {len(rows)} sizes, largest error {largest_error(shares, factors):.1%}")
     return fits
+
+
+def gate_shares(table: Mapping[tuple[str, ...], Cells], part: str) -> np.ndarray:
+    """Return each term of a part's formula over its gates: float64 [sizes, terms]."""
+    rows = [(_sizes(key), cells.gates) for key, cells in table.items() if key[0] == part]
+    return np.array([[term(name, sizes) / gates for name in TERMS[part]] for sizes, gates in rows], float)
+
+
+def largest_error(shares: np.ndarray, factors: np.ndarray) -> float:
+    """Return the largest relative error of a fit."""
+    return float(np.abs(shares @ factors - 1).max())
 
 
 def least_worst(shares: np.ndarray) -> np.ndarray:

@@ -35,13 +35,19 @@ def read(path: Path) -> dict[tuple[str, ...], tuple[str, ...]]:
 
 
 def test_the_shipped_fit_is_that_of_the_shipped_table() -> None:
+    """Several factors may have nearly the least largest error, and which of them are found depends on the processor."""
     run = command()
-    fitted = run.fit(run.read_table(AREA / "table.csv"))
+    table = run.read_table(AREA / "table.csv")
+    fitted = run.fit(table)
     shipped = json.loads((ROOT / "accelsim" / "hardware" / "logic.json").read_text(encoding="utf-8"))
     assert fitted.keys() == shipped.keys()
     for part, fit in fitted.items():
         assert fit["flip_flops"] == shipped[part]["flip_flops"]
-        assert fit["gates"] == pytest.approx(shipped[part]["gates"], rel=0.02)
+        assert fit["gates"].keys() == shipped[part]["gates"].keys()
+        shares = run.gate_shares(table, part)
+        errors = [run.largest_error(shares, np.array(list(one["gates"].values()))) for one in (fit, shipped[part])]
+        assert errors[1] == pytest.approx(errors[0], abs=2e-3)
+        assert fit["gates"] == pytest.approx(shipped[part]["gates"], rel=0.1, abs=0.01)
         assert fit["equivalents_per_gate"] == pytest.approx(shipped[part]["equivalents_per_gate"], rel=1e-3)
 
 
