@@ -93,6 +93,8 @@ def draw(table: pd.DataFrame) -> Figure:
             if row == 0:
                 axes.set_title(which, fontsize=10)
         grid[row][0].set_ylabel(f"{100 * (1 - density):.3g} % of weights pruned\nspeedup", fontsize=8.5)
+    low, high = grid[0][0].get_ylim()  # of all panels, once all is drawn: they share the scale
+    grid[0][0].set_ylim(low, max(high, 2.2))  # two numbers at least
     handles, labels = grid[0][0].get_legend_handles_labels()
     if (table["origin"] == "recorded").any():
         handles += grid[0][0].plot([], [], "o", color="grey", mfc="white", mew=1.4)
@@ -122,8 +124,6 @@ def _panel(axes: Axes, rows: pd.DataFrame, patterns: list[str], machines: list[s
         x = [places[name] + shift for name in found["pattern"]]
         axes.plot(x, found["speedup"], color=colour, marker=marker, ms=6, lw=0, mfc="white", mew=1.4, zorder=4)
     axes.set_yscale("log", base=2)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, max(high, 2.2))  # two numbers at least
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xticks(range(len(patterns)), patterns, rotation=45, ha="right")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from accelsim.show.figures.granularity import coarseness, pattern_of
+from accelsim.show.figures.granularity import coarseness, draw, pattern_of
 
 
 @pytest.mark.closed_form
@@ -39,3 +40,15 @@ def test_a_block_of_thousands_of_digits_has_no_size() -> None:
 )
 def test_metadata_tell_how_weights_were_pruned(meta: dict[str, Any], found: tuple[str, str, float] | None) -> None:
     assert pattern_of(meta) == found
+
+
+def test_all_panels_show_all_that_they_draw() -> None:
+    rows = [
+        {"machine": "m", "pass": which, "pattern": pattern, "weight_density": density, "origin": "synthetic"}
+        | {"speedup": speedup, "ideal": 2 * speedup}
+        for which in ("forward", "input_grad")
+        for pattern, density, speedup in (("none", 1.0, 1.0), ("element", 0.5, 1.5), ("element", 0.1, 12.0))
+    ]
+    figure = draw(pd.DataFrame(rows))
+    assert len(figure.axes) == 4
+    assert all(axes.get_ylim()[1] > 24 for axes in figure.axes)
