@@ -9,6 +9,7 @@ from pydantic import Field
 
 from accelsim.array.outcome import GemmTiming, Slots
 from accelsim.array.pe import PE, Forecast, RtlArray
+from accelsim.array.ports import port_cycles, through_ports
 from accelsim.array.tiled import TiledGemm
 from accelsim.array.windows import Streams, streamed_elements
 from accelsim.hardware.parts import Array
@@ -36,6 +37,10 @@ class DensePE(PE[DenseSkipping]):
         return True
 
     def time(self, tiled: TiledGemm) -> GemmTiming:
+        return through_ports(self.ports, self.array, tiled, self._unhindered(tiled), self.window_positions)
+
+    def _unhindered(self, tiled: TiledGemm) -> GemmTiming:
+        """Time a GEMM whose windows can be read as soon as they are wanted."""
         gemm, blocks = tiled.gemm, self.skipping.blocks
         if tiled.needed is None and gemm.a_kind not in blocks and gemm.b_kind not in blocks:
             return self._time_whole(tiled)
@@ -47,7 +52,9 @@ class DensePE(PE[DenseSkipping]):
             return None
         streams = self.streams(tiled)
         known = streamed_elements(tiled, streams.positions)
-        return Forecast(self, streams.windows.astype(np.float64), streams.positions, exact=True, known=known)
+        read = port_cycles(self.ports, tiled, streams.positions, self.window_positions)
+        expected = np.maximum(streams.windows, read).astype(np.float64)
+        return Forecast(self, expected, streams.positions, exact=True, known=known)
 
     def rtl(self) -> RtlArray:
         return RtlArray("dense", self.array.lanes, self.array.lanes)

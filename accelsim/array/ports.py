@@ -39,26 +39,39 @@ def _words(width: Width, window: int) -> int | None:
             return int(width)
 
 
-def through_ports(ports: Ports, array: Array, tiled: TiledGemm, timing: GemmTiming) -> GemmTiming:
-    """Lengthen tiles to ceil(words / words per cycle) of either operand; PEs with an output wait in `port` slots.
+def through_ports(ports: Ports, array: Array, tiled: TiledGemm, timing: GemmTiming, window: int = 0) -> GemmTiming:
+    """Lengthen tiles to what their words take; PEs with an output wait in `port` slots.
 
     Words are those of the windows that are streamed, for the rows and columns that a tile uses, each once. It is all
-    that a port costs PEs that take positions of K as they come, and the least that it costs any others.
+    that a port costs PEs that take positions of K as they come, or one window per cycle, and the least that it costs
+    any others.
+
+    Args:
+        window: see `port_cycles`.
     """
     if ports == (None, None):
         return timing
     positions = np.full(tiled.tiles, tiled.gemm.k) if timing.tile_positions is None else timing.tile_positions
-    return lengthen(array, tiled, timing, np.maximum(timing.tile_cycles, port_cycles(ports, tiled, positions)), "port")
+    return lengthen(
+        array, tiled, timing, np.maximum(timing.tile_cycles, port_cycles(ports, tiled, positions, window)), "port"
+    )
 
 
-def port_cycles(ports: Ports, tiled: TiledGemm, positions: Integers) -> Integers:
+def port_cycles(ports: Ports, tiled: TiledGemm, positions: Integers, window: int = 0) -> Integers:
     """Return how long each tile's words take to be read once, int64 [tiles]; 0 where neither port is limited.
+
+    They take ceil(words / words per cycle) of either operand. A window that is taken whole, one per cycle, also waits
+    for those before it: the last one is taken at the earliest in the cycle after they have come.
 
     Args:
         positions: int64 [tiles], K positions that each tile streams.
+        window: positions that PEs take at once; 0: as they come.
     """
     cycles = np.zeros(tiled.tiles, np.int64)
+    before = (positions - 1) // window * window if window else positions  # of all windows but the last
     for lines, words in ((tiled.heights, ports.a_words), (tiled.widths, ports.b_words)):
         if words is not None:
             cycles = np.maximum(cycles, -(-lines * positions // words))
+            if window:
+                cycles = np.maximum(cycles, np.where(positions > 0, -(-lines * before // words) + 1, 0))
     return cycles

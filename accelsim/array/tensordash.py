@@ -17,7 +17,6 @@ from accelsim.array.dense import DensePE, DenseSkipping
 from accelsim.array.expected import known_pairs, most_pairs
 from accelsim.array.outcome import GemmTiming, Slots
 from accelsim.array.pe import PE, Forecast, RtlArray, TileAccount
-from accelsim.array.ports import port_cycles
 from accelsim.array.tiled import TiledGemm
 from accelsim.array.windows import find_present, streamed_elements
 from accelsim.hardware.logic import MULTIPLEXER_EQUIVALENTS, Cells, Logic, cells
@@ -186,7 +185,7 @@ class TensorDashPE(PE[TensorDashSkipping]):
         )
 
     def forecast(self, tiled: TiledGemm) -> Forecast | None:
-        """At most `stage_depth` windows leave in a cycle; the PE expected to have most pairs, or a port, decides.
+        """At most `stage_depth` windows leave in a cycle; the PE that is expected to have most pairs decides.
 
         The operand that is scheduled is chosen by the whole GEMM, so some of its tiles have to be told; they cannot be
         if both operands are of one kind.
@@ -198,7 +197,6 @@ class TensorDashPE(PE[TensorDashSkipping]):
         narrowed = TensorDashSkipping.model_validate(self.skipping.model_dump() | {"tensors": tensors})
         streams = self.streams(tiled)
         expected = np.maximum(streams.windows / self.skipping.stage_depth, most_pairs(tensors, tiled) / LANES)
-        expected = np.maximum(expected, port_cycles(self.ports, tiled, streams.positions))
         known = known_pairs(narrowed, tiled)
         if self.skipping.advance == "together":
             known |= streamed_elements(tiled, streams.positions)

@@ -23,10 +23,10 @@ Mask = NDArray[np.bool_]
 class PlainTiming:
     """Cycles of each tile, row tiles outermost, the slot account as a counter of the names of `Slots`, words read.
 
-    Before the drain, `tiles` has each tile's cycles, those with its words' arrival, and the outputs it computes.
+    Before the drain, `tiles` has each tile's cycles and the outputs it computes.
     """
 
-    tiles: list[tuple[int, int, Mask]] = field(default_factory=list)
+    tiles: list[tuple[int, Mask]] = field(default_factory=list)
     tile_cycles: list[int] = field(default_factory=list)
     slots: Counter[str] = field(default_factory=Counter)
     reads: Counter[str] = field(default_factory=Counter)
@@ -136,7 +136,7 @@ def _run_tile(hw: Hardware, gemm: PlainGemm, a: Mask, b: Mask, wanted: Mask, tim
             cause = "sync"
             if pointers[i] < len(windows):
                 offers = {pe: pairs(pe, windows[pointers[i]]) for pe in group}
-                if scans and not all(ports[line].has(pointers[i]) for line in of_group[i]):
+                if not all(ports[line].has(pointers[i]) for line in of_group[i]):
                     cause = "port"
                 elif not scans or all(len(queues[pe]) + len(offers[pe]) <= skipping.fifo_depth for pe in group):
                     cause = "starved"
@@ -154,32 +154,22 @@ def _run_tile(hw: Hardware, gemm: PlainGemm, a: Mask, b: Mask, wanted: Mask, tim
         for line, port in ports.items():
             timing.reads[line[0]] += port.reads(taken_of[line])
         cycle += 1
-    duration = cycle
     for pe in all_pes:
-        timing.slots["edge" if pe not in working else "barrier"] += lanes * (duration - ended[pe])
-    streamed = sum(len(positions) for positions in windows)
-    fed = duration
-    for words, words_per_cycle in (
-        (streamed * a.shape[0], hw.memory.buffers.weight_words_per_cycle),
-        (streamed * b.shape[1], hw.memory.buffers.input_words_per_cycle),
-    ):
-        if isinstance(words_per_cycle, int) and not scans:
-            fed = max(fed, -(-words // words_per_cycle))
-    timing.tiles.append((duration, fed, wanted))
+        timing.slots["edge" if pe not in working else "barrier"] += lanes * (cycle - ended[pe])
+    timing.tiles.append((cycle, wanted))
 
 
 def drain(hw: Hardware, timing: PlainTiming) -> None:
     """Let the tiles' results leave: of each while its array's next one runs, of the last ones while the first do."""
     lanes = hw.array.lanes
-    for number, (duration, fed, wanted) in enumerate(timing.tiles):
-        drained = fed
+    for number, (duration, wanted) in enumerate(timing.tiles):
+        drained = duration
         if hw.array.drain == "overlapped":
-            drained = max(fed, len(timing.tiles[(number - hw.array.count) % len(timing.tiles)][2]))
+            drained = max(duration, len(timing.tiles[(number - hw.array.count) % len(timing.tiles)][1]))
         if hw.array.drain == "exposed":
-            drained = fed + len(wanted)
+            drained = duration + len(wanted)
         working = int(wanted.sum()) * lanes
-        timing.slots["port"] += (fed - duration) * working
-        timing.slots["skew"] += (drained - fed) * working
+        timing.slots["skew"] += (drained - duration) * working
         timing.slots["edge"] += (drained - duration) * (hw.array.rows * hw.array.cols * lanes - working)
         timing.tile_cycles.append(drained)
 

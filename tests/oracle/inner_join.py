@@ -114,7 +114,7 @@ def _run_tile(hw: Hardware, gemm: PlainGemm, a: Mask, b: Mask, wanted: Mask, tim
             timing.reads[line[0]] += port.reads(taken_of[line])
     slots["barrier"] += sum(lanes * (cycle - end) for end in ended.values())
     slots["edge"] += lanes * cycle * (len(places) - len(working))
-    timing.tiles.append((cycle, cycle, wanted))
+    timing.tiles.append((cycle, wanted))
 
 
 def _take(held: list[Window], pe: Place, lanes: int) -> list[bool]:

@@ -46,8 +46,7 @@ def plain_tensordash(hw: Hardware, gemm: PlainGemm) -> PlainTiming:
             taken = columns[left : left + cols]
             a, b, wanted = gemm.a[top : top + rows], gemm.b[:, taken].T, needed[top : top + rows, taken]
             windows = _streamed(skipping, gemm, a, b)
-            cycles = _run_tile(hw, operand, a, b, wanted, windows, timing)
-            timing.tiles.append((cycles, cycles, wanted))
+            timing.tiles.append((_run_tile(hw, operand, a, b, wanted, windows, timing), wanted))
     drain(hw, timing)
     return timing
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from accelsim.lowering import lower
 from accelsim.trace import TraceWriter
 from accelsim.validate import rtl_bench
 from accelsim.validate.rtl import (
+    Case,
     compare,
     most_random_k,
     pack,
@@ -58,6 +60,21 @@ def test_random_gemms_agree(index: int) -> None:
     cases = list(random_cases(machine, index, seed=7, count=40))
     outcomes = run_cases(Parameters.of(machine, most_random_k(machine)), cases)
     assert sum(outcome.tiles for outcome in outcomes) >= 40
+    assert [outcome.off for outcome in outcomes if outcome.off] == []
+
+
+@verilated
+@pytest.mark.reference
+def test_dense_pes_wait_for_any_narrow_port() -> None:
+    """A last window whose words come in one cycle with the end of the window before takes a cycle of its own."""
+    cases = []
+    for k, words in product(range(1, 12), range(1, 7)):
+        buffers = {"weight_words_per_cycle": words, "input_words_per_cycle": "unlimited"}
+        array = {"rows": 2, "cols": 1, "lanes": 3}
+        hw = Hardware.model_validate({"name": "dense", "array": array, "memory": {"buffers": buffers}})
+        (gemm,) = lower(OpTrace(name="fc", step=0, weight=np.ones((2, k)), input=np.ones((1, k))), "forward")
+        cases.append(Case(hw, gemm, np.ones((2, k), np.int32), np.ones((1, k), np.int32)))
+    outcomes = run_cases(Parameters.of(cases[0].hw, 12), cases)
     assert [outcome.off for outcome in outcomes if outcome.off] == []
 
 
