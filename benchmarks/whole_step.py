@@ -2,9 +2,9 @@
 
 SimCLR trains a CIFAR ResNet-18, its weights pruned in one shot, for some steps of a smaller batch; then a step of the
 full batch is recorded (two views, all three passes, all sparse layers and the dense ones). Steps of that batch and
-simulations of the recorded one are timed in turn on the same threads; the ratio is the median over the pairs. On one
-thread processor time is the one to look at on a machine with other work; wall time needs a quiet one. The first
-simulation is not counted.
+simulations of the recorded one, with the comparison at equal area and without, are timed in turn on the same threads;
+ratios are the medians over the rounds. On one thread processor time is the one to look at on a machine with other work;
+wall time needs a quiet one. The first simulation is not counted.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--warm-batch", type=int, default=16)
     parser.add_argument("--data", default="photos", help="photos, or cifar10:DIR")
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch, and workers of the simulator")
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=3, help="rounds of a step and its simulations")
     parser.add_argument("--hw", type=Path, default=Path("hw_configs/pe16x16.yaml"))
     parser.add_argument("--sync", action="append", choices=("pe", "row", "column", "array"), help="default: row, array")
     parser.add_argument("--keep", type=Path, help="record into this file, or take it if it is there")
@@ -88,17 +88,18 @@ def main() -> None:
             def replay(hw: Hardware = hw) -> None:
                 simulate(hw, open_trace(path), workers=options.threads)
 
+            def replay_alone(hw: Hardware = hw) -> None:
+                simulate(hw, open_trace(path), workers=options.threads, equal_area=False)
+
             replay()
-            pairs = [(seconds(run.advance), seconds(replay)) for _ in range(options.pairs)]
+            rounds = [[seconds(work) for work in (run.advance, replay, replay_alone)] for _ in range(options.pairs)]
             for clock, name in enumerate(("processor", "wall")):
-                timed = [(trained[clock], simulated[clock]) for trained, simulated in pairs]
-                ratio = statistics.median(simulated / trained for trained, simulated in timed)
-                step, replayed = (statistics.median(column) for column in zip(*timed, strict=True))
-                print(
-                    f"sync {sync:6}  {name:9} time: training step {step:6.2f} s, simulating it {replayed:6.2f} s:"
-                    f" x {ratio:.3f}",
-                    flush=True,
-                )
+                step, compared, alone = ([times[work][clock] for times in rounds] for work in range(3))
+                print(f"sync {sync:6}  {name:9} time: training step {statistics.median(step):6.2f} s", end="")
+                for what, simulated in (("simulating it", compared), ("without equal area", alone)):
+                    ratio = statistics.median(after / before for after, before in zip(simulated, step, strict=True))
+                    print(f", {what} {statistics.median(simulated):6.2f} s: x {ratio:.3f}", end="")
+                print(flush=True)
 
 
 if __name__ == "__main__":
