@@ -98,7 +98,7 @@ def main() -> None:
                 print(f"sync {sync:6}  {name:9} time: training step {statistics.median(step):6.2f} s", end="")
                 for what, simulated in (("simulating it", compared), ("without equal area", alone)):
                     ratio = statistics.median(after / before for after, before in zip(simulated, step, strict=True))
-                    print(f", {what} {statistics.median(simulated):6.2f} s: x {ratio:.3f}", end="")
+                    print(f", {what} {statistics.median(simulated):.2f} s: x {ratio:.3f}", end="")
                 print(flush=True)
 
 
