@@ -7,28 +7,24 @@ import numpy as np
 from accelsim.array import GemmTiming, TiledGemm
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import MaskedGemm
-from accelsim.memory.blocking import cut_in_portions
+from accelsim.memory.blocking import Blocking, cut_in_portions
 from accelsim.memory.run import run_pass
-from accelsim.memory.search import Candidate, Shape, candidates
+from accelsim.memory.search import Shape, candidates
 from accelsim.memory.steps import Cut, Steps
 
-_FEW = 3  # candidates that are compared with the masks' own bytes
+_MANY = 32  # steps: of more, how many they are makes hardly a difference
 
 
 def cut_gemm(hw: Hardware, tiled: TiledGemm, timing: GemmTiming, first_tile: int) -> tuple[Cut, Steps]:
     """Cut a GEMM, or several that are stacked, into steps.
 
-    With `mapping.search: best` the cut that moves the fewest bytes is taken, and of several the one of the fewest
-    cycles with memory. Candidates are ordered by the bytes that their words make on average; the first few are cut.
+    With `mapping.search: best` the cut is taken that moves the fewest bytes, given how many bits a word of each operand
+    takes on average. If it has few steps, and there is another one of as many bytes, the one of fewer cycles.
     """
     if hw.mapping.search == "fixed":
-        cut = Cut(hw, tiled, first_tile)
-        return cut, cut.steps(timing.tile_cycles)
-    found = candidates(Shape.of(hw, tiled.gemm))
-    if not found:
-        cut = Cut(hw, tiled, first_tile, cut_in_portions(hw, tiled.gemm))
-        return cut, cut.steps(timing.tile_cycles)
-    cuts = [Cut(hw, tiled, first_tile, one.blocking) for one in _likeliest(hw, tiled.gemm, found)]
+        cuts = [Cut(hw, tiled, first_tile)]
+    else:
+        cuts = [Cut(hw, tiled, first_tile, blocking) for blocking in _best(hw, tiled.gemm)]
     ways = [(cut, cut.steps(timing.tile_cycles)) for cut in cuts]
     return ways[0] if len(ways) == 1 else min(ways, key=lambda way: _cost(hw, way[1]))
 
@@ -39,13 +35,16 @@ def _cost(hw: Hardware, steps: Steps) -> tuple[int, int]:
     return moved, len(steps) if dram is None else run_pass(dram, steps)
 
 
-def _likeliest(hw: Hardware, gemm: MaskedGemm, found: tuple[Candidate, ...]) -> list[Candidate]:
-    """Return the few candidates that move the fewest bytes on average."""
+def _best(hw: Hardware, gemm: MaskedGemm) -> list[Blocking]:
+    """Return the cut that moves the fewest bytes on average; two, if it has few steps and another one moves as many."""
+    found = candidates(Shape.of(hw, gemm))
+    if not found:
+        return [cut_in_portions(hw, gemm)]
     a_bits, b_bits = _bits_a_word(hw, gemm)
-    bits = np.array([one.a_words * a_bits + one.b_words * b_bits for one in found])
-    if not {gemm.a_kind, gemm.b_kind} & set(hw.memory.compression):
-        return [one for one, least in zip(found, bits == bits.min(), strict=True) if least][:_FEW]
-    return [found[place] for place in np.argsort(bits, kind="stable")[:_FEW].tolist()]
+    bits = [one.a_words * a_bits + one.b_words * b_bits for one in found]
+    best = found[bits.index(min(bits))]
+    alike = [one.blocking for one in found if (one.a_words, one.b_words) == (best.a_words, best.b_words)]
+    return alike if best.steps < _MANY and hw.memory.dram is not None else alike[:1]
 
 
 def _bits_a_word(hw: Hardware, gemm: MaskedGemm) -> tuple[float, float]:

@@ -59,15 +59,25 @@ class AxisCut:
     @cached_property
     def sizes(self) -> Integers:
         """Positions of each block: int64 [blocks]."""
-        return self.gather(np.diff(self.edges))
+        runs = np.minimum(self.run, self.extent - np.arange(0, self.extent, self.run))
+        parts = np.minimum(self.part, self.period - np.arange(0, self.period, self.part))
+        return runs if self.parts == 1 else np.outer(runs // self.period, parts).ravel()
 
     def gather(self, amounts: Integers) -> Integers:
         """Add up the amounts of stretches by block: [..., stretches] to [..., blocks]."""
         if self.parts == 1:
             return amounts
-        order = np.argsort(self.block, kind="stable")
-        firsts = np.searchsorted(self.block[order], np.arange(self.count))
-        return np.asarray(np.add.reduceat(amounts[..., order], firsts, axis=-1))
+        return np.asarray(np.add.reduceat(amounts[..., self._order], self._firsts, axis=-1))
+
+    @cached_property
+    def _order(self) -> Integers:
+        """Stretches, block by block."""
+        return np.argsort(self.block, kind="stable")
+
+    @cached_property
+    def _firsts(self) -> Integers:
+        """Where blocks begin in that order."""
+        return np.searchsorted(self.block[self._order], np.arange(self.count))
 
     def share(self, amounts: Integers, weights: Integers) -> Integers:
         """Share the amounts of runs out among their blocks by weight.

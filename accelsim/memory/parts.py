@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -137,9 +138,15 @@ class Parts:
         elements = self._stacked(np.diff(self.row_edges)[:, None] * self.columns.sizes)
         if self.tiled.needed is None:
             return elements, self._plain_bytes(elements)
+        return self._computed, self._bytes(self.gemm.output_kind, elements, self._computed)
+
+    @cached_property
+    def _computed(self) -> Integers:
+        """Outputs computed in each block."""
+        if self.tiled.needed is None:
+            return self._stacked(np.diff(self.row_edges)[:, None] * self.columns.sizes)
         counts = count_rectangles(self.tiled.needed, self._stacked_edges(self.row_edges), self.columns.edges)
-        needed = self.columns.gather(counts)
-        return needed, self._bytes(self.gemm.output_kind, elements, needed)
+        return self.columns.gather(counts)
 
     def cycles(self, tile_cycles: Integers, first_tile: int) -> Integers:
         """Each array's cycles on the tiles that end in each block: [stacked row blocks, column blocks, arrays].
@@ -169,7 +176,7 @@ class Parts:
             arrays,
             worked,
         )
-        return worked if self.columns.parts == 1 else self.columns.share(worked, self.outputs()[0])
+        return worked if self.columns.parts == 1 else self.columns.share(worked, self._computed)
 
     def _stacked(self, blocks: Integers) -> Integers:
         """Repeat the blocks of one GEMM, [blocks, ...], for all that are stacked."""

@@ -93,6 +93,11 @@ class Cut:
         self._number = self._row // rows
 
     @property
+    def blocking(self) -> Blocking:
+        """How the GEMM is cut."""
+        return self._parts.blocking
+
+    @property
     def groups(self) -> Integers:
         """The group that each step is of: int64 [steps]."""
         return np.asarray(self._parts.gemm.group + self._number[self._step])
