@@ -10,6 +10,7 @@ import numpy as np
 
 from accelsim.hardware.model import Hardware
 from accelsim.memory import Mover
+from accelsim.memory.blocking import Blocking
 from accelsim.memory.recurrence import pass_cycles
 
 _UNLIMITED = 1e9  # bytes a cycle, the most that a hardware file may say
@@ -24,6 +25,7 @@ class MemoryAccount:
         array_cycles: the array alone.
         cycles: array and memory together.
         macro_tiles: steps in which operands are loaded, a chunk of K each.
+        blockings: how the pass's GEMMs are cut into macro-tiles, and how many of them in that way.
         dram_read_bytes, dram_write_bytes: what crossed the DRAM channel.
         bound: whose absence would save most; None with ideal memory.
         without: cycles with unlimited bandwidth, without latency, and if the array took no time; empty with ideal
@@ -33,6 +35,7 @@ class MemoryAccount:
     array_cycles: int
     cycles: int
     macro_tiles: int
+    blockings: tuple[tuple[Blocking, int], ...]
     dram_read_bytes: int
     dram_write_bytes: int
     bound: Bound | None
@@ -54,6 +57,7 @@ def memory_account(hw: Hardware, mover: Mover) -> MemoryAccount:
         array_cycles=mover.array_cycles,
         cycles=movement.cycles,
         macro_tiles=len(steps),
+        blockings=tuple(mover.blockings.items()),
         dram_read_bytes=movement.dram_read_bytes,
         dram_write_bytes=movement.dram_write_bytes,
         bound=min(without.items(), key=itemgetter(1))[0] if without else None,

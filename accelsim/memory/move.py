@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from accelsim.array import GemmTiming, TiledGemm
 from accelsim.hardware.model import Hardware
+from accelsim.memory.blocking import Blocking
 from accelsim.memory.choose import cut_gemm
 from accelsim.memory.run import run_pass
 from accelsim.memory.steps import Cut, Steps
@@ -38,6 +40,7 @@ class Mover:
 
     Attributes:
         tiles, step_count: of the GEMMs so far.
+        blockings: how they were cut, and how many of them in that way.
     """
 
     hw: Hardware
@@ -46,6 +49,7 @@ class Mover:
 
     def __post_init__(self) -> None:
         self.worked = np.zeros(self.hw.array.count, np.int64)
+        self.blockings: Counter[Blocking] = Counter()
         self._parts: list[Steps] = []
         self._groups: list[NDArray[np.int64]] = []
 
@@ -54,6 +58,7 @@ class Mover:
         cut, steps = cut_gemm(self.hw, tiled, timing, self.tiles)
         self._parts.append(steps)
         self._groups.append(cut.groups)
+        self.blockings[cut.blocking] += tiled.gemm.stack
         self.worked += steps.array_cycles.sum(axis=0)
         self.tiles += timing.tile_cycles.size
         self.step_count += len(steps)

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from accelsim.array import Slots
 from accelsim.explain.explanation import Explanation, PassExplanation, SlowestTile
 from accelsim.explain.shapes import GemmShapes
+from accelsim.memory.blocking import Blocking
 from accelsim.results.quantities import share, times
 from accelsim.results.row import speedup
 from accelsim.show.console import literal
@@ -214,6 +215,8 @@ def _memory(part: PassExplanation) -> Iterator[str]:
         f"{memory.dram_read_bytes:,} bytes read, {memory.dram_write_bytes:,} written, in {memory.macro_tiles:,}"
         " macro-tile steps."
     )
+    for blocking, gemms in memory.blockings:
+        yield _mapping(blocking, gemms)
     if memory.bound is None:
         yield f"Memory is ideal: the pass takes the array's {memory.array_cycles:,} cycles."
         return
@@ -224,6 +227,21 @@ def _memory(part: PassExplanation) -> Iterator[str]:
         f"Without array work it would take {memory.without['array']:,}, with unlimited bandwidth"
         f" {memory.without['bandwidth']:,}, without latency {memory.without['latency']:,}."
     )
+
+
+def _mapping(blocking: Blocking, gemms: int) -> str:
+    """How some GEMMs are cut, in words."""
+    window = f" (windows of {_n(blocking.window_width)} of each line)" if blocking.window_width else ""
+    kernel = ""
+    if blocking.kernel_rows:
+        kernel = f" (blocks of {_n(blocking.kernel_rows)} kernel rows × {_n(blocking.block_channels)} channels)"
+    outermost, stays = {"rows": ("blocks of rows", "A"), "columns": ("blocks of columns", "B")}[blocking.order]
+    sentence = (
+        f"{_n(gemms)} {'GEMM' if gemms == 1 else 'GEMMs'} in macro-tiles of {_n(blocking.row_tiles)} row tiles"
+        f" × {_n(blocking.columns)} columns{window} × {_n(blocking.chunk)} positions of K{kernel}"
+    )
+    gathered = ", elements of B one by one" if blocking.gathered else ""
+    return f"{sentence}{gathered}; {outermost} outermost{f', {stays} stays for all of K' if blocking.stays else ''}."
 
 
 def _n(count: int) -> str:
