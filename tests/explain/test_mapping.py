@@ -62,7 +62,7 @@ def test_one_macro_tile_holds_what_fits() -> None:
 
 def test_the_fixed_cut_is_said_too() -> None:
     """In runs of K; nothing stays for all of it."""
-    explanation = explain(machine("fixed", 1), layer(), ["forward"])
+    explanation = explain(machine("fixed", 8), layer(), ["forward"])
     ((blocking, gemms),) = explanation.passes[0].memory.blockings
     assert (gemms, blocking.kernel_rows, blocking.stays) == (1, 0, False)
     assert f" × {blocking.columns} columns × {blocking.chunk} positions of K; blocks of" in text(explanation)
