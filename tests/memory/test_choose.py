@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from accelsim import Hardware, OpTrace
 from accelsim.array import TiledGemm, time_tiled
 from accelsim.lowering import PASSES, lower
+from accelsim.lowering.lower import Lowering
 from accelsim.memory import Movement, Mover
 from tests.strategies import operations
 
@@ -71,6 +72,21 @@ def test_more_bandwidth_never_costs_bytes_or_cycles(op, which, array, kib, facto
 def test_compression_never_costs_bytes(op, which, array, kib) -> None:  # type: ignore[no-untyped-def]
     packed = machine(array, kib, compression=("weight", "activation", "gradient"))
     assert dram_bytes(moved(packed, op, which)) <= dram_bytes(moved(machine(array, kib), op, which))
+
+
+@pytest.mark.relations
+@settings(max_examples=100, deadline=None)
+@given(operations(largest=10), st.sampled_from(PASSES), arrays, buffers)
+def test_stacked_groups_move_what_they_move_alone(op, which, array, kib) -> None:  # type: ignore[no-untyped-def]
+    """On a machine whose bytes depend on no mask, so that each group has the same cut."""
+    hw = machine(array, kib)
+    stacked = Mover(hw)
+    for gemm in Lowering(op).gemms(which, stacked=True):
+        tiled = TiledGemm.of(hw, gemm)
+        stacked.add(tiled, time_tiled(hw, tiled))
+    alone, together = moved(hw, op, which), stacked.movement()
+    assert dram_bytes(together) == dram_bytes(alone)
+    assert together.buffered_elements == alone.buffered_elements
 
 
 @pytest.mark.closed_form
