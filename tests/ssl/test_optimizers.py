@@ -16,11 +16,11 @@ from tests.ssl.conftest import TINY
 
 
 def test_sgd_is_momentum_of_0_9_and_an_l2_penalty() -> None:
-    layer = nn.Linear(1, 1, bias=False)
+    layer = nn.Linear(1, 1, bias=False, dtype=torch.float64)
     weight, velocity = layer.weight.item(), 0.0
     optimizer = build_optimizer(layer, "sgd", 0.1, 0.5)
     for gradient in (1.0, -2.0, 0.5):
-        layer.weight.grad = torch.full((1, 1), gradient)
+        layer.weight.grad = torch.full((1, 1), gradient, dtype=torch.float64)
         optimizer.step()
         velocity = 0.9 * velocity + gradient + 0.5 * weight
         weight -= 0.1 * velocity
