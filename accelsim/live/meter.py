@@ -236,7 +236,7 @@ def live(
     A step is recorded as by a `Tracer` and simulated in a process of its own, on one core and behind the training. A
     step that is due while `waiting` steps have not been simulated yet is skipped and counted. Whatever goes wrong there
     ends in one warning, and the training goes on. Leaving the block waits for the steps that are under way, but not
-    behind an exception. In a process group, the steps of rank 0 are simulated.
+    after an exception. In a process group, the steps of rank 0 are simulated.
 
     Args:
         model, start, first_step, zero_as: as in `Tracer`.
