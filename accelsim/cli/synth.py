@@ -50,7 +50,7 @@ def synth(
     activation_clustering: Annotated[
         float | None,
         typer.Option(
-            help="How much alike the elements of a channel of an image are, 0 to 1; behind a real ReLU 0.4 to 0.8."
+            help="How much alike the elements of a channel of an image are, 0 to 1; after a real ReLU 0.4 to 0.8."
             " Default: 0; with --like, as recorded."
         ),
     ] = None,

@@ -173,7 +173,7 @@ def apply_gates(
         setattr(model.get_submodule(parent), child, gated[name])
     if not gated:
         raise TrainingError(
-            f"{type(model).__name__} has no convolution to gate behind its first one whose input channels"
+            f"{type(model).__name__} has no convolution to gate after its first one whose input channels"
             f" {partitions} divides"
         )
     return gated

@@ -20,7 +20,7 @@ class GMP(MaskMethod):
         branch: whose layers are pruned.
         schedule: sparsity over training steps.
         pattern: see `find_pattern`.
-        criterion: key of `CRITERIA`; by `gradient` the masks change behind the backward, else before the forward.
+        criterion: key of `CRITERIA`; by `gradient` the masks change after the backward pass, else before the forward.
         followers: see `MaskMethod`.
 
     Raises:

@@ -13,7 +13,7 @@ from accelsim.sparsity.schedules import CosineExchange, Schedule
 
 
 class GraNet(MaskMethod):
-    """At each update of the schedule, behind the backward: global pruning, then an exchange in each layer.
+    """At each update of the schedule, after the backward pass: global pruning, then an exchange in each layer.
 
     Args:
         branches: one, or two that are updated at the same steps, each ranked for itself. Dense gradients are the first

@@ -102,7 +102,7 @@ def sparse_layers(model: nn.Module, dense: Iterable[str] = ()) -> dict[str, nn.M
         if not any(name == parent or name.startswith(f"{parent}.") for parent in kept)
     }
     if not layers:
-        raise TrainingError(f"{type(model).__name__} has no convolution or linear layer to prune behind its first one")
+        raise TrainingError(f"{type(model).__name__} has no convolution or linear layer to prune after its first one")
     return layers
 
 

@@ -18,8 +18,8 @@ from accelsim.sparsity.patterns import find_pattern
 class SRSTE(MaskMethod):
     """N:M from the first step on, chosen afresh before every step from the dense weights.
 
-    The weights' gradient is g + decay * (1 - mask) * w. The second term is added once a step, behind the backward, so
-    that a layer which runs twice (two views) is decayed once.
+    The weights' gradient is g + decay * (1 - mask) * w. The second term is added once per step, after the backward
+    pass, so that a layer which runs twice (two views) is decayed once.
 
     Args:
         branch: with `kind=StraightThroughMask`.

@@ -95,7 +95,7 @@ def test_a_shipped_trace_is_small_and_has_the_sparsity_of_its_run(path: Path) ->
         if pruned:
             online = [counts for name, counts in layers.items() if name.startswith("encoder.")]
             nonzeros, sizes = np.array(online).sum(0)
-            # A growth step computes with the masks of the step before: its own come behind the backward.
+            # A growth step computes with the masks of the step before: its own come after the backward pass.
             row = rows[step - 1] if step in growth else rows[step]
             assert 1 - nonzeros / sizes == pytest.approx(float(row["sparsity"]), abs=1e-3)
     last = {name: 1 - nonzeros / size for name, (nonzeros, size) in weights[max(weights)].items()}

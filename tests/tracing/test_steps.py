@@ -61,7 +61,7 @@ def test_nothing_behind_stop_and_nothing_unless_asked() -> None:
 def test_at_most_twice_the_planned_steps_and_no_others_without_growth(
     growth: set[int], every: int, start: int, stop: int | None
 ) -> None:
-    """Two steps of the other kind suffice to record one of them: the first may lie right behind a growth step."""
+    """Two steps of the other kind suffice to record one of them: the first may lie right after a growth step."""
     planned = list(range(start, 60 if stop is None else stop, every))
     assert _choose(StepPlan(every, start, stop, True), set(), 60) == planned
     chosen = _choose(StepPlan(every, start, stop, True), growth, 60)
