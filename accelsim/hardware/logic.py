@@ -109,8 +109,8 @@ def derived_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
     bits of unary counts, up to L, of the pairs in front of each position. ENCODED, gates that make the places of L
     pairs out of one bit for each position. ACROSS, products of counts of two windows, if there are several.
 
-    Where TensorDash stages V windows: AHEAD, those behind the first. CHOICES, multiplexers of two inputs that give 16
-    lanes one of their candidates.
+    Where TensorDash stages V windows: AHEAD, all of them but the oldest. CHOICES, multiplexers of two inputs that give
+    16 lanes one of their candidates.
     """
     known = dict(sizes) | {"ONE": 1}
     if "D" in sizes:

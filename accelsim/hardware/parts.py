@@ -165,7 +165,7 @@ class Buffers(Part):
 
 
 class Memory(Part):
-    """DRAM, on-chip buffers, and which tensors are stored compressed (a bit an element and the non-zero words)."""
+    """DRAM, on-chip buffers, and which tensors are stored compressed (one bit per element, and the non-zero words)."""
 
     dram: Dram | None = Field(None, description="null: ideal memory, cycles equal array_cycles")
     buffers: Buffers = Field(

@@ -334,7 +334,7 @@ PyObject* py_count_effectual(Arguments& in) {
 PyObject* py_effectual_where_needed(Arguments& in) {
     const Bits a = in.array<const uint64_t>(), b = in.array<const uint64_t>();
     const auto b_of = in.array<const int32_t>();
-    const int64_t stack = in.number(1), m = in.number(), n = in.number(), words = in.number();
+    const int64_t stack = in.number(1), m = in.number(), n = in.number(), words = in.number(1);
     const Bits needed = in.array<const uint64_t>();
     a.of(stack * m * words, "a"), needed.of(stack * m * words_for(n), "needed");
     Operand columns = operand(b, b_of, stack, n, words * 64, true, false);

@@ -9,10 +9,11 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering.gemm import MaskedGemm
 from accelsim.memory.blocking import Blocking, cut_in_portions
 from accelsim.memory.run import run_pass
-from accelsim.memory.search import Shape, candidates
+from accelsim.memory.search import candidates
+from accelsim.memory.shape import Shape
 from accelsim.memory.steps import Cut, Steps
 
-_MANY = 32  # steps: of more, how many they are makes hardly a difference
+_MANY = 32  # steps: with more of them, their number hardly matters to cycles
 
 
 def cut_gemm(hw: Hardware, tiled: TiledGemm, timing: GemmTiming, first_tile: int) -> tuple[Cut, Steps]:
@@ -40,15 +41,15 @@ def _best(hw: Hardware, gemm: MaskedGemm) -> list[Blocking]:
     found = candidates(Shape.of(hw, gemm))
     if not found:
         return [cut_in_portions(hw, gemm)]
-    a_bits, b_bits = _bits_a_word(hw, gemm)
+    a_bits, b_bits = _bits_per_word(hw, gemm)
     bits = [one.a_words * a_bits + one.b_words * b_bits for one in found]
     best = found[bits.index(min(bits))]
     alike = [one.blocking for one in found if (one.a_words, one.b_words) == (best.a_words, best.b_words)]
     return alike if best.steps < _MANY and hw.memory.dram is not None else alike[:1]
 
 
-def _bits_a_word(hw: Hardware, gemm: MaskedGemm) -> tuple[float, float]:
-    """DRAM bits that a word of A and of B takes on average."""
+def _bits_per_word(hw: Hardware, gemm: MaskedGemm) -> tuple[float, float]:
+    """Return the DRAM bits that a word of A, and one of B, takes on average."""
     plain, packed, footprint = hw.precision.operand_bits, hw.memory.compression, gemm.footprint
     a_density = b_density = 1.0
     if gemm.a_kind in packed:

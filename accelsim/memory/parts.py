@@ -190,7 +190,7 @@ class Parts:
         return np.append(starts, self.gemm.stack * edges[-1])
 
     def _bytes(self, kind: TensorKind, elements: Integers, nonzeros: Integers) -> Integers:
-        """Bytes in DRAM: plain words, or a bit an element and the non-zero words.
+        """Return bytes in DRAM: plain words, or one bit per element and the non-zero words.
 
         With `mapping.search: best` a tensor that takes more bytes compressed is stored in plain words.
         """

@@ -2,11 +2,12 @@
 
 A macro-tile has whole tiles of the array. Along the grid of positions (the columns of forward and input_grad, K of
 weight_grad) it is a run; along kernel and channels (the other axis) some rows of the kernel and some channels, whose
-lines are loaded exactly as read. Every macro-tile loads both operands,
-or all K positions of A's rows (of B's columns) stay on chip while the columns (rows) pass.
+lines are loaded exactly as read. Every macro-tile loads both operands, or all K positions of A's rows (of B's columns)
+stay on chip while the columns (rows) pass.
 
-Whatever the masks are, the best cut is one of those of which none loads fewer words of both operands: with weights of
-a price the fewest of their weighted sum. They are few; `accelsim.memory.choose` compares them.
+Bytes are a weighted sum of the words of A and of B, with bits per word that depend on the masks. So whatever the masks
+are, the cut of the fewest bytes is among those that no other cut beats in both. They are few; `accelsim.memory.choose`
+compares them.
 """
 
 from __future__ import annotations
@@ -18,86 +19,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.hardware.model import Hardware
-from accelsim.hardware.parts import Buffers
-from accelsim.lowering.footprint import lines_reached, pixels_reached
-from accelsim.lowering.gemm import MaskedGemm
-from accelsim.lowering.inside import Taps
-from accelsim.memory.blocking import CHUNK, KIB, Blocking, Lines, Order
+from accelsim.lowering.footprint import pixels_reached
+from accelsim.memory.blocking import CHUNK, Blocking, Order
+from accelsim.memory.shape import Shape
 
 Integers = NDArray[np.int64]
 _ENOUGH = 16  # steps that hide the first load and the last store well enough
 _MANY = 64  # sizes of a block: up to here all are tried, of more those that make another number of blocks
-
-
-@dataclass(frozen=True)
-class Shape:
-    """All that the candidates depend on.
-
-    Attributes:
-        step, offset_y, offset_x: see `Taps`.
-    """
-
-    rows: int
-    cols: int
-    operand_bits: int
-    accumulator_bits: int
-    buffers: Buffers
-    m: int
-    n: int
-    k: int
-    grid_is_k: bool
-    images: int
-    image: tuple[int, int]
-    grid: tuple[int, int]
-    step: tuple[int, int]
-    offset_y: tuple[int, ...]
-    offset_x: tuple[int, ...]
-    channels: int
-
-    @classmethod
-    def of(cls, hw: Hardware, gemm: MaskedGemm) -> Shape:
-        """Return the shape of one GEMM on one machine."""
-        footprint, taps = gemm.footprint, gemm.footprint.taps
-        return cls(
-            rows=hw.array.rows,
-            cols=hw.array.cols,
-            operand_bits=hw.precision.operand_bits,
-            accumulator_bits=hw.precision.accumulator_bits,
-            buffers=hw.memory.buffers,
-            m=gemm.m,
-            n=gemm.n,
-            k=gemm.k,
-            grid_is_k=footprint.along == "k",
-            images=footprint.images,
-            image=taps.image,
-            grid=taps.grid,
-            step=taps.step,
-            offset_y=tuple(taps.offset_y.tolist()),
-            offset_x=tuple(taps.offset_x.tolist()),
-            channels=footprint.channels,
-        )
-
-    @property
-    def room(self) -> tuple[int, int, int]:
-        """Words of A, words of B and sums that fit half of their buffers."""
-        buffers = self.buffers
-        return (
-            buffers.weight_kib * KIB * 4 // self.operand_bits,
-            buffers.input_kib * KIB * 4 // self.operand_bits,
-            buffers.output_kib * KIB * 4 // self.accumulator_bits,
-        )
-
-    @property
-    def taps(self) -> Taps:
-        """Where the kernel's taps read the source."""
-        return Taps(self.image, self.grid, self.step, np.array(self.offset_y), np.array(self.offset_x))
-
-    def lines(self, low: int, high: int) -> Lines:
-        """Lines of operand B that some rows of the kernel read, their non-zeros left out."""
-        image = np.arange(self.images)[:, None] * self.image[0]
-        first, last = ((image + lines).ravel() for lines in lines_reached(self.taps, low, high))
-        return Lines(self.grid[1], first, last, np.zeros(self.images * self.image[0], np.int64))
 
 
 @dataclass(frozen=True)
@@ -291,10 +219,8 @@ def _along_columns(shape: Shape) -> Iterator[_Cuts]:
         largest = loads.largest * windows.most_pixels
         room = np.minimum(a_room // (rows * taps), b_room // np.maximum(largest, 1))
         blocks = len(range(0, len(shape.offset_y), kernel_rows))
-        for most in {
-            shape.channels,
-            -(-shape.channels // 4),
-        }:  # smaller chunks load as many words, the first one sooner
+        # Smaller chunks load as many words, but the first one sooner.
+        for most in dict.fromkeys((shape.channels, -(-shape.channels // 4))):
             channels = np.maximum(np.minimum(room, most), 1)
             yield _Cuts(
                 row_tiles=row_tiles,

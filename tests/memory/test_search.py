@@ -11,7 +11,8 @@ from accelsim import Hardware, OpTrace
 from accelsim.array import TiledGemm, time_tiled
 from accelsim.lowering import PASSES, lower
 from accelsim.memory.parts import Parts
-from accelsim.memory.search import Shape, candidates
+from accelsim.memory.search import candidates
+from accelsim.memory.shape import Shape
 from accelsim.memory.steps import Cut
 from tests.oracle.lowering import plain_lower
 from tests.oracle.traffic import Room, fewest_bytes

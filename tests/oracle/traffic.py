@@ -85,7 +85,7 @@ class Room:
         return cls(a * half, b * half, outputs * half, together, word, total, hw.array.rows)
 
     def holds(self, a: Counts | int, b: Counts | int, sums: Counts | int) -> NDArray[np.bool_]:
-        """Whether so many elements of A and B and so many sums fit."""
+        """Return whether these numbers of elements of A, of elements of B, and of sums fit the buffers."""
         a_bytes, b_bytes, sum_bytes = a * self.word, b * self.word, sums * self.sum
         if self.together:
             return np.asarray(a_bytes + b_bytes + sum_bytes <= self.a)
