@@ -62,6 +62,37 @@ def test_windows_wider_than_a_byte_can_count(sync: str, width: int, depth: int, 
 
 
 @pytest.mark.reference
+@pytest.mark.parametrize("ports", ["window", "unlimited"])
+@pytest.mark.parametrize("sync", ["pe", "row", "column"])
+@pytest.mark.parametrize(("width", "depth", "lanes"), [(4, 4, 1), (8, 9, 2), (16, 16, 1), (3, 7, 1)])
+def test_pointers_wait_for_each_other_at_the_ports(ports: str, sync: str, width: int, depth: int, lanes: int) -> None:
+    """Rows long and uneven enough that queues fill and groups part; dropped windows, edge tiles, masked outputs."""
+    rng = np.random.default_rng((width, depth))
+    m, n, k = 7, 10, 300
+    alive = np.repeat(rng.random((2, -(-k // width))) < 0.8, width, axis=1)[:, :k]
+    weight = (rng.random((m, k)) < rng.choice((0.3, 0.95), (m, 1))) & alive[0]
+    inputs = (rng.random((n, k)) < np.linspace(0.2, 1, n)[:, None]) & alive[1]
+    for needed, blocks in ((None, ()), (rng.random((n, m)) < 0.7, ("weight", "activation"))):
+        op = OpTrace(name="fc", step=0, weight=weight, input=inputs, output_needed=needed)
+        skipping = {"tensors": ("weight", "activation"), "scan_width": width, "fifo_depth": depth, "sync": sync}
+        buffers = {"weight_words_per_cycle": ports, "input_words_per_cycle": ports}
+        hw = Hardware.model_validate(
+            {
+                "name": "parted",
+                "array": {"rows": 3, "cols": 4, "lanes": lanes},
+                "skipping": skipping | {"blocks": blocks, "outputs": needed is not None},
+                "memory": {"buffers": buffers},
+            }
+        )
+        (plain,), (gemm,) = plain_lower(op, "forward"), lower(op, "forward")
+        expected, timing = plain_time(hw, plain), time_gemm(hw, gemm)
+        assert timing.tile_cycles.tolist() == expected.tile_cycles
+        slots = {name: count for name, count in vars(timing.slots).items() if count}
+        assert slots == {name: count for name, count in expected.slots.items() if count}
+        assert (timing.streamed_a, timing.streamed_b) == (expected.reads["a"], expected.reads["b"])
+
+
+@pytest.mark.reference
 @pytest.mark.parametrize("sync", ["pe", "row", "column", "array"])
 def test_a_tile_finds_nothing_of_the_one_before(sync: str) -> None:
     """Full queues at one tile's end, where pairs of two non-zeros are counted apart, must not stall the next."""
