@@ -38,8 +38,9 @@ def buffer_shapes(hw: Hardware) -> tuple[BufferShape, BufferShape, BufferShape]:
 
     Words that PEs read at the same position lie side by side: a window of each row (column) of PEs that share a scan
     pointer is one access, at most as wide as the port. A port that delivers several accesses in a cycle has a bank for
-    each; one that was left unlimited has a bank for every scan pointer. Outputs leave a row of the array at a time. All
-    of it is for one array; each of several reads and writes as much in the same cycle, in as many banks again.
+    each; one that was left unlimited has a bank for every scan pointer. Outputs leave a row of the array at a time;
+    where an operand stays in the PEs, partial sums leave for one bank while others come back from a second one. All of
+    it is for one array; each of several reads and writes as much in the same cycle, in as many banks again.
     """
     array, buffers, pe = hw.array, hw.memory.buffers, pe_of(hw)
     mask = 1 if keeps_masks(hw) else 0
@@ -59,4 +60,4 @@ def buffer_shapes(hw: Hardware) -> tuple[BufferShape, BufferShape, BufferShape]:
         banks = array.count * -(-words // access)
         shapes.append(BufferShape(name, share * kib, access * word, banks))  # type: ignore[arg-type]
     row = array.cols * hw.precision.accumulator_bits
-    return shapes[0], shapes[1], BufferShape("output", buffers.output_kib, row, array.count)
+    return shapes[0], shapes[1], BufferShape("output", buffers.output_kib, row, array.count * pe.output_rows_per_cycle)

@@ -48,7 +48,7 @@ def way_out(array: Array, precision: Precision) -> tuple[Logic, ...]:
     In each PE a multiplexer takes either its own result or that of the PE above. A result of the mean row moves through
     half of the rows, each of them a register (the accumulators themselves with `exposed`).
     """
-    if array.drain == "free" or array.dataflow != "output_stationary":
+    if array.drain == "free" or "output_stationary" not in array.dataflows:
         return ()
     bits, moves = precision.accumulator_bits, (array.rows + 1) / 2
     registers = bits if array.drain == "overlapped" else 0

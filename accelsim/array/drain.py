@@ -24,13 +24,12 @@ def with_drain(array: Array, tiled: TiledGemm, cycles: NDArray[Number]) -> NDArr
     """Return the cycles of tiles with the drain, [tiles].
 
     A tile drains for as many cycles as it uses rows. `exposed` adds them to it. `overlapped` lets its results leave
-    from a second set of accumulators while its array's next tile runs, which therefore takes at least as long. Where an
-    operand stays in the PEs no results do: the fill and drain of such arrays is part of their folds.
+    from a second set of accumulators while its array's next tile runs, which therefore takes at least as long.
 
     Args:
         cycles: [tiles], without the drain.
     """
-    if array.drain == "free" or array.dataflow != "output_stationary":
+    if array.drain == "free":
         return cycles
     if array.drain == "exposed":
         return cycles + tiled.heights.astype(cycles.dtype)

@@ -63,6 +63,8 @@ class GemmTiming:
         streamed_a, streamed_b: operand elements read from the buffers: those of a window once for every cycle in which
             some group of PEs takes it.
         outputs: outputs computed.
+        buffered_sums: partial sums and outputs that the array writes to the output buffer, where an operand stays in
+            the PEs; None: each output once.
         tile_positions: int64, K positions streamed through each tile; None means all of K through every one.
     """
 
@@ -75,6 +77,7 @@ class GemmTiming:
     streamed_b: int
     outputs: int
     tile_positions: NDArray[np.int64] | None = None
+    buffered_sums: int | None = None
 
     @property
     def cycles(self) -> int:

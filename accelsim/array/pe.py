@@ -21,6 +21,7 @@ from accelsim.array.outcome import GemmTiming
 from accelsim.array.ports import Ports, through_ports
 from accelsim.array.tiled import TiledGemm
 from accelsim.array.windows import Streams, find_streams
+from accelsim.hardware.dataflows import Dataflow
 from accelsim.hardware.logic import Logic
 from accelsim.hardware.model import Hardware
 from accelsim.hardware.parts import Array, Buffers, Precision
@@ -91,8 +92,10 @@ class PE(ABC, Generic[Configuration]):
 
     configuration: ClassVar[type[Skipping]]
 
-    def __init__(self, array: Array, skipping: Configuration, buffers: Buffers) -> None:
-        self.array, self.skipping, self.buffers = array, skipping, buffers
+    def __init__(
+        self, array: Array, skipping: Configuration, buffers: Buffers, search: Literal["fixed", "best"] = "fixed"
+    ) -> None:
+        self.array, self.skipping, self.buffers, self.search = array, skipping, buffers, search
 
     @abstractmethod
     def time(self, tiled: TiledGemm) -> GemmTiming:
@@ -103,12 +106,22 @@ class PE(ABC, Generic[Configuration]):
 
     def run(self, tiled: TiledGemm) -> GemmTiming:
         """Run a GEMM, memory aside."""
-        return drained(self.array, tiled, through_ports(self.ports, self.array, tiled, self.time(tiled)))
+        timing = through_ports(self.ports, self.array, tiled, self.time(tiled))
+        return drained(self.array, tiled, timing) if self.dataflow(tiled) == "output_stationary" else timing
+
+    @property
+    def dataflows(self) -> tuple[Dataflow, ...]:
+        """Those that GEMMs may take: all that the array can run, or with `mapping.search: fixed` the first one."""
+        return self.array.dataflows if self.search == "best" else self.array.dataflows[:1]
+
+    def dataflow(self, tiled: TiledGemm) -> Dataflow:
+        """Name the dataflow that a GEMM takes; by default the first."""
+        return self.dataflows[0]
 
     def unported(self) -> Self:
         """Return the same PEs with ports that read as many words as are asked for."""
         width = {"weight_words_per_cycle": "unlimited", "input_words_per_cycle": "unlimited"}
-        return type(self)(self.array, self.skipping, self.buffers.model_copy(update=width))
+        return type(self)(self.array, self.skipping, self.buffers.model_copy(update=width), self.search)
 
     @property
     def ports(self) -> Ports:
@@ -120,7 +133,7 @@ class PE(ABC, Generic[Configuration]):
         """What the cycles of such PEs depend on: machines that share it share the timing of every GEMM."""
         array, own = self.array, self.skipping.model_dump(exclude=set(self.skipping.energy_only))
         heeded = tuple((name, frozenset(v) if isinstance(v, tuple | list) else v) for name, v in sorted(own.items()))
-        return self.skipping.kind, array.rows, array.cols, array.lanes, array.dataflow, heeded
+        return self.skipping.kind, array.rows, array.cols, array.lanes, self.dataflows, heeded
 
     @property
     def takes_stacks(self) -> bool:
@@ -131,6 +144,11 @@ class PE(ABC, Generic[Configuration]):
     def window_positions(self) -> int:
         """K positions of a window, of which one enters in a cycle or is dropped by `skipping.blocks`; 0: no windows."""
         return self.array.lanes
+
+    @property
+    def output_rows_per_cycle(self) -> int:
+        """Rows of outputs or partial sums, one for each column, that the output buffer takes and gives in a cycle."""
+        return 1
 
     @property
     def group_extent(self) -> tuple[int, int]:
@@ -203,7 +221,7 @@ class PE(ABC, Generic[Configuration]):
 
 def pe_of(hw: Hardware) -> PE[Any]:
     """Return the PEs of a machine."""
-    made: PE[Any] = load_kind(hw.skipping.kind)(hw.array, hw.skipping, hw.memory.buffers)
+    made: PE[Any] = load_kind(hw.skipping.kind)(hw.array, hw.skipping, hw.memory.buffers, hw.mapping.search)
     return made
 
 

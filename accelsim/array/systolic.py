@@ -3,6 +3,9 @@
 Which extents lie along the array's rows and columns and which one streams is the dataflow; a fold is one filling of
 the array, and takes its whole time even where the array is only partly used. The counts are those of SCALE-Sim
 (Samajdar et al. 2020) as its code has them, each fold counted whole; SCALE-Sim prints one cycle less in all.
+
+Where an operand stays, each fold adds up R positions of K: its sums leave for the output buffer, from which the next
+fold takes them up again.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from accelsim.array.outcome import GemmTiming, Slots
 from accelsim.array.pe import PE, RtlArray
 from accelsim.array.ports import Ports
 from accelsim.array.tiled import TiledGemm
-from accelsim.hardware.logic import Logic
+from accelsim.hardware.dataflows import Dataflow
+from accelsim.hardware.logic import MULTIPLEXER_EQUIVALENTS, Logic
 from accelsim.hardware.parts import Array, Precision
 from accelsim.hardware.skipping import Skipping
 
@@ -40,12 +44,14 @@ class Folding(NamedTuple):
     """How a GEMM lies on a systolic array.
 
     Attributes:
+        dataflow: what stays.
         along_rows, along_cols: extents laid out over the array's rows and columns.
         row_folds, col_folds: fillings of the array along each.
         steps: T, cycles in which a PE multiplies during one fold.
         overhead: o, cycles of fill and drain of one fold.
     """
 
+    dataflow: Dataflow
     along_rows: int
     along_cols: int
     row_folds: int
@@ -57,6 +63,11 @@ class Folding(NamedTuple):
     def cycles(self) -> int:
         """Cycles of all folds, one after another."""
         return self.row_folds * self.col_folds * (self.steps + self.overhead)
+
+    @property
+    def passes(self) -> int:
+        """How often each output's sum goes to the output buffer."""
+        return 1 if self.dataflow == "output_stationary" else self.row_folds
 
 
 class SystolicPE(PE[SystolicSkipping]):
@@ -73,30 +84,57 @@ class SystolicPE(PE[SystolicSkipping]):
         """Operands enter at the edges, a word per row and column and cycle: its ports are made for that."""
         return Ports(None, None)
 
+    @property
+    def output_rows_per_cycle(self) -> int:
+        """Two where sums of one fold leave while those of the fold before come back."""
+        return 2 if any(name != "output_stationary" for name in self.array.dataflows) else 1
+
     def fold(self, m: int, n: int, k: int) -> Folding:
-        """Lay O[M, N] = A[M, K] · B[K, N] on the array by its dataflow."""
+        """Lay O[M, N] = A[M, K] · B[K, N] on the array: by the dataflow of the fewest cycles.
+
+        Of several, by the one that passes the fewest partial sums through the output buffer, then by the first listed.
+        """
+        ways = [self._fold(name, m, n, k) for name in self.dataflows]
+        return min(ways, key=lambda way: (self._with_drain(way, m), way.passes))
+
+    def _fold(self, dataflow: Dataflow, m: int, n: int, k: int) -> Folding:
         rows, cols = self.array.rows, self.array.cols
         through = rows + cols - 2  # from the first PE's first operand to the last PE's
         load = rows  # cycles that shift the stationary operand in, one row of PEs per cycle
-        along_rows, along_cols, steps, overhead = {
+        down, across, steps, overhead = {
             "output_stationary": (m, n, k, through),
             "weight_stationary": (k, m, n, load + through),
             "input_stationary": (k, n, m, load + through),
-        }[self.array.dataflow]
-        return Folding(along_rows, along_cols, -(-along_rows // rows), -(-along_cols // cols), steps, overhead)
+        }[dataflow]
+        return Folding(dataflow, down, across, -(-down // rows), -(-across // cols), steps, overhead)
+
+    def _with_drain(self, folding: Folding, m: int) -> int:
+        """Cycles of a GEMM of M rows: an exposed drain follows each fold of outputs that stay."""
+        exposed = self.array.drain == "exposed" and folding.dataflow == "output_stationary"
+        return folding.cycles + (folding.col_folds * m if exposed else 0)
+
+    def dataflow(self, tiled: TiledGemm) -> Dataflow:
+        return self.fold(tiled.gemm.m, tiled.gemm.n, tiled.gemm.k).dataflow
 
     def own_parts(self, precision: Precision) -> tuple[Logic, ...]:
-        """Registers by which a PE hands its operands on (rtl/systolic_pe.sv), clocked in each cycle of its work."""
-        flip_flops = 2 * precision.operand_bits + 1
-        return (
-            Logic(
-                "operand hand-on",
-                self.array.rows * self.array.cols,
-                0,
-                flip_flops,
-                clocked={"cycle": flip_flops},
-            ),
-        )
+        """Return what hands operands on, and what lets the array change its dataflow.
+
+        Registers by which a PE hands its operands on (rtl/systolic_pe.sv) are clocked in each cycle of its work. One
+        of them, no longer clocked, holds an operand that stays. Where outputs may stay too, a multiplexer in each PE
+        gives its adder either its own sum or that of the PE above. Operands that stay are shifted down the columns, as
+        B is where outputs stay: where A may be the one, a multiplexer at each row and column chooses its operand.
+        """
+        array, known = self.array, self.array.dataflows
+        pes, bits = array.rows * array.cols, precision.operand_bits
+        registers = 2 * bits + 1
+        parts = [Logic("operand hand-on", pes, 0, registers, clocked={"cycle": registers})]
+        if "output_stationary" in known and len(known) > 1:
+            sums = precision.accumulator_bits
+            parts.append(Logic("choice of sums", pes, sums, 0, MULTIPLEXER_EQUIVALENTS, {"product": sums}))
+        if "weight_stationary" in known and len(known) > 1:
+            edges = array.rows + array.cols
+            parts.append(Logic("choice of operands", edges, bits, 0, MULTIPLEXER_EQUIVALENTS, {"word": bits}))
+        return tuple(parts)
 
     def time(self, tiled: TiledGemm) -> GemmTiming:
         """Time a GEMM.
@@ -113,7 +151,7 @@ class SystolicPE(PE[SystolicSkipping]):
             "output_stationary": (folding.col_folds, folding.row_folds),
             "weight_stationary": (1, folding.col_folds),
             "input_stationary": (folding.col_folds, 1),
-        }[self.array.dataflow]
+        }[folding.dataflow]
         return GemmTiming(
             tile_cycles=np.diff(np.arange(tiled.tiles + 1) * folding.cycles // tiled.tiles),
             tiles_per_row=tiled.tiles_per_row,
@@ -128,15 +166,18 @@ class SystolicPE(PE[SystolicSkipping]):
             streamed_a=streamed_a * gemm.m * gemm.k,
             streamed_b=streamed_b * gemm.n * gemm.k,
             outputs=gemm.m * gemm.n,
+            buffered_sums=folding.passes * gemm.m * gemm.n,
         )
 
     def dense_formula(self, m: int, n: int, k: int) -> tuple[str, int]:
         folding = self.fold(m, n, k)
         text = f"{folding.row_folds:,} × {folding.col_folds:,} folds × ({folding.steps:,} + {folding.overhead:,})"
-        if self.array.drain == "exposed" and self.array.dataflow == "output_stationary":
+        cycles = self._with_drain(folding, m)
+        if cycles > folding.cycles:
             text += f" + {folding.col_folds:,} column folds × {m:,} rows that drain"
-            return text, folding.cycles + folding.col_folds * m
-        return text, folding.cycles
+        if len(self.dataflows) > 1:
+            text = f"{folding.dataflow}: {text}"
+        return text, cycles
 
     def rtl(self) -> RtlArray:
         return RtlArray("systolic", 1, 1)

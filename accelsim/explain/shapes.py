@@ -29,6 +29,7 @@ class GemmShapes:
         window_width: K positions of a window; 0 where a machine has no windows.
         windows: windows that the tiles have, over all GEMMs.
         dropped_windows: those that `skipping.blocks` drops.
+        dataflow: what stays in the PEs.
         dense_formula: cycles of the same array without skipping, memory and ports aside, as arithmetic.
         dense_cycles: its value.
     """
@@ -51,6 +52,7 @@ class GemmShapes:
     window_width: int
     windows: int
     dropped_windows: int
+    dataflow: str
     dense_formula: str
     dense_cycles: int
 
@@ -60,6 +62,7 @@ class _Sum:
     """What adds up over GEMMs of one shape."""
 
     first: MaskedGemm
+    dataflow: str
     count: int = 0
     a_nonzeros: int = 0
     b_nonzeros: int = 0
@@ -80,7 +83,7 @@ class ShapeCollector:
     def add(self, tiled: TiledGemm, timing: GemmTiming) -> None:
         """Count one GEMM."""
         gemm, width = tiled.gemm, self.pe.window_positions
-        part = self.sums.setdefault((gemm.m, gemm.n, gemm.k, gemm.phase), _Sum(gemm))
+        part = self.sums.setdefault((gemm.m, gemm.n, gemm.k, gemm.phase), _Sum(gemm, self.pe.dataflow(tiled)))
         part.count += 1
         part.a_nonzeros += int(np.bitwise_count(gemm.a).sum(dtype=np.int64))
         part.b_nonzeros += int(np.bitwise_count(gemm.columns).sum(dtype=np.int64))
@@ -119,6 +122,7 @@ class ShapeCollector:
             window_width=self.pe.window_positions,
             windows=part.windows,
             dropped_windows=part.dropped,
+            dataflow=part.dataflow,
             dense_formula=f"{part.count:,} GEMMs × {formula}" if part.count > 1 else formula,
             dense_cycles=part.count * cycles,
         )

@@ -17,6 +17,8 @@ from pydantic import (
     field_validator,
 )
 
+from accelsim.hardware.dataflows import Dataflow, Dataflows, listed
+
 TensorKind = Literal["weight", "activation", "gradient"]
 # The upper bounds are far above any machine; they turn a slip of the keyboard into a sentence instead of a long wait.
 MOST_EXTENT = 4096
@@ -52,9 +54,10 @@ class Array(Part):
     rows: Extent = Field(description="R, rows of PEs; a tile takes R rows of operand A")
     cols: Extent = Field(description="C, columns of PEs; a tile takes C columns of operand B")
     lanes: Extent = Field(1, description="L, multiply-accumulate lanes of a PE, reducing along K")
-    dataflow: Literal["output_stationary", "weight_stationary", "input_stationary"] = Field(
+    dataflow: Dataflows = Field(
         "output_stationary",
-        description="what stays in the PEs: partial sums, operand A (weight_stationary) or B (input_stationary)",
+        description="what stays in the PEs: partial sums, operand A (weight_stationary) or B (input_stationary); a"
+        " list: each GEMM takes the one of the fewest cycles, but the first with mapping.search fixed",
     )
     interconnect: Literal["broadcast", "systolic"] = Field(
         "broadcast",
@@ -75,11 +78,17 @@ class Array(Part):
     @classmethod
     def _carries_the_dataflow(cls, interconnect: str, info: ValidationInfo) -> str:
         dataflow, lanes = info.data.get("dataflow", "output_stationary"), info.data.get("lanes", 1)
-        if interconnect == "broadcast" and dataflow != "output_stationary":
-            raise ValueError(f"the dataflow {dataflow} needs a systolic one")
+        moving = [name for name in listed(dataflow) if name != "output_stationary"]
+        if interconnect == "broadcast" and moving:
+            raise ValueError(f"the dataflow {moving[0]} needs a systolic one")
         if interconnect == "systolic" and lanes != 1:
             raise ValueError(f"PEs of a systolic array have one lane, not {lanes}: make lanes 1")
         return interconnect
+
+    @property
+    def dataflows(self) -> tuple[Dataflow, ...]:
+        """All that the array can run, in the order listed."""
+        return listed(self.dataflow)
 
 
 class Precision(Part):

@@ -24,7 +24,8 @@ class Movement:
         cycles: array and memory together.
         dram_read_bytes, dram_write_bytes: what crossed the DRAM channel.
         buffered_elements: words written to the operand buffers.
-        partial_sums: accumulators written to the output buffer (and as many read: to go on, or to be stored).
+        partial_sums: accumulators written to the output buffer (and as many read: to go on, or to be stored), after
+            each chunk of K on chip, or more often where the array's dataflow passes them through.
     """
 
     cycles: int
@@ -50,6 +51,7 @@ class Mover:
     def __post_init__(self) -> None:
         self.worked = np.zeros(self.hw.array.count, np.int64)
         self.blockings: Counter[Blocking] = Counter()
+        self._partial_sums = 0
         self._parts: list[Steps] = []
         self._groups: list[NDArray[np.int64]] = []
 
@@ -59,6 +61,7 @@ class Mover:
         self._parts.append(steps)
         self._groups.append(cut.groups)
         self.blockings[cut.blocking] += tiled.gemm.stack
+        self._partial_sums += max(int(steps.partial_sums.sum()), timing.buffered_sums or 0)
         self.worked += steps.array_cycles.sum(axis=0)
         self.tiles += timing.tile_cycles.size
         self.step_count += len(steps)
@@ -95,5 +98,5 @@ class Mover:
             dram_read_bytes=int(steps.load_bytes.sum()),
             dram_write_bytes=int(steps.store_bytes.sum()),
             buffered_elements=int(steps.loaded_elements.sum()),
-            partial_sums=int(steps.partial_sums.sum()),
+            partial_sums=self._partial_sums,
         )

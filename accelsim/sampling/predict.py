@@ -22,7 +22,7 @@ def predict_cycles(tiled: TiledGemm, forecast: Forecast) -> Cycles:
     """Return the cycles that each tile is expected to take, with ports and drain: float64 [tiles]."""
     pe = forecast.pe
     cycles = np.maximum(forecast.expected_cycles, port_cycles(pe.ports, tiled, forecast.positions))
-    return with_drain(pe.array, tiled, cycles)
+    return with_drain(pe.array, tiled, cycles) if pe.dataflow(tiled) == "output_stationary" else cycles
 
 
 def refine(predicted: Cycles, strips: Strips, chosen: NDArray[np.int64], simulated: Cycles) -> Cycles:

@@ -69,7 +69,7 @@ class Parameters:
         if pe is None:
             raise AccelsimError(f"{hw.name}: the RTL has no counterpart of {hw.skipping.kind} PEs")
         lacks = {
-            "array.dataflow": hw.array.dataflow != "output_stationary",
+            "array.dataflow": pe_of(hw).dataflows != ("output_stationary",),
             "mapping.row_order": hw.mapping.row_order != "natural",
             "array.drain": hw.array.drain == "exposed",
         }
