@@ -79,7 +79,7 @@ def machines(draw) -> Hardware:
                 "lanes": draw(st.integers(1, 4)),
                 "drain": draw(st.sampled_from(("overlapped", "exposed", "free"))),
             },
-            "mapping": {"row_order": draw(st.sampled_from(("natural", "density")))},
+            "mapping": {"row_order": draw(st.sampled_from(("natural", "density", "packed")))},
             "memory": {
                 "buffers": {
                     "weight_words_per_cycle": draw(st.sampled_from(("window", "unlimited", 1, 3, 8, 20, 50))),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim import kernel
+from accelsim.array.row_order import in_order, want_columns
 from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import WORD, Words, take_columns
 from accelsim.lowering.gemm import MaskedGemm
@@ -47,19 +48,17 @@ class TiledGemm:
         """Tile a GEMM for a machine.
 
         Every column is scheduled, or with `skipping.outputs` those with an output that a row tile must compute. With
-        `mapping.row_order: density` rows of A are sorted from most to fewest non-zeros; ties keep their order.
+        `mapping.row_order: density` rows of A are sorted from most to fewest non-zeros; ties keep their order. With
+        `packed` they are grouped by the outputs that they want (`pack_rows`), if that makes fewer tiles.
         """
-        if hw.mapping.row_order == "density":
-            gemm = _by_density(gemm)
         rows, cols, arrays = hw.array.rows, hw.array.cols, hw.array.count
+        gemm = in_order(hw, gemm, rows, cols)
         if gemm.needed is None or not hw.skipping.outputs:
             return cls.whole(gemm, rows, cols, arrays)
-        row_tiles, words = gemm.stack * -(-gemm.m // rows), gemm.needed.shape[1]
-        wanted, counts = np.empty((row_tiles, words), np.uint64), np.empty(row_tiles, np.int64)
-        kernel.compiled.want_columns(gemm.needed, gemm.stack, gemm.m, words, rows, wanted, counts)
+        wanted, counts = want_columns(gemm.needed, gemm.stack, gemm.m, rows)
         stops = np.cumsum(counts)
-        columns = np.empty(int(stops[-1]) if row_tiles else 0, np.int64)
-        kernel.compiled.list_columns(wanted, row_tiles, words, columns)
+        columns = np.empty(int(counts.sum()), np.int64)
+        kernel.compiled.list_columns(wanted, counts.size, wanted.shape[1], columns)
         return cls(gemm, rows, cols, gemm.needed, columns, np.append(np.int64(0), stops[:-1]), stops, arrays)
 
     @classmethod
@@ -168,9 +167,3 @@ class TiledGemm:
     def _first_columns(self) -> Integers:
         """Each tile's first column, counted among those that its row tile schedules: int64 [tiles]."""
         return np.asarray((np.arange(self.tiles) - self.first_tiles[self.row_tiles]) * self.cols)
-
-
-def _by_density(gemm: MaskedGemm) -> MaskedGemm:
-    """Sort A's rows, so that rows of like density share a tile and fewer PEs wait for a dense one at its end."""
-    order = np.argsort(-np.bitwise_count(gemm.a).sum(axis=1, dtype=np.int64), kind="stable")
-    return replace(gemm, a=gemm.a[order], needed=None if gemm.needed is None else gemm.needed[order])

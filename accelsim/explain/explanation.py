@@ -21,6 +21,7 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, Pass, chosen_passes, lower, passes_of
 from accelsim.memory import Mover
 from accelsim.replay import replay_pass
+from accelsim.results import PassAccount
 from accelsim.trace.fields import Padding
 from accelsim.trace.record import OpTrace
 
@@ -80,7 +81,8 @@ class PassExplanation:
         tiles: None if nothing is left to do.
         slowest: None if nothing is left to do, and without windows: folds of a systolic array all take the same time.
         slots: where every lane-cycle went.
-        natural_barrier: `barrier` slots with rows in their natural order; None if the machine leaves them so.
+        natural_barrier, natural_array_cycles: `barrier` slots, and cycles memory aside, with rows in their natural
+            order; None if the machine leaves them so.
     """
 
     which: Pass
@@ -93,6 +95,7 @@ class PassExplanation:
     slowest: SlowestTile | None
     slots: Slots
     natural_barrier: int | None
+    natural_array_cycles: int | None
     memory: MemoryAccount
 
 
@@ -188,6 +191,7 @@ def explain_pass(hw: Hardware, op: OpTrace, which: Pass) -> PassExplanation:
         if timing.tile_cycles.size and timing.tile_cycles.max() > most:
             most = int(timing.tile_cycles.max())
             slowest = tiled, int(timing.tile_cycles.argmax())
+    natural = _in_natural_order(hw, op, which)
     every = np.concatenate(cycles) if cycles else np.zeros(0, np.int64)
     return PassExplanation(
         which=which,
@@ -199,16 +203,17 @@ def explain_pass(hw: Hardware, op: OpTrace, which: Pass) -> PassExplanation:
         tiles=_tile_cycles(every) if every.size else None,
         slowest=_slowest_tile(pe, *slowest, most) if slowest and pe.window_positions else None,
         slots=result.machine.slots,
-        natural_barrier=_natural_barrier(hw, op, which),
+        natural_barrier=natural.slots.barrier if natural else None,
+        natural_array_cycles=natural.array_cycles if natural else None,
         memory=memory_account(hw, mover),
     )
 
 
-def _natural_barrier(hw: Hardware, op: OpTrace, which: Pass) -> int | None:
+def _in_natural_order(hw: Hardware, op: OpTrace, which: Pass) -> PassAccount | None:
     if hw.mapping.row_order == "natural":
         return None
     natural = hw.model_copy(update={"mapping": hw.mapping.model_copy(update={"row_order": "natural"})})
-    return replay_pass(natural, table_of(hw), op, which).machine.slots.barrier
+    return replay_pass(natural, table_of(hw), op, which).machine
 
 
 def _tile_cycles(every: NDArray[np.int64]) -> TileCycles:

@@ -194,8 +194,10 @@ class Vector(Part):
 class Mapping(Part):
     """How a GEMM is laid on the array."""
 
-    row_order: Literal["natural", "density"] = Field(
-        "natural", description="density: rows of operand A with like numbers of non-zeros share a tile"
+    row_order: Literal["natural", "density", "packed"] = Field(
+        "natural",
+        description="density: rows of operand A with like numbers of non-zeros share a tile; packed: with"
+        " skipping.outputs, rows that want outputs in the same columns",
     )
     search: Literal["fixed", "best"] = Field(
         "fixed",

@@ -88,7 +88,10 @@ def _pass(explanation: Explanation, part: PassExplanation) -> Iterator[Renderabl
         return
     yield from _section("4 With skipping", *_skipping(explanation, part))
     yield from _section(
-        "5 Slots", "PEs × lanes × cycles, by what became of them:", _slots(part.slots), *_row_order(part)
+        "5 Slots",
+        "PEs × lanes × cycles, by what became of them:",
+        _slots(part.slots),
+        *_row_order(explanation, part),
     )
     yield from _section("6 Memory", *_memory(part))
 
@@ -172,7 +175,7 @@ def _slowest(explanation: Explanation, tile: SlowestTile, shapes: tuple[GemmShap
     where = [f"group {tile.group}"] if explanation.groups > 1 else []
     where += [f"phase {tile.phase}"] if len({part.phase for part in shapes}) > 1 else []
     gap = "" if tile.last_column - tile.first_column + 1 == tile.columns else f" ({tile.columns} scheduled ones)"
-    by_density = " as sorted by density" if explanation.row_order == "density" else ""
+    by_density = {"density": " as sorted by density", "packed": " as packed"}.get(explanation.row_order, "")
     where.append(f"rows {tile.first_row}–{tile.first_row + tile.rows - 1}{by_density}")
     where.append(f"columns {tile.first_column}–{tile.last_column}{gap}")
     yield f"The slowest tile ({', '.join(where)}), {_n(tile.cycles)} cycles:"
@@ -202,8 +205,15 @@ def _slots(slots: Slots) -> TextTable:
     return table
 
 
-def _row_order(part: PassExplanation) -> Iterator[str]:
-    if part.natural_barrier is not None:
+def _row_order(explanation: Explanation, part: PassExplanation) -> Iterator[str]:
+    if part.natural_array_cycles is not None and explanation.row_order == "packed":
+        saved = part.natural_array_cycles - part.memory.array_cycles
+        verb = "saves" if saved >= 0 else "costs"
+        yield (
+            f"Packing rows by the outputs that they want {verb} {_n(abs(saved))} of {_n(part.natural_array_cycles)}"
+            " array cycles."
+        )
+    elif part.natural_barrier is not None:
         saved = part.natural_barrier - part.slots.barrier
         verb = "saves" if saved >= 0 else "costs"
         yield f"Sorting rows by density {verb} {_n(abs(saved))} of {_n(part.natural_barrier)} barrier slots."

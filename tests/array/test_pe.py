@@ -66,6 +66,7 @@ def test_what_makes_a_difference_makes_a_key() -> None:
         ("skipping", {"blocks": ["weight"]}),
         ("skipping", {"tensors": ["activation"]}),
         ("mapping", {"row_order": "density"}),
+        ("mapping", {"row_order": "packed"}),
         ("memory", {"buffers": {"input_words_per_cycle": 1}}),
     ):
         assert timing_key(Hardware.model_validate(base | {section: base.get(section, {}) | change})) != key

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim import Hardware, OpTrace, simulate
-from accelsim.array import time_gemm
+from accelsim.array import TiledGemm, time_gemm
 from accelsim.lowering import PASSES, lower
 from tests.array.test_closed_form import ALL, array_cycles, linear, machine
 from tests.strategies import machines, operations
@@ -134,6 +134,38 @@ def test_a_sorted_order_of_rows_may_cost_cycles() -> None:
         for order in ("natural", "density")
     )
     assert (natural, ordered) == (4 + 1, 4 + 4)
+
+
+@given(machines(), operations(largest=8), st.sampled_from(PASSES))
+def test_packed_rows_never_make_more_tiles(hw: Hardware, op: OpTrace, which: str) -> None:
+    natural, packed = (
+        hw.model_copy(update={"mapping": hw.mapping.model_copy(update={"row_order": order})})
+        for order in ("natural", "packed")
+    )
+    for gemm in lower(op, which):
+        before, after = TiledGemm.of(natural, gemm), TiledGemm.of(packed, gemm)
+        assert after.tiles <= before.tiles
+        if hw.skipping.outputs:
+            assert after.outputs.sum() == before.outputs.sum()
+        if after.tiles == before.tiles:
+            assert (after.gemm.a == gemm.a).all()
+
+
+def test_packed_rows_may_cost_cycles() -> None:
+    """A counter-example: packing looks at the columns that rows want, not at the pairs that they make.
+
+    Rows of 1, 1, 9 and 9 pairs make two tiles of 1 cycle and one of 9 as they come. Packed, the first one's tile has
+    the third row, and that of the second the fourth: two tiles of 9.
+    """
+    weight = np.zeros((4, 9), bool)
+    weight[:2, 0] = weight[2:] = True
+    needed = np.array([[1, 1, 0], [1, 0, 1], [1, 0, 0], [1, 0, 0]], bool)
+    op = changed(linear(weight, np.ones((3, 9), bool)), output_needed=needed.T)
+    parts = {"tensors": ["weight"], "scan_width": 9, "fifo_depth": 9, "outputs": True}
+    natural, packed = (
+        array_cycles(machine(2, 2, skipping=parts, mapping={"row_order": order}), op) for order in ("natural", "packed")
+    )
+    assert (natural, packed) == (1 + 1 + 9, 9 + 9)
 
 
 @given(machines(), operations(largest=5), st.booleans(), st.integers(1, 3))

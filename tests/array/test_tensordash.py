@@ -61,7 +61,7 @@ def machines(draw) -> Hardware:
     ports = {name: draw(st.sampled_from(("window", "unlimited", 5, 40, 90, 200))) for name in ("weight", "input")}
     more = {
         "array": hw.array.model_dump() | {"drain": draw(st.sampled_from(("overlapped", "exposed", "free")))},
-        "mapping": {"row_order": draw(st.sampled_from(("natural", "density")))},
+        "mapping": {"row_order": draw(st.sampled_from(("natural", "density", "packed")))},
         "memory": {"buffers": {f"{name}_words_per_cycle": words for name, words in ports.items()}},
     }
     return Hardware.model_validate(hw.model_dump() | more)

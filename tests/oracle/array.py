@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from accelsim.hardware.model import Hardware
 from tests.oracle.lowering import PlainGemm
+from tests.oracle.row_order import plain_order
 
 Mask = NDArray[np.bool_]
 
@@ -74,9 +75,8 @@ class PlainPort:
 def plain_time(hw: Hardware, gemm: PlainGemm) -> PlainTiming:
     """Step one GEMM tile by tile."""
     timing = PlainTiming()
-    if hw.mapping.row_order == "density":
-        order = sorted(range(len(gemm.a)), key=lambda row: -int(gemm.a[row].sum()))
-        gemm = replace(gemm, a=gemm.a[order], needed=gemm.needed[order])
+    order = plain_order(hw, gemm)
+    gemm = replace(gemm, a=gemm.a[order], needed=gemm.needed[order])
     for first_row in range(0, gemm.a.shape[0], hw.array.rows):
         a, needed = gemm.a[first_row : first_row + hw.array.rows], gemm.needed[first_row : first_row + hw.array.rows]
         columns = list(range(gemm.b.shape[1]))

@@ -14,6 +14,7 @@ import numpy as np
 from accelsim.hardware.model import Hardware
 from tests.oracle.array import PlainTiming, drain, groups_of, port_of, reads_line
 from tests.oracle.lowering import Mask, PlainGemm
+from tests.oracle.row_order import plain_order
 
 Place = tuple[int, int]
 Window = dict[Place, list[bool]]
@@ -34,9 +35,8 @@ def plain_inner_join(hw: Hardware, gemm: PlainGemm) -> PlainTiming:
     """Step one GEMM tile by tile."""
     timing = PlainTiming()
     rows, cols = hw.array.rows, hw.array.cols
-    if hw.mapping.row_order == "density":
-        order = sorted(range(len(gemm.a)), key=lambda row: -int(gemm.a[row].sum()))
-        gemm = replace(gemm, a=gemm.a[order], needed=gemm.needed[order])
+    order = plain_order(hw, gemm)
+    gemm = replace(gemm, a=gemm.a[order], needed=gemm.needed[order])
     for top in range(0, gemm.a.shape[0], rows):
         a, needed = gemm.a[top : top + rows], gemm.needed[top : top + rows]
         columns = list(range(gemm.b.shape[1]))

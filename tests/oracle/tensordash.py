@@ -16,6 +16,7 @@ from accelsim.hardware.model import Hardware
 from accelsim.hardware.skipping import Skipping
 from tests.oracle.array import PlainTiming, drain, plain_time, port_of
 from tests.oracle.lowering import Mask, PlainGemm
+from tests.oracle.row_order import plain_order
 
 Window = list[bool]
 MOVES = ((0, 0), (1, 0), (2, 0), (1, -1), (1, 1), (2, -2), (2, 2), (1, -3))
@@ -35,9 +36,8 @@ def plain_tensordash(hw: Hardware, gemm: PlainGemm) -> PlainTiming:
     if len(listed) == 2:
         zeros = [Fraction(int((~mask).sum()), mask.size) for mask in (gemm.a, gemm.b)]
         operand = "a" if zeros[0] >= zeros[1] else "b"
-    if hw.mapping.row_order == "density":
-        order = sorted(range(len(gemm.a)), key=lambda row: -int(gemm.a[row].sum()))
-        gemm = replace(gemm, a=gemm.a[order], needed=gemm.needed[order])
+    order = plain_order(hw, gemm)
+    gemm = replace(gemm, a=gemm.a[order], needed=gemm.needed[order])
     needed = gemm.needed if skipping.outputs else np.ones_like(gemm.needed)
     timing = PlainTiming()
     for top in range(0, gemm.a.shape[0], rows):
