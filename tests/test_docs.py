@@ -102,7 +102,7 @@ def test_commands_and_their_options_exist(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=identify)
 def test_commands_read_what_is_there_or_was_made_before(path: Path) -> None:
-    made = ["scalesim-venv/"]  # of `python -m venv`
+    made = ["scalesim-venv/", "zigzag-venv/"]  # of `python -m venv`
     for words in commands_of(path.read_text(encoding="utf-8")):
         for before, word in pairwise(words):
             if before in ("--out", "--record", "--keep"):

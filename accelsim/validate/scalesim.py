@@ -144,6 +144,43 @@ def measure(run: Run) -> int:
     Raises:
         AccelsimError: SCALE-Sim cannot be imported, fails, or stalls on its memory.
     """
+    row = _reported(run, "COMPUTE_REPORT.csv", SramKiwords(1024, 1024, 1024))
+    if float(row["Stall Cycles"]):
+        raise AccelsimError(f"SCALE-Sim stalled on its own memory for {run}; only runs without stalls can be compared")
+    return round(float(row["Total Cycles"]))
+
+
+@dataclass(frozen=True)
+class SramKiwords:
+    """SCALE-Sim's scratchpads, in 1024 words (its words have a byte)."""
+
+    ifmap: int
+    filter: int
+    ofmap: int
+
+
+@dataclass(frozen=True)
+class DramWords:
+    """Words that SCALE-Sim reports to have crossed the interface to DRAM."""
+
+    ifmap: int
+    filter: int
+    ofmap: int
+
+
+def measure_traffic(run: Run, sram: SramKiwords) -> DramWords:
+    """Run the real SCALE-Sim and return the DRAM words that it reports.
+
+    Raises:
+        AccelsimError: SCALE-Sim cannot be imported or fails.
+    """
+    row = _reported(run, "DETAILED_ACCESS_REPORT.csv", sram)
+    counts = ("DRAM IFMAP Reads", "DRAM Filter Reads", "DRAM OFMAP Writes")
+    return DramWords(*(round(float(row[count])) for count in counts))
+
+
+def _reported(run: Run, report: str, sram: SramKiwords) -> dict[str, str]:
+    """Run the real SCALE-Sim on one layer and return the line of one of its reports."""
     try:
         from scalesim.scale_sim import scalesim
     except ImportError as error:
@@ -154,7 +191,8 @@ def measure(run: Run) -> int:
     height, width = (run.array_cols, run.array_rows) if transposed else (run.array_rows, run.array_cols)
     with temporary_folder("accelsim-scalesim-") as folder:
         config, topology, layout = (Path(folder, name) for name in ("run.cfg", "topology.csv", "layout.csv"))
-        config.write_text(_CONFIG.format(height=height, width=width, dataflow=_CODES[run.dataflow]), encoding="utf-8")
+        text = _CONFIG.format(height=height, width=width, dataflow=_CODES[run.dataflow], sram=sram)
+        config.write_text(text, encoding="utf-8")
         topology.write_text(_topology(run), encoding="utf-8")
         layout.write_text("Layer,\n", encoding="utf-8")
         try:
@@ -172,13 +210,10 @@ def measure(run: Run) -> int:
             raise AccelsimError(
                 f"SCALE-Sim failed on {run} ({type(error).__name__}: {error}); version 3.0.0 with NumPy below 2.4 works"
             ) from error
-        report = Path(folder, "run", "COMPUTE_REPORT.csv")
-        if not report.is_file():
-            raise AccelsimError(f"SCALE-Sim wrote no compute report for {run}; accelsim knows the one of version 3.0.0")
-        row = next(csv.DictReader(io.StringIO(report.read_text(encoding="utf-8")), skipinitialspace=True))
-    if float(row["Stall Cycles"]):
-        raise AccelsimError(f"SCALE-Sim stalled on its own memory for {run}; only runs without stalls can be compared")
-    return round(float(row["Total Cycles"]))
+        path = Path(folder, "run", report)
+        if not path.is_file():
+            raise AccelsimError(f"SCALE-Sim wrote no {report} for {run}; accelsim knows the one of version 3.0.0")
+        return next(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")), skipinitialspace=True))
 
 
 def read_table(path: Path) -> dict[Run, int]:
@@ -227,9 +262,9 @@ UseRamulatorTrace: False
 [architecture_presets]
 ArrayHeight: {height}
 ArrayWidth: {width}
-IfmapSramSzkB: 1024
-FilterSramSzkB: 1024
-OfmapSramSzkB: 1024
+IfmapSramSzkB: {sram.ifmap}
+FilterSramSzkB: {sram.filter}
+OfmapSramSzkB: {sram.ofmap}
 IfmapOffset: 0
 FilterOffset: 100000000
 OfmapOffset: 200000000

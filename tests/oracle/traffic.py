@@ -121,9 +121,9 @@ def once_bytes(op: OpTrace, word: float) -> float:
     return word * (op.weight.size + image + math.prod(op.output_shape))
 
 
-def fewest_bytes(op: OpTrace, which: Pass, room: Room) -> float:
-    """Return the DRAM bytes of the best mapping of a pass."""
-    return op.groups * sum(_fewest(nest, room) for nest in nests(op, which))
+def fewest_bytes(op: OpTrace, which: Pass, room: Room, *, even: bool = False) -> float:
+    """Return the DRAM bytes of the best mapping of a pass; even: of those with equal blocks along each loop."""
+    return op.groups * sum(_fewest(nest, room, even) for nest in nests(op, which))
 
 
 @dataclass(frozen=True)
@@ -148,11 +148,12 @@ class Loaded:
     positions: Counts
 
 
-def _loaded(axis: Axis, block: int, *, whole_span: bool) -> Loaded:
+def _loaded(axis: Axis, block: int, *, whole_span: bool, even: bool = False) -> Loaded:
     """Count what an axis loads; a span counts what lies between, too, as a line of memory is read through."""
+    sizes = _divisors(axis.grid) if even else range(1, axis.grid + 1)
     columns: list[tuple[int, int, int, int, int]] = []
     blocks = [axis.taps[first : first + block] for first in range(0, len(axis.taps), block)]
-    for size in range(1, axis.grid + 1):
+    for size in sizes:
         counts = []
         for first in range(0, axis.grid, size):
             positions = range(first, min(first + size, axis.grid))
@@ -164,37 +165,37 @@ def _loaded(axis: Axis, block: int, *, whole_span: bool) -> Loaded:
         by_window, by_kernel = [sum(row) for row in counts], [sum(column) for column in zip(*counts, strict=True)]
         columns.append((sum(by_window), max(map(max, counts)), max(by_window), max(by_kernel), len(counts)))
     every, largest, window, kernel, windows = map(np.array, zip(*columns, strict=True))
-    return Loaded(every, largest, window, kernel, windows, len(blocks), np.arange(1, axis.grid + 1))
+    return Loaded(every, largest, window, kernel, windows, len(blocks), np.array(sizes))
 
 
-def _fewest(nest: Nest, room: Room) -> float:
+def _fewest(nest: Nest, room: Room, even: bool) -> float:
+    cuts = _divisors if even else _block_sizes
     kernels = [
-        [_loaded(axis, block, whole_span=span) for block in _block_sizes(len(axis.taps))]
+        [_loaded(axis, block, whole_span=span, even=even) for block in cuts(len(axis.taps))]
         for axis, span in ((nest.y, False), (nest.x, True))
     ]
-    heights = sorted(
-        {min(tiles * room.array_rows, nest.rows) for tiles in _block_sizes(-(-nest.rows // room.array_rows))}
-    )
+    heights = sorted({min(tiles * room.array_rows, nest.rows) for tiles in cuts(-(-nest.rows // room.array_rows))})
     taps = len(nest.y.taps), len(nest.x.taps)
     fewest = math.inf
     for (r, y), (s, x) in product(
-        *(zip(_block_sizes(count), of, strict=True) for count, of in zip(taps, kernels, strict=True))
+        *(zip(cuts(count), of, strict=True) for count, of in zip(taps, kernels, strict=True))
     ):
         for rows in heights:
-            fewest = min(fewest, _fewest_of(nest, room, rows, r * s, y, x))
+            fewest = min(fewest, _fewest_of(nest, room, rows, r * s, y, x, even))
     return (fewest + nest.outputs) * room.word
 
 
-def _fewest_of(nest: Nest, room: Room, rows: int, kernel: int, y: Loaded, x: Loaded) -> float:
+def _fewest_of(nest: Nest, room: Room, rows: int, kernel: int, y: Loaded, x: Loaded, even: bool) -> float:
     """Words of A and B, given the rows of a macro-tile and the taps of a kernel block."""
-    images = np.arange(1, nest.images + 1)[:, None, None]
+    images = np.array(_divisors(nest.images) if even else range(1, nest.images + 1))[:, None, None]
     window = images * y.positions[:, None] * x.positions
     windows = -(-nest.images // images) * y.windows[:, None] * x.windows
     largest = images * y.largest[:, None] * x.largest  # source positions of a macro-tile
     a, sweep = nest.a_elements, nest.images * y.every[:, None] * x.every * nest.channels
     row_blocks, kernel_blocks = -(-nest.rows // rows), y.blocks * x.blocks
     fewest = math.inf
-    for channels in _block_sizes(nest.channels) if nest.grid_is_k else [1]:  # of K, channels are cut as need be
+    cuts = _divisors if even else _block_sizes
+    for channels in cuts(nest.channels) if nest.grid_is_k else [1]:  # of K, channels are cut as need be
         if nest.grid_is_k:
             column_blocks = np.full(window.shape, kernel_blocks * -(-nest.channels // channels))
             sums, a_part, b_part = rows * kernel * channels, rows * window, largest * channels
@@ -220,3 +221,7 @@ def _fewest_of(nest: Nest, room: Room, rows: int, kernel: int, y: Loaded, x: Loa
 def _block_sizes(extent: int) -> list[int]:
     """Return every size that makes another number of blocks; a larger one of as many blocks only takes more room."""
     return sorted({-(-extent // -(-extent // size)) for size in range(1, extent + 1)})
+
+
+def _divisors(extent: int) -> list[int]:
+    return [size for size in range(1, extent + 1) if extent % size == 0]
