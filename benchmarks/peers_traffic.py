@@ -43,6 +43,7 @@ from tests.oracle import traffic as oracle  # noqa: E402
 FOLDER = ROOT / "experiments" / "peers_traffic"
 BATCH = 8
 ANNEALINGS, ITERATIONS = 10, 1000
+SEARCHES = (oracle.ALL, oracle.Rules(even=True), oracle.Rules(even=True, padded=True))
 COLUMNS = ("network", "layer", "pass", "gemm", "a_words", "b_words", "spilled_sums", "across", "loops")
 
 
@@ -96,21 +97,6 @@ class Chosen:
             window, taps = self.inside(f"O{name}", "I"), self.inside(f"F{name}", "I")
             positions = min(axis.source, window * taps - max(0, taps - axis.step) * (window - 1))
             words *= positions * (axis.grid // window) * (axis.taps // taps)
-        return words
-
-    def b_existing(self, problem: Problem, first_taps: tuple[int, int]) -> int:
-        """Return B's words that the same windows hold without padding."""
-        words = self.loads_of_b() * problem.images * problem.channels
-        for name, axis, first in zip("YX", (problem.y, problem.x), first_taps, strict=True):
-            window, taps = self.inside(f"O{name}", "I"), self.inside(f"F{name}", "I")
-            words *= sum(
-                len(
-                    {p * axis.step + tap for p in range(low, low + window) for tap in range(start, start + taps)}
-                    & set(range(axis.source))
-                )
-                for low in range(0, axis.grid, window)
-                for start in range(first, first + axis.taps, taps)
-            )
         return words
 
 
@@ -231,7 +217,7 @@ class Row:
     Attributes:
         exhaustive: bytes of the exhaustive search.
         even: the same, if it cuts each loop in equal blocks only.
-        padding: of ZigZag's bytes of B, those of padding.
+        padded: the same, if it moreover counts padding as ZigZag does.
     """
 
     layer: str
@@ -239,8 +225,8 @@ class Row:
     accelsim: Moved
     exhaustive: float
     even: float
+    padded: float
     zigzag: Moved
-    padding: float
 
 
 def zigzag_rows(only: Collection[str] = ()) -> Iterator[Row]:
@@ -250,28 +236,25 @@ def zigzag_rows(only: Collection[str] = ()) -> Iterator[Row]:
     for network, name, which in passes():
         if only and f"{network} {name}" not in only:
             continue
-        op, theirs, padding = operation(network, name), Moved(0, 0, 0), 0.0
-        for (problem, nest), chosen in zip(problems(hw, op, which), said[network, name, which], strict=True):
+        op, theirs = operation(network, name), Moved(0, 0, 0)
+        for (_, nest), chosen in zip(problems(hw, op, which), said[network, name, which], strict=True):
             outputs = nest.outputs * word + 2 * chosen.spilled_sums * total
             theirs += Moved(chosen.a_words * word, chosen.b_words * word, outputs)
-            padding += (chosen.b_words - chosen.b_existing(problem, (nest.y.taps[0], nest.x.taps[0]))) * word
-        every, even = (oracle.fewest_bytes(op, which, room, even=one) for one in (False, True))
-        yield Row(f"{network} {name}", which, moved(hw, op, which), every, even, theirs, padding)
+        searched = (oracle.fewest_bytes(op, which, room, rules) for rules in SEARCHES)
+        yield Row(f"{network} {name}", which, moved(hw, op, which), *searched, theirs)
 
 
 def zigzag_table(rows: Iterable[Row]) -> str:
     """Return the rows as a Markdown table."""
     lines = [
-        "| MB | accelsim: A + B + outputs | all | exhaustive | in equal blocks | ZigZag: A + B + outputs | all "
-        "| padding | accelsim / ZigZag |",
+        "| MB | accelsim: A + B + outputs | all | exhaustive | in equal blocks | and with padding "
+        "| ZigZag: A + B + outputs | all | accelsim / ZigZag |",
         "|---" * 9 + "|",
     ]
     for row in rows:
-        searched = " | ".join(_mb(count) for count in (row.exhaustive, row.even))
-        lines.append(
-            f"| {row.layer} {row.which} | {_sum(row.accelsim)} | {searched} | {_sum(row.zigzag)} | {_mb(row.padding)} "
-            f"| {row.accelsim.total / row.zigzag.total:.2f} |"
-        )
+        searched = " | ".join(_mb(count) for count in (row.exhaustive, row.even, row.padded))
+        ratio = f"{row.accelsim.total / row.zigzag.total:.2f}"
+        lines.append(f"| {row.layer} {row.which} | {_sum(row.accelsim)} | {searched} | {_sum(row.zigzag)} | {ratio} |")
     return "\n".join(lines)
 
 
@@ -280,10 +263,13 @@ def zigzag_summary(rows: Sequence[Row]) -> str:
     ratios = [row.accelsim.total / row.zigzag.total for row in rows]
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
     fewer, more = sum(ratio < 0.995 for ratio in ratios), sum(ratio > 1.005 for ratio in ratios)
+    spilled = sum(row.zigzag.outputs > row.accelsim.outputs for row in rows)
+    same = sum(abs(row.zigzag.total / row.padded - 1) <= 0.001 for row in rows)
     return (
         f"Of {len(rows)} passes accelsim moves fewer bytes than ZigZag's best mapping in {fewer}, more in {more}, and "
         f"as many, within 0.5 %, in {len(rows) - fewer - more}: geometric mean {mean:.3f}, from {min(ratios):.2f} to "
-        f"{max(ratios):.2f}."
+        f"{max(ratios):.2f}. ZigZag's sums spill in {spilled}; its bytes are those of the search *and with padding*, "
+        f"within 0.1 %, in {same}."
     )
 
 

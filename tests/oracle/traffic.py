@@ -121,9 +121,33 @@ def once_bytes(op: OpTrace, word: float) -> float:
     return word * (op.weight.size + image + math.prod(op.output_shape))
 
 
-def fewest_bytes(op: OpTrace, which: Pass, room: Room, *, even: bool = False) -> float:
-    """Return the DRAM bytes of the best mapping of a pass; even: of those with equal blocks along each loop."""
-    return op.groups * sum(_fewest(nest, room, even) for nest in nests(op, which))
+@dataclass(frozen=True)
+class Rules:
+    """What is searched, and how it is counted.
+
+    Attributes:
+        even: mappings with equal blocks along each loop only.
+        padded: a window at the border counts as many positions as any, though no more than the image has.
+    """
+
+    even: bool = False
+    padded: bool = False
+
+    def cuts(self, extent: int) -> list[int]:
+        """Return the sizes of blocks: those that divide the loop, or one for each number of blocks."""
+        return self.sizes(extent) if self.even else _block_sizes(extent)
+
+    def sizes(self, extent: int) -> list[int]:
+        """Return those that divide the loop, or all."""
+        return [size for size in range(1, extent + 1) if not self.even or extent % size == 0]
+
+
+ALL = Rules()
+
+
+def fewest_bytes(op: OpTrace, which: Pass, room: Room, rules: Rules = ALL) -> float:
+    """Return the DRAM bytes of the best mapping of a pass."""
+    return op.groups * sum(_fewest(nest, room, rules) for nest in nests(op, which))
 
 
 @dataclass(frozen=True)
@@ -148,9 +172,16 @@ class Loaded:
     positions: Counts
 
 
-def _loaded(axis: Axis, block: int, *, whole_span: bool, even: bool = False) -> Loaded:
+def _loaded(axis: Axis, block: int, *, whole_span: bool, rules: Rules = ALL) -> Loaded:
     """Count what an axis loads; a span counts what lies between, too, as a line of memory is read through."""
-    sizes = _divisors(axis.grid) if even else range(1, axis.grid + 1)
+    sizes = rules.sizes(axis.grid)
+
+    def count(sources: set[int]) -> int:
+        if rules.padded:
+            return min(len(sources), axis.source)
+        there = [source for source in sources if 0 <= source < axis.source]
+        return max(there) - min(there) + 1 if whole_span and there else len(there)
+
     columns: list[tuple[int, int, int, int, int]] = []
     blocks = [axis.taps[first : first + block] for first in range(0, len(axis.taps), block)]
     for size in sizes:
@@ -158,20 +189,17 @@ def _loaded(axis: Axis, block: int, *, whole_span: bool, even: bool = False) -> 
         for first in range(0, axis.grid, size):
             positions = range(first, min(first + size, axis.grid))
             read = [{p * axis.step + tap for p in positions for tap in taps} for taps in blocks]
-            read = [{source for source in sources if 0 <= source < axis.source} for sources in read]
-            counts.append(
-                [max(sources) - min(sources) + 1 if whole_span and sources else len(sources) for sources in read]
-            )
+            counts.append([count(sources) for sources in read])
         by_window, by_kernel = [sum(row) for row in counts], [sum(column) for column in zip(*counts, strict=True)]
         columns.append((sum(by_window), max(map(max, counts)), max(by_window), max(by_kernel), len(counts)))
     every, largest, window, kernel, windows = map(np.array, zip(*columns, strict=True))
     return Loaded(every, largest, window, kernel, windows, len(blocks), np.array(sizes))
 
 
-def _fewest(nest: Nest, room: Room, even: bool) -> float:
-    cuts = _divisors if even else _block_sizes
+def _fewest(nest: Nest, room: Room, rules: Rules) -> float:
+    cuts = rules.cuts
     kernels = [
-        [_loaded(axis, block, whole_span=span, even=even) for block in cuts(len(axis.taps))]
+        [_loaded(axis, block, whole_span=span, rules=rules) for block in cuts(len(axis.taps))]
         for axis, span in ((nest.y, False), (nest.x, True))
     ]
     heights = sorted({min(tiles * room.array_rows, nest.rows) for tiles in cuts(-(-nest.rows // room.array_rows))})
@@ -181,21 +209,20 @@ def _fewest(nest: Nest, room: Room, even: bool) -> float:
         *(zip(cuts(count), of, strict=True) for count, of in zip(taps, kernels, strict=True))
     ):
         for rows in heights:
-            fewest = min(fewest, _fewest_of(nest, room, rows, r * s, y, x, even))
+            fewest = min(fewest, _fewest_of(nest, room, rows, r * s, y, x, rules))
     return (fewest + nest.outputs) * room.word
 
 
-def _fewest_of(nest: Nest, room: Room, rows: int, kernel: int, y: Loaded, x: Loaded, even: bool) -> float:
+def _fewest_of(nest: Nest, room: Room, rows: int, kernel: int, y: Loaded, x: Loaded, rules: Rules) -> float:
     """Words of A and B, given the rows of a macro-tile and the taps of a kernel block."""
-    images = np.array(_divisors(nest.images) if even else range(1, nest.images + 1))[:, None, None]
+    images = np.array(rules.sizes(nest.images))[:, None, None]
     window = images * y.positions[:, None] * x.positions
     windows = -(-nest.images // images) * y.windows[:, None] * x.windows
     largest = images * y.largest[:, None] * x.largest  # source positions of a macro-tile
     a, sweep = nest.a_elements, nest.images * y.every[:, None] * x.every * nest.channels
     row_blocks, kernel_blocks = -(-nest.rows // rows), y.blocks * x.blocks
     fewest = math.inf
-    cuts = _divisors if even else _block_sizes
-    for channels in cuts(nest.channels) if nest.grid_is_k else [1]:  # of K, channels are cut as need be
+    for channels in rules.cuts(nest.channels) if nest.grid_is_k else [1]:  # of K, channels are cut as need be
         if nest.grid_is_k:
             column_blocks = np.full(window.shape, kernel_blocks * -(-nest.channels // channels))
             sums, a_part, b_part = rows * kernel * channels, rows * window, largest * channels
@@ -221,7 +248,3 @@ def _fewest_of(nest: Nest, room: Room, rows: int, kernel: int, y: Loaded, x: Loa
 def _block_sizes(extent: int) -> list[int]:
     """Return every size that makes another number of blocks; a larger one of as many blocks only takes more room."""
     return sorted({-(-extent // -(-extent // size)) for size in range(1, extent + 1)})
-
-
-def _divisors(extent: int) -> list[int]:
-    return [size for size in range(1, extent + 1) if extent % size == 0]
