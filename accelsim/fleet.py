@@ -93,7 +93,8 @@ class PassOfFleet:
         """Run one GEMM, or several that are stacked (see `Fleet.stacks`)."""
         for numbers in self._fleet.by_timing:
             hw = self._fleet.distinct[numbers[0]]
-            as_one = hw.mapping.row_order == "natural" and pe_of(hw).takes_stacks  # rows are sorted in each GEMM
+            alike = hw.mapping.row_order == "natural" and hw.array.segments == 1  # or each GEMM is laid in its own way
+            as_one = alike and pe_of(hw).takes_stacks
             for one in [gemm] if as_one else gemm.alone():
                 tiled = TiledGemm.of(hw, one)
                 timing = self._timer(hw, tiled)

@@ -33,13 +33,19 @@ def zero_tests(array: Array, skipping: Skipping, precision: Precision) -> tuple[
 def window_filters(array: Array, skipping: Skipping, window_positions: int) -> tuple[Logic, ...]:
     """Return what looks for windows without a non-zero, one for each row and column, with `skipping.blocks`.
 
+    Each segment of a column has one.
+
     A filter sees a mask bit for each word that comes from the buffers.
     """
     if not skipping.blocks:
         return ()
     built = cells("window_filter", S=window_positions)
     each = {"word": built.gates / window_positions}
-    return (Logic("window filters", array.rows + array.cols, built.gates, 0, built.equivalents_per_gate, each),)
+    return (
+        Logic(
+            "window filters", array.rows + array.segments * array.cols, built.gates, 0, built.equivalents_per_gate, each
+        ),
+    )
 
 
 def way_out(array: Array, precision: Precision) -> tuple[Logic, ...]:
@@ -62,4 +68,27 @@ def way_out(array: Array, precision: Precision) -> tuple[Logic, ...]:
             switching={"output": bits * moves},
             clocked={"output": bits * moves},
         ),
+    )
+
+
+def segment_parts(
+    array: Array, skipping: Skipping, precision: Precision, window_positions: int, held_positions: int
+) -> tuple[Logic, ...]:
+    """Return what lets column wires be cut (`array.segments`).
+
+    At the top of each segment but the first a multiplexer gives each column either what comes from the segment above or
+    what registers hold of a column of its own. Each row of PEs chooses between as many rows of A as there are cuts.
+
+    Args:
+        window_positions: of a window, which a wire carries whole.
+        held_positions: what the registers of a column hold.
+    """
+    if array.segments == 1:
+        return ()
+    bits = precision.operand_bits + (1 if skipping.tensors or skipping.blocks else 0)
+    wires, word, choices = window_positions * bits, {"word": bits}, len(array.cuts) - 1
+    columns = (array.segments - 1) * array.cols
+    return (
+        Logic("columns of segments", columns, wires, held_positions * bits, MULTIPLEXER_EQUIVALENTS, word, word),
+        Logic("rows of segments", array.rows, choices * wires, 0, MULTIPLEXER_EQUIVALENTS, {"word": choices * bits}),
     )

@@ -23,8 +23,8 @@ def drained(array: Array, tiled: TiledGemm, timing: GemmTiming) -> GemmTiming:
 def with_drain(array: Array, tiled: TiledGemm, cycles: NDArray[Number]) -> NDArray[Number]:
     """Return the cycles of tiles with the drain, [tiles].
 
-    A tile drains for as many cycles as it uses rows. `exposed` adds them to it. `overlapped` lets its results leave
-    from a second set of accumulators while its array's next tile runs, which therefore takes at least as long.
+    A tile drains for as many cycles as it uses rows of PEs. `exposed` adds them to it. `overlapped` lets its results
+    leave from a second set of accumulators while its array's next tile runs, which therefore takes at least as long.
 
     Args:
         cycles: [tiles], without the drain.
@@ -32,5 +32,5 @@ def with_drain(array: Array, tiled: TiledGemm, cycles: NDArray[Number]) -> NDArr
     if array.drain == "free":
         return cycles
     if array.drain == "exposed":
-        return cycles + tiled.heights.astype(cycles.dtype)
-    return np.maximum(cycles, tiled.heights_before.astype(cycles.dtype))
+        return cycles + tiled.drains.astype(cycles.dtype)
+    return np.maximum(cycles, tiled.drains_before.astype(cycles.dtype))

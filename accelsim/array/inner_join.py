@@ -46,6 +46,10 @@ class InnerJoinPE(WindowedPE[InnerJoinSkipping]):
         skipping = self.skipping
         return kernel.compiled.inner_join, (skipping.scan_width, skipping.windows, SYNC.index(skipping.sync))
 
+    @property
+    def held_positions(self) -> int:
+        return self.skipping.windows * self.skipping.scan_width
+
     def own_parts(self, precision: Precision) -> tuple[Logic, ...]:
         """What each PE has left and picks (rtl/inner_join_pe.sv), what a group holds (held_windows.sv, join_group.sv).
 

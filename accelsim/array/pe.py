@@ -15,10 +15,10 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.array.common_parts import lanes, way_out, window_filters, zero_tests
-from accelsim.array.drain import drained
+from accelsim.array.common_parts import lanes, segment_parts, way_out, window_filters, zero_tests
+from accelsim.array.drain import drained, with_drain
 from accelsim.array.outcome import GemmTiming
-from accelsim.array.ports import Ports, through_ports
+from accelsim.array.ports import Ports, port_cycles, through_ports
 from accelsim.array.tiled import TiledGemm
 from accelsim.array.windows import Streams, find_streams
 from accelsim.hardware.dataflows import Dataflow
@@ -49,6 +49,12 @@ class Forecast:
     positions: NDArray[np.int64]
     exact: bool
     known: Mapping[str, int]
+
+    def cycles(self, tiled: TiledGemm) -> NDArray[np.float64]:
+        """Return what each tile is expected to take with ports and drain: float64 [tiles]."""
+        pe = self.pe
+        cycles = np.maximum(self.expected_cycles, port_cycles(pe.ports, tiled, self.positions))
+        return with_drain(pe.array, tiled, cycles) if pe.dataflow(tiled) == "output_stationary" else cycles
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,11 @@ class PE(ABC, Generic[Configuration]):
         return self.array.lanes
 
     @property
+    def held_positions(self) -> int:
+        """K positions of a row of A or column of B that registers hold for PEs; by default a window."""
+        return self.window_positions
+
+    @property
     def output_rows_per_cycle(self) -> int:
         """Rows of outputs or partial sums, one for each column, that the output buffer takes and gives in a cycle."""
         return 1
@@ -159,7 +170,7 @@ class PE(ABC, Generic[Configuration]):
         """Return what one array is made of: its area, leakage and energy follow from it.
 
         By default lanes, the way of results out (`array.drain`), tests for zeros (`skipping.gate_zeros`), filters of
-        windows (`skipping.blocks`), and what the kind adds.
+        windows (`skipping.blocks`), what cuts columns (`array.segments`), and what the kind adds.
         """
         array, skipping = self.array, self.skipping
         return (
@@ -167,6 +178,7 @@ class PE(ABC, Generic[Configuration]):
             *way_out(array, precision),
             *zero_tests(array, skipping, precision),
             *window_filters(array, skipping, self.window_positions),
+            *segment_parts(array, skipping, precision, self.window_positions, self.held_positions),
             *self.own_parts(precision),
         )
 
@@ -230,7 +242,7 @@ def timing_key(hw: Hardware) -> Hashable:
     pe, array = pe_of(hw), hw.array
     # A tile waits for the one before it on its array.
     dealt_to = array.count if array.drain == "overlapped" else 1
-    return pe.key, pe.ports, array.drain, dealt_to, hw.mapping.row_order
+    return pe.key, pe.ports, array.drain, dealt_to, array.segments, hw.mapping.row_order
 
 
 def time_gemm(hw: Hardware, gemm: MaskedGemm) -> GemmTiming:

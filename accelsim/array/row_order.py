@@ -24,7 +24,7 @@ def in_order(hw: Hardware, gemm: MaskedGemm, rows: int, cols: int) -> MaskedGemm
     match hw.mapping.row_order:
         case "density":
             return _taken(gemm, np.argsort(-np.bitwise_count(gemm.a).sum(axis=1, dtype=np.int64), kind="stable"))
-        case "packed" if gemm.needed is not None and hw.skipping.outputs:
+        case "packed" if gemm.needed is not None and hw.skipping.outputs and gemm.a_kind not in hw.skipping.blocks:
             order = pack_rows(gemm.needed, rows)
             before, after = (_column_tiles(needed, rows, cols) for needed in (gemm.needed, gemm.needed[order]))
             return _taken(gemm, order) if after < before else gemm

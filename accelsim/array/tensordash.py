@@ -51,6 +51,8 @@ class TensorDashSkipping(Skipping):
 
     def check_array(self, array: Array) -> None:
         super().check_array(array)
+        if array.segments > 1:
+            raise ValueError("tensordash has one schedule for a whole column of PEs, make array.segments 1")
         if not self.tensors:
             raise ValueError("tensordash needs at least one tensor to schedule, list it in skipping.tensors")
         if array.lanes != LANES:

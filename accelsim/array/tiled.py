@@ -29,8 +29,9 @@ class TiledGemm:
         needed: words [stack · M, ceil(N / 64)], outputs that must be computed; None if all are.
         columns: int64, the scheduled columns of all row tiles, one list after another (one list if they all agree).
         starts, stops: int64 [row tiles], each row tile's part of `columns`.
+        segments: that the array's columns are cut into; R and C are those of the tiles that this makes.
         arrays: that its tiles are dealt to in turn.
-        rows_before: `heights_before`, where these are some tiles of a GEMM; None: they are all.
+        drained_before: `drains_before`, where these are some tiles of a GEMM; None: they are all.
     """
 
     gemm: MaskedGemm
@@ -41,32 +42,46 @@ class TiledGemm:
     starts: Integers
     stops: Integers
     arrays: int = 1
-    rows_before: Integers | None = None
+    drained_before: Integers | None = None
+    segments: int = 1
 
     @classmethod
     def of(cls, hw: Hardware, gemm: MaskedGemm) -> TiledGemm:
-        """Tile a GEMM for a machine.
+        """Tile a GEMM for a machine, in the shape that suits it best.
+
+        See `shaped`.
+        """
+        if hw.array.segments == 1:
+            return cls.shaped(hw, gemm)
+        from accelsim.array.segments import fastest_shape  # asks the PEs, which know tiles
+
+        return fastest_shape(hw, gemm)
+
+    @classmethod
+    def shaped(cls, hw: Hardware, gemm: MaskedGemm, segments: int = 1) -> TiledGemm:
+        """Tile a GEMM for a machine whose columns are cut into that many segments.
 
         Every column is scheduled, or with `skipping.outputs` those with an output that a row tile must compute. With
         `mapping.row_order: density` rows of A are sorted from most to fewest non-zeros; ties keep their order. With
         `packed` they are grouped by the outputs that they want (`pack_rows`), if that makes fewer tiles.
         """
-        rows, cols, arrays = hw.array.rows, hw.array.cols, hw.array.count
+        rows, cols, arrays = hw.array.rows // segments, hw.array.cols * segments, hw.array.count
         gemm = in_order(hw, gemm, rows, cols)
         if gemm.needed is None or not hw.skipping.outputs:
-            return cls.whole(gemm, rows, cols, arrays)
+            return cls.whole(gemm, rows, cols, arrays, segments)
         wanted, counts = want_columns(gemm.needed, gemm.stack, gemm.m, rows)
         stops = np.cumsum(counts)
         columns = np.empty(int(counts.sum()), np.int64)
         kernel.compiled.list_columns(wanted, counts.size, wanted.shape[1], columns)
-        return cls(gemm, rows, cols, gemm.needed, columns, np.append(np.int64(0), stops[:-1]), stops, arrays)
+        starts = np.append(np.int64(0), stops[:-1])
+        return cls(gemm, rows, cols, gemm.needed, columns, starts, stops, arrays, segments=segments)
 
     @classmethod
-    def whole(cls, gemm: MaskedGemm, rows: int, cols: int, arrays: int = 1) -> TiledGemm:
+    def whole(cls, gemm: MaskedGemm, rows: int, cols: int, arrays: int = 1, segments: int = 1) -> TiledGemm:
         """Tile a GEMM all of whose outputs are computed, its rows as they are."""
         row_tiles = gemm.stack * -(-gemm.m // rows)
         starts, stops = np.zeros(row_tiles, np.int64), np.full(row_tiles, gemm.n)
-        return cls(gemm, rows, cols, None, np.arange(gemm.n), starts, stops, arrays)
+        return cls(gemm, rows, cols, None, np.arange(gemm.n), starts, stops, arrays, segments=segments)
 
     @cached_property
     def tiles_per_row(self) -> Integers:
@@ -99,20 +114,28 @@ class TiledGemm:
         return np.asarray(np.minimum(self.rows, self.gemm.m - self.row_tiles % self.gemm_row_tiles * self.rows))
 
     @cached_property
-    def heights_before(self) -> Integers:
-        """Rows that the tile before each on the same array uses: int64 [tiles].
+    def drains(self) -> Integers:
+        """Rows of PEs that each tile's results leave from: int64 [tiles]; each segment's are below those before it."""
+        if self.segments == 1:
+            return self.heights
+        used = -(-self.widths // (self.cols // self.segments))
+        return np.asarray((used - 1) * self.rows + self.heights)
+
+    @cached_property
+    def drains_before(self) -> Integers:
+        """`drains` of the tile before each on the same array: int64 [tiles].
 
         GEMMs of a pass follow each other, and mostly are alike: before each array's first tile of a GEMM come the last
         ones of a GEMM like it.
         """
-        if self.rows_before is not None:
-            return self.rows_before
+        if self.drained_before is not None:
+            return self.drained_before
         if self.gemm.stack == 1:
-            return np.roll(self.heights, self.arrays)
+            return np.roll(self.drains, self.arrays)
         tiles_of_gemm = self.tiles_per_row.reshape(self.gemm.stack, -1).sum(axis=1)
         first = np.repeat(np.cumsum(tiles_of_gemm) - tiles_of_gemm, tiles_of_gemm)
         place = np.arange(self.tiles) - first - self.arrays
-        return np.asarray(self.heights[first + place % np.repeat(tiles_of_gemm, tiles_of_gemm)])
+        return np.asarray(self.drains[first + place % np.repeat(tiles_of_gemm, tiles_of_gemm)])
 
     @cached_property
     def widths(self) -> Integers:
@@ -160,8 +183,11 @@ class TiledGemm:
         part = replace(gemm, m=height, n=width, a=gemm.a[own], b=b, b_of=None, needed=needed)
         starts, stops = np.zeros(1, np.int64), np.full(1, width)
         place = int(self.first_tiles[row_tile]) + first
-        before = self.heights_before[place : place + -(-width // self.cols)]
-        return TiledGemm(part, self.rows, self.cols, needed, np.arange(width), starts, stops, rows_before=before)
+        before = self.drains_before[place : place + -(-width // self.cols)]
+        columns, segments = np.arange(width), self.segments
+        return TiledGemm(
+            part, self.rows, self.cols, needed, columns, starts, stops, drained_before=before, segments=segments
+        )
 
     @cached_property
     def _first_columns(self) -> Integers:

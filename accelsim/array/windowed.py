@@ -43,6 +43,8 @@ class WindowedSkipping(Skipping):
 
     def check_array(self, array: Array) -> None:
         super().check_array(array)
+        if self.sync == "column" and array.segments > 1:
+            raise ValueError("sync column has one pointer for a whole column of PEs, make array.segments 1")
         if not self.tensors:
             raise ValueError(
                 f"{self.kind} PEs need at least one tensor whose zeros they skip, list it in skipping.tensors"

@@ -77,7 +77,7 @@ def _dense_mm2(hw: Hardware, rows: int, compressed: Collection[TensorKind], cols
 
 
 def _dense(hw: Hardware, rows: int, compressed: Collection[TensorKind], cols: int) -> Hardware:
-    array = hw.array.model_copy(update={"rows": rows, "cols": cols})
+    array = hw.array.model_copy(update={"rows": rows, "cols": cols, "segments": 1})
     ports = {"weight_words_per_cycle": "window", "input_words_per_cycle": "window"}
     buffers = hw.memory.buffers.model_copy(update=ports).grown_to(array, hw.precision, given=True)
     compression = tuple(kind for kind in _EVERY if kind in compressed)

@@ -113,6 +113,7 @@ class Explanation:
 
     Attributes:
         rows, cols, lanes, arrays: of the machine.
+        segments: that its columns can be cut into.
         row_order: `mapping.row_order`.
         masks: the recorded tensors, by their names in the trace.
     """
@@ -123,6 +124,7 @@ class Explanation:
     cols: int
     lanes: int
     arrays: int
+    segments: int
     row_order: str
     layer: str
     step: int
@@ -155,6 +157,7 @@ def explain(hw: Hardware, op: OpTrace, passes: Iterable[Pass] = PASSES) -> Expla
         cols=hw.array.cols,
         lanes=hw.array.lanes,
         arrays=hw.array.count,
+        segments=hw.array.segments,
         row_order=hw.mapping.row_order,
         layer=op.name,
         step=op.step,

@@ -10,18 +10,19 @@ import numpy as np
 from accelsim.array import PE, GemmTiming, TiledGemm
 from accelsim.lowering.gemm import MaskedGemm
 
-_Key = tuple[int, int, int, tuple[int, int]]
+_Key = tuple[int, int, int, tuple[int, int], int]
 
 
 @dataclass(frozen=True)
 class GemmShapes:
-    """All GEMMs of one shape and stride phase, one per group of the convolution.
+    """All GEMMs of one shape and stride phase, one per group of the convolution, in tiles of one shape.
 
     Attributes:
         count: how many GEMMs.
         phase: (row, column) phase of the stride, in input_grad.
         a_kind, b_kind: which tensors the operands are.
         a_density, b_density: share of non-zeros, padding included.
+        tile_rows, tile_cols: extents of a tile.
         row_tiles, column_tiles: tiles of one GEMM along M and N if every column is scheduled.
         tiles: tiles that are run, over all GEMMs.
         edge_tiles: those of them that use fewer rows or columns than the array has.
@@ -43,6 +44,8 @@ class GemmShapes:
     b_kind: str
     a_density: float
     b_density: float
+    tile_rows: int
+    tile_cols: int
     row_tiles: int
     column_tiles: int
     tiles: int
@@ -62,6 +65,8 @@ class _Sum:
     """What adds up over GEMMs of one shape."""
 
     first: MaskedGemm
+    tile_rows: int
+    tile_cols: int
     dataflow: str
     count: int = 0
     a_nonzeros: int = 0
@@ -83,7 +88,8 @@ class ShapeCollector:
     def add(self, tiled: TiledGemm, timing: GemmTiming) -> None:
         """Count one GEMM."""
         gemm, width = tiled.gemm, self.pe.window_positions
-        part = self.sums.setdefault((gemm.m, gemm.n, gemm.k, gemm.phase), _Sum(gemm, self.pe.dataflow(tiled)))
+        key = gemm.m, gemm.n, gemm.k, gemm.phase, tiled.rows
+        part = self.sums.setdefault(key, _Sum(gemm, tiled.rows, tiled.cols, self.pe.dataflow(tiled)))
         part.count += 1
         part.a_nonzeros += int(np.bitwise_count(gemm.a).sum(dtype=np.int64))
         part.b_nonzeros += int(np.bitwise_count(gemm.columns).sum(dtype=np.int64))
@@ -100,8 +106,8 @@ class ShapeCollector:
         return tuple(self._shapes(part) for part in self.sums.values())
 
     def _shapes(self, part: _Sum) -> GemmShapes:
-        array, gemm = self.pe.array, part.first
-        row_tiles, column_tiles = -(-gemm.m // array.rows), -(-gemm.n // array.cols)
+        gemm = part.first
+        row_tiles, column_tiles = -(-gemm.m // part.tile_rows), -(-gemm.n // part.tile_cols)
         formula, cycles = self.pe.dense_formula(gemm.m, gemm.n, gemm.k)
         return GemmShapes(
             count=part.count,
@@ -113,6 +119,8 @@ class ShapeCollector:
             b_kind=gemm.b_kind,
             a_density=part.a_nonzeros / (part.count * gemm.m * gemm.k),
             b_density=part.b_nonzeros / (part.count * gemm.n * gemm.k),
+            tile_rows=part.tile_rows,
+            tile_cols=part.tile_cols,
             row_tiles=row_tiles,
             column_tiles=column_tiles,
             tiles=part.tiles,

@@ -70,6 +70,11 @@ class Array(Part):
         description="how results leave stationary-output PEs, a row of them per cycle: while the next tile runs, from a"
         " second set of accumulators; after the tile; or in no time, which cannot be built",
     )
+    segments: Extent = Field(
+        1,
+        description="column wires can be cut into 2, 4, ... up to this many segments, each with columns of its own: a"
+        " GEMM then runs on R / 2 x 2 C PEs, R / 4 x 4 C, ..., whichever is expected to take the fewest cycles",
+    )
     count: Extent = Field(
         1, description="arrays like this one; a pass's tiles are dealt to them in turn, they share DRAM and store"
     )
@@ -84,6 +89,21 @@ class Array(Part):
         if interconnect == "systolic" and lanes != 1:
             raise ValueError(f"PEs of a systolic array have one lane, not {lanes}: make lanes 1")
         return interconnect
+
+    @field_validator("segments")
+    @classmethod
+    def _cut_the_columns(cls, segments: int, info: ValidationInfo) -> int:
+        rows = info.data.get("rows", segments)
+        if segments & (segments - 1) or rows % segments:
+            raise ValueError(f"expected a power of two that divides the array's {rows} rows")
+        if segments > 1 and info.data.get("interconnect") == "systolic":
+            raise ValueError("operands of a systolic array pass from PE to PE, leave segments out")
+        return segments
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Segments that a GEMM may run with: 1, 2, 4, ... up to `segments`."""
+        return tuple(1 << power for power in range(self.segments.bit_length()))
 
     @property
     def dataflows(self) -> tuple[Dataflow, ...]:
@@ -138,7 +158,7 @@ class Buffers(Part):
     )
     input_kib: Depth = Field(
         128,
-        description="holds operand B of the pass; by default at least 2 x 64 words for each column of the array",
+        description="holds operand B of the pass; by default at least 2 x 64 words for each column of each segment",
     )
     output_kib: Depth = Field(
         64,
@@ -165,7 +185,7 @@ class Buffers(Part):
         words, sums = 2 * _TILE_POSITIONS * precision.operand_bits, 2 * precision.accumulator_bits
         bits = {
             "weight_kib": array.rows * words,
-            "input_kib": array.cols * words,
+            "input_kib": array.segments * array.cols * words,
             "output_kib": array.rows * array.cols * sums,
         }
         fixed = set() if given else self.model_fields_set

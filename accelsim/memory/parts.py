@@ -170,7 +170,7 @@ class Parts:
             self.tiled.stops,
             self.tiled.rows,
             self.tiled.cols,
-            self.blocking.row_tiles,
+            self.blocking.row_tiles * self.tiled.segments,
             self.columns.run,
             first_tile,
             arrays,

@@ -85,7 +85,7 @@ class Cut:
         self._row, self._column = np.repeat(row, chunks), np.repeat(column, chunks)
         self._chunk = np.tile(np.arange(chunks), row.size)
         self._last = self._chunk == chunks - 1
-        self._several_tiles = blocking.row_tiles > 1 or blocking.columns > hw.array.cols
+        self._several_tiles = blocking.row_tiles * hw.array.rows > tiled.rows or blocking.columns > tiled.cols
         # steps of each chunk: its portions, and after a macro-tile's last one those that only store
         counts = blocking.portions + (blocking.output_portions - 1) * self._last
         self._step = np.repeat(np.arange(counts.size), counts)

@@ -10,19 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.array import Forecast, TiledGemm
-from accelsim.array.drain import with_drain
-from accelsim.array.ports import port_cycles
 from accelsim.sampling.strips import Strips
 
 Cycles = NDArray[np.float64]
-
-
-def predict_cycles(tiled: TiledGemm, forecast: Forecast) -> Cycles:
-    """Return the cycles that each tile is expected to take, with ports and drain: float64 [tiles]."""
-    pe = forecast.pe
-    cycles = np.maximum(forecast.expected_cycles, port_cycles(pe.ports, tiled, forecast.positions))
-    return with_drain(pe.array, tiled, cycles) if pe.dataflow(tiled) == "output_stationary" else cycles
 
 
 def refine(predicted: Cycles, strips: Strips, chosen: NDArray[np.int64], simulated: Cycles) -> Cycles:

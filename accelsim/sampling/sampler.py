@@ -16,7 +16,7 @@ from accelsim.sampling.allocate import Sizes
 from accelsim.sampling.cost import saves_half, strip_cost
 from accelsim.sampling.estimate import COUNTS, SLOTS, SampledTiming, Stratum, Values, values_of
 from accelsim.sampling.impute import Imputation
-from accelsim.sampling.predict import predict_cycles, refine
+from accelsim.sampling.predict import refine
 from accelsim.sampling.strata import LEAST, STRATA, cut_strata, share_out
 from accelsim.sampling.strips import Strips
 
@@ -59,7 +59,7 @@ class Sampler:
         forecast = pe_of(hw).forecast(tiled)
         if forecast is None:
             return time_tiled(hw, tiled)
-        predicted = predict_cycles(tiled, forecast)
+        predicted = forecast.cycles(tiled)
         members = cut_strata(strips.sums(predicted), strips.tiles, strips.row)
         sizes = self.sizes.get((key, timing_key(hw))) or self._first_sizes(members)
         if 2 * sum(sizes) >= len(strips) or not self.pays(strips, sum(sizes)):

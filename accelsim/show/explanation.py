@@ -81,7 +81,7 @@ def _pass(explanation: Explanation, part: PassExplanation) -> Iterator[Renderabl
         _products(part),
         f"{part.effectual_macs:,} of {part.macs:,} pairs have two non-zeros ({share(part.effectual_macs, part.macs)}).",
     )
-    yield from _section("2 Tiles", _tiles_note(explanation, part), _tiles(part))
+    yield from _section("2 Tiles", _tiles_note(explanation, part), _tiles(explanation, part))
     yield from _section("3 Without skipping", *_dense(explanation, part))
     if part.tiles is None:
         yield from _section("4 With skipping", "Nothing is left to compute.")
@@ -117,22 +117,24 @@ def _products(part: PassExplanation) -> TextTable:
 def _tiles_note(explanation: Explanation, part: PassExplanation) -> str:
     if not part.shapes:
         return "None."
-    width = part.shapes[0].window_width
+    width, segments = part.shapes[0].window_width, explanation.segments
     if not width:
         return "The array works in folds, not windows; the memory model sees tiles of outputs:"
+    cut = f" Columns are cut into up to {segments} segments where that saves an eighth." if segments > 1 else ""
     return (
         f"A tile is up to {explanation.rows} × {explanation.cols} outputs, one a PE; it streams K in windows of {width}"
-        f" position{'s' * (width > 1)}. Skipped outputs leave columns out, skipped blocks drop windows."
+        f" position{'s' * (width > 1)}. Skipped outputs leave columns out, skipped blocks drop windows.{cut}"
     )
 
 
-def _tiles(part: PassExplanation) -> TextTable:
+def _tiles(explanation: Explanation, part: PassExplanation) -> TextTable:
     columns = ("tiles run", "at edges", "columns run", "windows", "dropped")
     table = TextTable("", ["row × column tiles"], columns)
     for shapes in part.shapes:
         gemms = f"{shapes.count} × " if shapes.count > 1 else ""
+        of = f" of {shapes.tile_rows} × {shapes.tile_cols}" if explanation.segments > 1 else ""
         table.add_row(
-            f"{gemms}{shapes.row_tiles:,} × {shapes.column_tiles:,}",
+            f"{gemms}{shapes.row_tiles:,} × {shapes.column_tiles:,}{of}",
             _n(shapes.tiles),
             _n(shapes.edge_tiles),
             share(shapes.scheduled_columns, shapes.all_columns),
@@ -151,7 +153,8 @@ def _dense(explanation: Explanation, part: PassExplanation) -> Iterator[str]:
         yield f"together {total:,} cycles"
     if part.dense_array_cycles != total:
         shared = f" by the longest-working of {explanation.arrays} arrays" if explanation.arrays > 1 else ""
-        yield f"{part.dense_array_cycles:,}{shared}, waiting for the buffers' ports included"
+        shaped = " in tiles of the fastest shapes," if explanation.segments > 1 else ""
+        yield f"{part.dense_array_cycles:,}{shared},{shaped} waiting for the buffers' ports included"
     if part.dense_cycles != part.dense_array_cycles:
         yield f"{part.dense_cycles:,} with memory"
 

@@ -71,6 +71,7 @@ class Parameters:
         lacks = {
             "array.dataflow": pe_of(hw).dataflows != ("output_stationary",),
             "mapping.row_order": hw.mapping.row_order != "natural",
+            "array.segments": hw.array.segments > 1,
             "array.drain": hw.array.drain == "exposed",
         }
         if any(lacks.values()):

@@ -10,7 +10,6 @@ from accelsim import Hardware, OpTrace
 from accelsim.array import TiledGemm, pe_of, time_tiled
 from accelsim.lowering import PASSES, Pass, lower
 from accelsim.sampling.estimate import COUNTS, values_of
-from accelsim.sampling.predict import predict_cycles
 from tests.strategies import machines, operations
 
 
@@ -26,7 +25,7 @@ def test_known_counts_are_those_of_a_simulation(hw: Hardware, op: OpTrace, which
         whole = time_tiled(hw, tiled)
         counts = dict(zip(COUNTS, values_of(whole).tolist(), strict=True))
         assert forecast.known == {name: counts[name] for name in forecast.known}
-        predicted = predict_cycles(tiled, forecast)
+        predicted = forecast.cycles(tiled)
         assert predicted.shape == whole.tile_cycles.shape
         assert ((predicted > 0) | (whole.tile_cycles == 0)).all()
         if forecast.exact:

@@ -11,7 +11,7 @@ def plain_order(hw: Hardware, gemm: PlainGemm) -> list[int]:
     every = list(range(len(gemm.a)))
     if hw.mapping.row_order == "density":
         return sorted(every, key=lambda row: -int(gemm.a[row].sum()))
-    if hw.mapping.row_order == "packed" and hw.skipping.outputs:
+    if hw.mapping.row_order == "packed" and hw.skipping.outputs and gemm.a_kind not in hw.skipping.blocks:
         wanted = [{column for column, needed in enumerate(row) if needed} for row in gemm.needed]
         packed = _packed(wanted, hw.array.rows)
         if _tiles(hw, wanted, packed) < _tiles(hw, wanted, every):
