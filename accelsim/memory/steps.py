@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from accelsim.array import GemmTiming, TiledGemm
 from accelsim.hardware.model import Hardware
-from accelsim.memory.blocking import Blocking
+from accelsim.memory.blocking import Blocking, Order
 from accelsim.memory.parts import Parts
 
 Integers = NDArray[np.int64]
@@ -27,6 +27,10 @@ class Steps:
         store_bytes: int64 [steps], DRAM bytes of outputs that a step leaves; 0 unless it finishes its outputs.
         finishes: bool [steps], whether a step's outputs are complete and leave for DRAM.
         partial_sums: int64 [steps], outputs that a step writes to the output buffer.
+        loaded_a: int64 [steps], words of A among `loaded_elements`.
+        fresh_a, fresh_b: bool [steps], whether the words of A (of B) that a step loads take the other half of their
+            buffer; else they join what is there.
+        held_sums: int64 [steps], sums that lie in the output buffer for a step.
     """
 
     load_bytes: Integers
@@ -35,6 +39,10 @@ class Steps:
     store_bytes: Integers
     finishes: NDArray[np.bool_]
     partial_sums: Integers
+    loaded_a: Integers
+    fresh_a: NDArray[np.bool_]
+    fresh_b: NDArray[np.bool_]
+    held_sums: Integers
 
     def __len__(self) -> int:
         return self.load_bytes.size
@@ -51,8 +59,9 @@ class Steps:
     @classmethod
     def none(cls, arrays: int) -> Steps:
         """Return no step of a machine with this many arrays."""
-        nothing = np.zeros(0, np.int64)
-        return cls(nothing, nothing, np.zeros((0, arrays), np.int64), nothing, np.zeros(0, bool), nothing)
+        nothing, no = np.zeros(0, np.int64), np.zeros(0, bool)
+        work = np.zeros((0, arrays), np.int64)
+        return cls(nothing, nothing, work, nothing, no, nothing, nothing, no, no, nothing)
 
 
 class Cut:
@@ -126,16 +135,31 @@ class Cut:
         computes = self._portion == last_portion
         if self._several_tiles:  # the sums of one tile stay in the PEs until its portions are done
             computes = self._portion <= last_portion
+        outputs, loaded_a = self._outputs[row, column], loads_a * a.elements[row, chunk]
+        partial_sums = held_sums = computes * outputs[self._step]
+        if blocking.output_portions > 1:
+            held_sums = self._share(self._last * outputs, self._portion - last_portion, blocking.output_portions)
         return Steps(
             load_bytes=self._loads(loads_a * a.size_bytes[row, chunk] + loads_b * b.size_bytes[b_column, chunk]),
-            loaded_elements=self._loads(loads_a * a.elements[row, chunk] + loads_b * b.elements[b_column, chunk]),
+            loaded_elements=self._loads(loaded_a + loads_b * b.elements[b_column, chunk]),
             array_cycles=self.work(tile_cycles),
             store_bytes=self._share(
                 self._last * self._stored[row, column], self._portion - last_portion, blocking.output_portions
             ),
             finishes=self._last[self._step] & (self._portion >= last_portion),
-            partial_sums=computes * self._outputs[row, column][self._step],
+            partial_sums=partial_sums,
+            loaded_a=self._loads(loaded_a),
+            fresh_a=self._fresh(loads_a, "rows", blocking.a_portions),
+            fresh_b=self._fresh(loads_b, "columns", blocking.b_portions),
+            held_sums=held_sums,
         )
+
+    def _fresh(self, loads: NDArray[np.bool_], order: Order, portions: int) -> NDArray[np.bool_]:
+        """Whether steps load the first of what shares a half buffer: a chunk, all that stays, or a portion."""
+        if self._parts.blocking.stays and self._parts.blocking.order == order:
+            loads = loads & (self._chunk == 0)
+        own = self._portion < self._parts.blocking.portions if portions > 1 else self._portion == 0
+        return np.asarray(loads[self._step] & own)
 
     def _loads(self, amounts: Integers) -> Integers:
         return self._share(amounts, self._portion, self._parts.blocking.portions)

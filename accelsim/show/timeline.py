@@ -22,13 +22,16 @@ from accelsim.files import WholeText
 from accelsim.fleet import PassDetail
 from accelsim.hardware.model import Hardware
 from accelsim.memory.events import event_spans
-from accelsim.memory.spans import ideal_spans, waits_of
+from accelsim.memory.occupancy import Occupancy, occupancies
+from accelsim.memory.spans import Spans, ideal_spans, waits_of
+from accelsim.memory.steps import Steps
 from accelsim.results import PassResult
 from accelsim.results.row import known
 
 Cycles = NDArray[np.int64]
 DEFAULT_LIMIT = 200
 _PROCESS, _WHAT_RUNS, _CHANNEL, _FIRST_ARRAY = 1, 1, 2, 3
+_BUFFERS = {"A": "weight buffer, bytes", "B": "input buffer, bytes", "sums": "output buffer, bytes"}
 
 
 class Slices(NamedTuple):
@@ -56,12 +59,14 @@ class Timeline(WholeText):
     """Writes a timeline; a context manager that leaves the whole file or none.
 
     Tracks: what runs (steps, layers and passes, nested), the DRAM channel with its loads and stores, and for each array
-    its work on macro-tile steps and its waits, named after their cause (`memory.spans.CAUSES`). Passes follow one
-    another in the order of the results, as their cycles add up; a pass of no cycles is an instant. Of several trace
-    files, each has its own steps, whose arguments say which file it is.
+    its work on macro-tile steps and its waits, named after their cause (`memory.spans.CAUSES`). Counters: for each
+    buffer the bytes in its two halves; none on ideal memory. Passes follow one another in the order of the results, as
+    their cycles add up; a pass of no cycles is an instant. Of several trace files, each has its own steps, whose
+    arguments say which file it is.
 
     Where a track has more slices in a pass than `limit`, neighbours are drawn as one: one slice per name, with the
-    exact cycles of all that it stands for, at the start of the neighbours' time. So sums stay what they are.
+    exact cycles of all that it stands for, at the start of the neighbours' time. So sums stay what they are. Of a
+    counter's neighbours the most in each half is drawn.
 
     Args:
         path: the file, replaced if it exists.
@@ -115,14 +120,17 @@ class Timeline(WholeText):
                 self._event("i", _WHAT_RUNS, self._now, result.which, {"s": "t", "args": facts})
                 return
             self._event("B", _WHAT_RUNS, self._now, result.which, {"args": facts})
-            for thread, slices in self._tracks(detail):
+            dram, steps = self._hw.memory.dram, detail.steps
+            spans = ideal_spans(steps) if dram is None else event_spans(dram, steps)
+            for thread, slices in self._tracks(steps, spans):
                 self._write_slices(thread, slices)
+            if dram is not None:
+                for held in occupancies(self._hw, steps, spans):
+                    self._write_counter(held)
             self._now += result.machine.cycles
             self._event("E", _WHAT_RUNS, self._now, result.which)
 
-    def _tracks(self, detail: PassDetail) -> Iterator[tuple[int, list[Slices]]]:
-        dram, steps = self._hw.memory.dram, detail.steps
-        spans = ideal_spans(steps) if dram is None else event_spans(dram, steps)
+    def _tracks(self, steps: Steps, spans: Spans) -> Iterator[tuple[int, list[Slices]]]:
         loads = Slices("load", spans.load_start, spans.load_stop, steps.load_bytes)
         yield _CHANNEL, [loads, Slices("store", spans.store_start, spans.store_stop, steps.store_bytes)]
         for array in range(self._hw.array.count):
@@ -160,6 +168,15 @@ class Timeline(WholeText):
                 self._event("B", thread, now, kind.name, {"args": facts})
                 now += facts["cycles"]
                 self._event("E", thread, now, kind.name)
+
+    def _write_counter(self, held: Occupancy) -> None:
+        """Write a buffer's occupancy; the last change, after which it is empty, stands alone."""
+        count = held.cycles.size
+        starts = np.append(np.arange(0, count - 1, -(-count // self._limit)), count - 1)
+        most = np.maximum.reduceat(held.half_bytes, starts)
+        for cycle, (first, second) in zip(held.cycles[starts].tolist(), most.tolist(), strict=True):
+            facts = {"half 1": first, "half 2": second}
+            self._event("C", _WHAT_RUNS, self._now + cycle, _BUFFERS[held.buffer], {"args": facts})
 
     def _enter(
         self, key: tuple[object, ...], name: str, depth: int, facts: Mapping[str, object] = MappingProxyType({})

@@ -29,6 +29,10 @@ def sequence_of(rows: list[Row], arrays: int = 1) -> Steps:
         store_bytes=np.array(store, np.int64),
         finishes=np.array(finishes, bool),
         partial_sums=np.ones(len(rows), np.int64),
+        loaded_a=loads,
+        fresh_a=loads > 0,
+        fresh_b=np.zeros(len(rows), bool),
+        held_sums=np.ones(len(rows), np.int64),
     )
 
 

@@ -157,6 +157,38 @@ def test_slices_of_a_track_do_not_overlap_and_stay_in_their_pass(tmp_path: Path,
         start = stop
 
 
+@pytest.mark.relations
+@pytest.mark.parametrize("limit", [1, 7, 10**6])
+@pytest.mark.parametrize("count", [1, 3])
+def test_buffers_are_drawn_and_never_hold_more_than_they_can(tmp_path: Path, count: int, limit: int) -> None:
+    hw = machine(count, {"bytes_per_cycle": 3, "latency_cycles": 40})
+    events, results, _ = draw(tmp_path / "t.json", hw, limit)
+    counters = [event for event in events if event["ph"] == "C"]
+    buffers = hw.memory.buffers
+    kib = {"weight": buffers.weight_kib, "input": buffers.input_kib, "output": buffers.output_kib}
+    for buffer, size in kib.items():
+        points = [event for event in counters if event["name"].startswith(buffer)]
+        halves = np.array([list(event["args"].values()) for event in points])
+        assert halves.shape[1] == 2
+        assert 0 < halves.max() <= size * 512
+        assert halves.min() == 0
+        times = [event["ts"] for event in points]
+        assert times == sorted(times)
+        start = 0
+        for result in results:  # empty at the end of each pass
+            stop = start + result.machine.cycles
+            of_pass = [number for number, time in enumerate(times) if start <= time * CLOCK_MHZ + 1e-6 < stop + 1e-3]
+            last = max(number for number in of_pass if not halves[number].any())
+            assert times[last] * CLOCK_MHZ <= stop + 1e-3
+            assert limit > 7 or len(of_pass) <= 2 * (limit + 2)
+            start = stop
+
+
+def test_ideal_memory_has_no_buffers(tmp_path: Path) -> None:
+    events, _, _ = draw(tmp_path / "t.json", machine())
+    assert not [event for event in events if event["ph"] == "C"]
+
+
 def test_steps_layers_and_passes_are_nested(tmp_path: Path) -> None:
     events, results, _ = draw(tmp_path / "t.json", machine())
     found = [one for one in slices_of(events) if one.track == "steps, layers, passes"]
