@@ -35,8 +35,6 @@ from accelsim.array import TiledGemm, time_tiled  # noqa: E402
 from accelsim.files import write_whole  # noqa: E402
 from accelsim.lowering import Pass, lower, passes_of  # noqa: E402
 from accelsim.memory import Mover  # noqa: E402
-from accelsim.memory.search import candidates  # noqa: E402
-from accelsim.memory.shape import Shape  # noqa: E402
 from accelsim.pages import refresh_files  # noqa: E402
 from tests.oracle import traffic as oracle  # noqa: E402
 
@@ -122,18 +120,16 @@ def passes() -> Iterator[tuple[str, str, Pass]]:
 
 
 def moved(hw: Hardware, op: OpTrace, which: Pass) -> Moved:
-    """What accelsim moves in a pass of an operation without a zero."""
-    words, a, b, outputs = hw.precision.operand_bits // 8, 0, 0, 0
+    """What accelsim moves in a pass of an operation without a zero, all stored uncompressed."""
     mover = Mover(hw)
     for gemm in lower(op, which):
         tiled = TiledGemm.of(hw, gemm)
-        cut = mover.add(tiled, time_tiled(hw, tiled))
-        (taken,) = {(c.a_words, c.b_words) for c in candidates(Shape.of(hw, gemm)) if c.blocking == cut.blocking}
-        a, b, outputs = a + taken[0] * words, b + taken[1] * words, outputs + gemm.m * gemm.n * words
-    movement = mover.movement()
-    if (movement.dram_read_bytes, movement.dram_write_bytes) != (a + b, outputs):
-        raise AssertionError(f"{op.name} {which}: operands do not add up to what is moved")
-    return Moved(a, b, outputs)
+        mover.add(tiled, time_tiled(hw, tiled))
+    steps, word = mover.steps, hw.precision.operand_bits // 8
+    a, b = int(steps.loaded_a.sum()) * word, int((steps.loaded_elements - steps.loaded_a).sum()) * word
+    if a + b != steps.load_bytes.sum():
+        raise AssertionError(f"{op.name} {which}: the operands do not add up to what is loaded")
+    return Moved(a, b, int(steps.store_bytes.sum()))
 
 
 def problems(hw: Hardware, op: OpTrace, which: Pass) -> Iterator[tuple[Problem, oracle.Nest]]:

@@ -36,9 +36,8 @@ def test_the_page_has_what_is_found_now(rows: list[peers.Row]) -> None:
 
 @pytest.mark.reference
 def test_where_zigzag_moves_less_its_sums_spill(rows: list[peers.Row]) -> None:
-    less = [row for row in rows if row.zigzag.total < 0.995 * row.accelsim.total]
-    assert less
-    assert all(row.zigzag.outputs > 1.5 * row.accelsim.outputs for row in less)
+    for row in rows:
+        assert row.zigzag.total >= 0.995 * row.accelsim.total or row.zigzag.outputs > 1.5 * row.accelsim.outputs
 
 
 @pytest.mark.reference
