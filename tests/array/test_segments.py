@@ -165,3 +165,28 @@ def test_arrays_that_cannot_be_cut_are_refused(array: dict, skipping: dict, word
     with pytest.raises(ValidationError, match=words) as caught:
         Hardware.model_validate({"name": "s", "array": {"rows": 4, "cols": 2, **array}, "skipping": skipping})
     assert len(caught.value.errors()) == 1
+
+
+@pytest.mark.relations
+@given(operations(largest=5), st.sampled_from(PASSES), st.sampled_from(("pe", "row", "array")), st.sampled_from((2, 4)))
+def test_inner_join_pes_work_as_in_an_array_of_that_shape(op: OpTrace, which: str, sync: str, segments: int) -> None:
+    hw = Hardware.model_validate(
+        {
+            "name": "join",
+            "array": {"rows": 4, "cols": 2, "segments": 4, "drain": "free"},
+            "skipping": {
+                "kind": "inner_join",
+                "tensors": ["weight", "activation", "gradient"],
+                "scan_width": 3,
+                "windows": 2,
+                "sync": sync,
+                "outputs": True,
+            },
+            "memory": {"buffers": {"input_words_per_cycle": 7}},
+        }
+    )
+    shaped = of_shape(hw, segments)
+    for gemm in lower(op, which):
+        cut, own = time_tiled(hw, TiledGemm.shaped(hw, gemm, segments)), time_gemm(shaped, gemm)
+        assert cut.tile_cycles.tolist() == own.tile_cycles.tolist()
+        assert (cut.slots, cut.streamed_a, cut.streamed_b) == (own.slots, own.streamed_a, own.streamed_b)
