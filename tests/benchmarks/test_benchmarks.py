@@ -23,6 +23,7 @@ TINY = {
     "whole_step": "--width 4 --batch 4 --warm-batch 4 --warm-steps 1 --pairs 1 --sync row",
     "tracer_cost": "--width 4 --batch 2 --pairs 1",
     "gate_cost": "--steps 1",
+    "packing": "--hw join8x16",
     "traffic": "--batch 1 --layers 1 --network resnet50",
 }
 
