@@ -37,7 +37,7 @@ def tell_changed_defaults(path: Path, hw: Hardware, given: Collection[str] = ())
     def is_open(*keys: str) -> bool:
         return not any(key == one or key.startswith(f"{one}.") for key in keys for one in set_in_file)
 
-    if hw.memory.dram is not None and is_open("memory.dram.kind"):
+    if hw.memory.dram is not None and not hw.memory.dram.has_rows and is_open("memory.dram.kind"):
         typer.echo(
             f"{printable(str(path))} leaves memory.dram.kind open: DRAM is charged as lpddr4; ddr3 has the price that"
             " horowitz-45nm charged before.",

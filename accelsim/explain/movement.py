@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 
 from accelsim.hardware.model import Hardware
+from accelsim.hardware.parts import Dram
 from accelsim.memory import Mover
 from accelsim.memory.blocking import Blocking
-from accelsim.memory.recurrence import pass_cycles
+from accelsim.memory.recurrence import RowUse, pass_cycles, row_use
 
 _UNLIMITED = 1e9  # bytes a cycle, the most that a hardware file may say
 Bound = Literal["array", "bandwidth", "latency"]
@@ -29,7 +30,8 @@ class MemoryAccount:
         dram_read_bytes, dram_write_bytes: what crossed the DRAM channel.
         bound: whose absence would save most; None with ideal memory.
         without: cycles with unlimited bandwidth, without latency, and if the array took no time; empty with ideal
-            memory.
+            memory. Of a DRAM with rows: all times of the DRAM none, and its peak bandwidth without rows and refresh.
+        rows: how well such a DRAM is used; None for others.
     """
 
     array_cycles: int
@@ -40,6 +42,7 @@ class MemoryAccount:
     dram_write_bytes: int
     bound: Bound | None
     without: dict[Bound, int]
+    rows: RowUse | None
 
 
 def memory_account(hw: Hardware, mover: Mover) -> MemoryAccount:
@@ -48,10 +51,11 @@ def memory_account(hw: Hardware, mover: Mover) -> MemoryAccount:
     without: dict[Bound, int] = {}
     if dram is not None:
         idle = replace(steps, array_cycles=np.zeros_like(steps.array_cycles))
+        latency_cycles = 0 if dram.has_rows else dram.latency_cycles
         without = {
             "array": pass_cycles(dram, idle),
-            "bandwidth": pass_cycles(dram.model_copy(update={"bytes_per_cycle": _UNLIMITED}), steps),
-            "latency": pass_cycles(dram.model_copy(update={"latency_cycles": 0}), steps),
+            "bandwidth": pass_cycles(_constant(_UNLIMITED, latency_cycles), steps),
+            "latency": pass_cycles(_constant(dram.bytes_per_cycle, 0), steps),
         }
     return MemoryAccount(
         array_cycles=mover.array_cycles,
@@ -62,4 +66,9 @@ def memory_account(hw: Hardware, mover: Mover) -> MemoryAccount:
         dram_write_bytes=movement.dram_write_bytes,
         bound=min(without.items(), key=itemgetter(1))[0] if without else None,
         without=without,
+        rows=row_use(dram, steps) if dram is not None and dram.has_rows else None,
     )
+
+
+def _constant(bytes_per_cycle: float, latency_cycles: int) -> Dram:
+    return Dram.model_validate({"bytes_per_cycle": bytes_per_cycle, "latency_cycles": latency_cycles})

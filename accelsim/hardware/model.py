@@ -54,7 +54,9 @@ class Hardware(Part):
         limited = isinstance(buffers.weight_words_per_cycle, int) or isinstance(buffers.input_words_per_cycle, int)
         if array is not None and array.interconnect == "systolic" and limited:
             raise ValueError("a systolic array takes a fixed number of words a cycle, leave words_per_cycle out")
-        precision = info.data.get("precision")
+        precision, clock_mhz = info.data.get("precision"), info.data.get("clock_mhz")
+        if memory.dram is not None and clock_mhz is not None:
+            memory = memory.model_copy(update={"dram": memory.dram.at_clock(clock_mhz)})
         if array is None or precision is None:
             return memory
         return memory.model_copy(update={"buffers": buffers.grown_to(array, precision)})

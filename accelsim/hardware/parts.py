@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from math import ceil
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -14,10 +15,13 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from accelsim.hardware.dataflows import Dataflow, Dataflows, listed
+from accelsim.hardware.dram_models import CONSTANT, DRAM_MODELS
 
 TensorKind = Literal["weight", "activation", "gradient"]
 # The upper bounds are far above any machine; they turn a slip of the keyboard into a sentence instead of a long wait.
@@ -40,6 +44,12 @@ def _each_once(tensors: tuple[TensorKind, ...]) -> tuple[TensorKind, ...]:
 
 
 Tensors = Annotated[tuple[TensorKind, ...], AfterValidator(_each_once)]
+
+
+def _known_model(name: str) -> str:
+    if name != CONSTANT and name not in DRAM_MODELS:
+        raise ValueError(f"expected one of {', '.join((CONSTANT, *DRAM_MODELS))}")
+    return name
 
 
 class Part(BaseModel):
@@ -137,15 +147,76 @@ class Precision(Part):
 class Dram(Part):
     """The off-chip memory channel, shared by loads and stores."""
 
-    bytes_per_cycle: Rate = Field(description="bandwidth, bytes per clock cycle of the array")
+    model: Annotated[StrictStr, AfterValidator(_known_model)] = Field(
+        CONSTANT,
+        description=f"constant: bandwidth and latency are the same throughout; {', '.join(DRAM_MODELS)}: channels with"
+        " banks, rows and refresh, which bandwidth and latency follow from",
+    )
+    channels: Annotated[StrictInt, Field(ge=1, le=1024)] = Field(
+        1, description="channels of the model, of 64 bits (ddr4_2400), 16 bits (lpddr4_3200), 64 bits (hbm2) each"
+    )
+    bytes_per_cycle: Rate = Field(
+        None,
+        validate_default=True,
+        description="bandwidth, bytes per clock cycle of the array; required if the model is constant, else the peak"
+        " of all channels",
+    )
     kind: Text = Field(
         "lpddr4",
         description="a kind of DRAM that the energy table has a price for; shipped tables: lpddr4, ddr3, ddr4, gddr5,"
-        " hbm2",
+        " hbm2; by default that of the model",
     )
     latency_cycles: Annotated[StrictInt, Field(ge=0, le=10**9)] = Field(
-        100, description="cycles from the end of a transfer's slot on the channel until its data can be used"
+        100,
+        description="cycles from the end of a transfer's slot on the channel until its data can be used; of a model,"
+        " those from opening a row to the last data of a burst, which are part of the transfer",
     )
+
+    @field_validator("channels")
+    @classmethod
+    def _of_a_model(cls, channels: int, info: ValidationInfo) -> int:
+        if channels != 1 and info.data.get("model") == CONSTANT:
+            raise ValueError("the constant model has no channels, give bytes_per_cycle of all of them")
+        return channels
+
+    @field_validator("bytes_per_cycle", mode="wrap")
+    @classmethod
+    def _given_where_constant(cls, rate: Any, check: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        if rate is None and info.data.get("model") != CONSTANT:
+            return None  # `at_clock` fills it in, unless the model is none
+        if rate is None:
+            raise PydanticCustomError("missing", "required")
+        return check(rate)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether it has channels, banks and rows."""
+        return self.model != CONSTANT
+
+    @property
+    def clocks_per_cycle(self) -> float:
+        """Clock cycles of a model's DRAM in a cycle of the array."""
+        return self.bytes_per_cycle / (self.channels * DRAM_MODELS[self.model].peak_bytes_per_clock)
+
+    def at_clock(self, clock_mhz: float) -> Dram:
+        """Return this DRAM with what follows from its model and the array's clock.
+
+        Raises:
+            ValueError: that was given, and is something else.
+        """
+        if not self.has_rows:
+            return self
+        model = DRAM_MODELS[self.model]
+        peak = self.channels * model.peak_bytes_per_clock * model.clock_mhz / clock_mhz
+        follows = {"bytes_per_cycle": peak, "latency_cycles": ceil(model.read_clocks * clock_mhz / model.clock_mhz)}
+        for name, value in follows.items():
+            given = getattr(self, name)
+            if name in self.model_fields_set and given != value:
+                raise ValueError(
+                    f"dram.{name} is {given:g}, but follows from the model {self.model} ({value:g}): leave it out"
+                )
+        kind = {} if "kind" in self.model_fields_set else {"kind": model.energy_kind}
+        return self.model_copy(update=follows | kind)
 
 
 class Buffers(Part):
@@ -201,6 +272,11 @@ class Memory(Part):
         default_factory=lambda: Buffers.model_validate({}), description="on-chip buffers, whole capacity"
     )
     compression: Tensors = Field((), description="tensors stored compressed in DRAM")
+
+    @property
+    def dram_has_rows(self) -> bool:
+        """Whether DRAM is modelled with its channels, banks and rows."""
+        return self.dram is not None and self.dram.has_rows
 
 
 class Vector(Part):

@@ -29,8 +29,8 @@ _HEAD = """\
 A hardware file is YAML, one file per machine; `hw_configs/` holds commented examples. Every key is checked: an unknown
 or repeated key, a wrong type or an impossible value is reported with file, line, key and the nearest valid name, all
 problems of a file at once. Numbers follow YAML 1.2 (`1e3` is a number, `yes` is text); a number in quotes is text and
-is refused; aliases and tags are not supported. Only `name`, `array.rows` and `array.cols` must be given (and
-`memory.dram.bytes_per_cycle` where there is a `memory.dram`). What the keys do in a cycle is told in the timing
+is refused; aliases and tags are not supported. Only `name`, `array.rows` and `array.cols` must be given (and, where
+there is a `memory.dram`, its `bytes_per_cycle` or its `model`). What the keys do in a cycle is told in the timing
 documentation, what they cost in `docs/energy.md`.
 
 This page is printed by `python -m accelsim.hardware.reference`.

@@ -178,3 +178,24 @@ def run_memory_steps(
     work_stop: Integers,
     /,
 ) -> int: ...
+def run_dram_transfers(
+    model: Integers, channels: int, regions: Integers, write: Flags, asked: Integers, left: Integers, /
+) -> tuple[int, int]:
+    """Bursts, activations; model: `DramModel.numbers`, regions [transfers, 7]: see `Region` in dram.h."""
+
+def run_dram_steps(
+    model: Integers,
+    channels: int,
+    clocks_per_cycle: float,
+    regions: Integers,
+    load_start: Integers,
+    store_start: Integers,
+    work: Integers,
+    finishes: Flags,
+    arrays: int,
+    load_stop: Integers,
+    store_stop: Integers,
+    work_stop: Integers,
+    /,
+) -> tuple[int, int, int]:
+    """Cycles, bursts, activations; regions [steps, 3, 7]."""

@@ -69,6 +69,12 @@ public:
         return value;
     }
     int64_t signed_number() { return number(-kMost); }
+    double fraction() {
+        const double value = PyFloat_AsDouble(next());
+        if (value == -1 && PyErr_Occurred()) throw PythonError{};
+        if (!(value > 0 && value < kMost)) refuse(" is " + std::to_string(value) + ", out of range");
+        return value;
+    }
     bool flag() { return PyObject_IsTrue(next()) == 1; }
 
     static constexpr int64_t kMost = int64_t{1} << 31;  // so that a product of two extents never overflows

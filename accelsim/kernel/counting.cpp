@@ -220,23 +220,23 @@ void deal_tiles(const Deal& deal, int64_t* worked) {
     }
 }
 
-int64_t run_memory_steps(const MemorySteps& s) {
-    int64_t channel = 0, finished = 0;
-    for (int64_t first = 0; first < std::min<int64_t>(2, s.steps); first++) s.load_stop[first] = channel += s.load[first];
-    std::vector<int64_t> arrays(s.arrays);  // when each array is done with the steps so far
-    int64_t room[2] = {};                   // when the stores of the last two finished macro-tiles had left
-    for (int64_t step = 0; step < s.steps; step++) {
-        const int64_t may_start = std::max(s.load_stop[step] + s.latency[step], room[finished % 2]);
-        for (int64_t array = 0; array < s.arrays; array++) {
-            arrays[array] = std::max(arrays[array], may_start) + s.work[step * s.arrays + array];
-            s.work_stop[step * s.arrays + array] = arrays[array];
-            channel = std::max(channel, arrays[array]);  // what follows is served once this step is computed
-        }
-        if (step + 2 < s.steps) s.load_stop[step + 2] = channel += s.load[step + 2];
-        s.store_stop[step] = channel += s.store[step];
-        if (s.finishes[step]) room[finished++ % 2] = channel;
-    }
-    return std::max(channel, *std::max_element(arrays.begin(), arrays.end()));
+namespace {
+
+struct ConstantChannel {
+    int64_t load(int64_t step, int64_t ready) { return free = std::max(free, ready) + pass.load[step]; }
+    int64_t store(int64_t step, int64_t ready) { return free = std::max(free, ready) + pass.store[step]; }
+    int64_t arrived(int64_t step) const { return steps.load_stop[step] + pass.latency[step]; }
+
+    const MemorySteps& steps;
+    const ConstantPass& pass;
+    int64_t free;
+};
+
+}  // namespace
+
+int64_t run_memory_steps(const MemorySteps& steps, const ConstantPass& pass) {
+    ConstantChannel channel = {steps, pass, 0};
+    return run_steps(steps, channel);
 }
 
 }  // namespace accelsim

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 
+#include "memory_steps.h"
 #include "scan.h"
 
 namespace accelsim {
@@ -60,14 +61,10 @@ struct Deal {
 };
 void deal_tiles(const Deal& deal, int64_t* worked /* [stack * row blocks][column blocks][arrays], zero at first */);
 
-// Loader, arrays and store of one pass, in their fixed order of service: loads 0 and 1, then after each step i load i + 2 and
-// store i. Cycles of each step; of work [steps][arrays]. Returns when all is done.
-struct MemorySteps {
-    int64_t steps, arrays;
-    const int64_t *load, *latency, *store, *work;
-    const uint8_t* finishes;        // whether a step ends its macro-tile
-    int64_t *load_stop, *store_stop, *work_stop;
+// A pass on a channel whose transfers take what they are given to take, in cycles.
+struct ConstantPass {
+    const int64_t *load, *latency, *store;  // of each step
 };
-int64_t run_memory_steps(const MemorySteps& steps);
+int64_t run_memory_steps(const MemorySteps& steps, const ConstantPass& pass);
 
 }  // namespace accelsim

@@ -5,6 +5,7 @@
 #include "bits.h"
 #include "block.h"
 #include "counting.h"
+#include "dram.h"
 #include "lowering.h"
 #include "scan.h"
 #include "tensordash.h"
@@ -394,21 +395,84 @@ PyObject* py_deal_tiles(Arguments& in) {
     return nullptr;
 }
 
-PyObject* py_run_memory_steps(Arguments& in) {
+// Work and times of steps, which follow the arguments of a channel.
+MemorySteps memory_steps(Arguments& in, int64_t steps) {
     MemorySteps s = {};
-    const Numbers load = in.array<const int64_t>(), latency = in.array<const int64_t>(), store = in.array<const int64_t>(), work = in.array<const int64_t>();
+    s.steps = steps;
+    const Numbers work = in.array<const int64_t>();
     const auto finishes = in.array<const uint8_t>();
-    s.arrays = in.number(1), s.steps = load.size;
-    s.load = load.data, s.latency = latency.of(s.steps, "latency"), s.store = store.of(s.steps, "store"), s.work = work.of(s.steps * s.arrays, "work");
-    s.finishes = finishes.of(s.steps, "finishes");
-    s.load_stop = in.array<int64_t>().of(s.steps, "load_stop"), s.store_stop = in.array<int64_t>().of(s.steps, "store_stop");
-    s.work_stop = in.array<int64_t>().of(s.steps * s.arrays, "work_stop");
+    s.arrays = in.number(1), s.work = work.of(steps * s.arrays, "work"), s.finishes = finishes.of(steps, "finishes");
+    s.load_stop = in.array<int64_t>().of(steps, "load_stop"), s.store_stop = in.array<int64_t>().of(steps, "store_stop");
+    s.work_stop = in.array<int64_t>().of(steps * s.arrays, "work_stop");
+    return s;
+}
+
+PyObject* py_run_memory_steps(Arguments& in) {
+    const Numbers load = in.array<const int64_t>(), latency = in.array<const int64_t>(), store = in.array<const int64_t>();
+    const ConstantPass pass = {load.data, latency.of(load.size, "latency"), store.of(load.size, "store")};
+    const MemorySteps s = memory_steps(in, load.size);
     int64_t cycles;
     {
         WithoutLock unlocked;
-        cycles = run_memory_steps(s);
+        cycles = run_memory_steps(s, pass);
     }
     return PyLong_FromLongLong(cycles);
+}
+
+const DramModel& dram_model(Arguments& in) {
+    constexpr int64_t fields = sizeof(DramModel) / sizeof(int64_t);
+    static_assert(sizeof(DramModel) == fields * sizeof(int64_t), "plain numbers");
+    const int64_t* numbers = in.array<const int64_t>().of(fields, "model");
+    for (int64_t i = 0; i < fields; i++) require(numbers[i] > 0 && numbers[i] < in.kMost, "a number of the DRAM model is out of range");
+    const DramModel& model = *reinterpret_cast<const DramModel*>(numbers);
+    require(model.row_bytes % model.burst_bytes == 0, "a row is no whole number of bursts");
+    return model;
+}
+
+// Regions of DRAM, `each` for one step or transfer; sets how many of those there are.
+const Region* dram_regions(Arguments& in, int64_t each, int64_t& count) {
+    constexpr int64_t fields = sizeof(Region) / sizeof(int64_t);
+    static_assert(sizeof(Region) == fields * sizeof(int64_t), "plain numbers");
+    const Numbers numbers = in.array<const int64_t>();
+    count = numbers.size / (each * fields);
+    const Region* regions = reinterpret_cast<const Region*>(numbers.of(count * each * fields, "regions"));
+    for (const Region* r = regions; r < regions + count * each; r++) {
+        require(r->run > 0 && r->runs > 0, "a region has no runs");
+        require(r->base >= 0 && r->stride >= 0 && r->group_stride >= 0 && r->start >= 0, "a region begins before the first address");
+    }
+    return regions;
+}
+
+PyObject* py_run_dram_transfers(Arguments& in) {
+    const DramModel& model = dram_model(in);
+    const int64_t channels = in.number(1);
+    DramTransfers t = {};
+    t.regions = dram_regions(in, 1, t.count);
+    t.write = in.array<const uint8_t>().of(t.count, "write"), t.asked = in.array<const int64_t>().of(t.count, "asked");
+    t.left = in.array<int64_t>().of(t.count, "left");
+    DramTotals totals;
+    {
+        WithoutLock unlocked;
+        totals = run_dram_transfers(model, channels, t);
+    }
+    return Py_BuildValue("LL", static_cast<long long>(totals.bursts), static_cast<long long>(totals.activations));
+}
+
+PyObject* py_run_dram_steps(Arguments& in) {
+    DramPass pass = {};
+    pass.model = &dram_model(in);
+    pass.channels = in.number(1), pass.clocks_per_cycle = in.fraction();
+    int64_t steps;
+    pass.regions = dram_regions(in, 3, steps);
+    pass.load_start = in.array<int64_t>().of(steps, "load_start"), pass.store_start = in.array<int64_t>().of(steps, "store_start");
+    const MemorySteps s = memory_steps(in, steps);
+    DramTotals totals;
+    int64_t cycles;
+    {
+        WithoutLock unlocked;
+        cycles = run_dram_steps(s, pass, totals);
+    }
+    return Py_BuildValue("LLL", static_cast<long long>(cycles), static_cast<long long>(totals.bursts), static_cast<long long>(totals.activations));
 }
 
 // Instruction sets that this processor and its operating system can run, the fastest first.
@@ -462,6 +526,8 @@ PyMethodDef methods[] = {
     {"count_rectangles", call<then_none<py_count_rectangles>>, METH_VARARGS, nullptr},
     {"deal_tiles", call<then_none<py_deal_tiles>>, METH_VARARGS, nullptr},
     {"run_memory_steps", call<py_run_memory_steps>, METH_VARARGS, nullptr},
+    {"run_dram_transfers", call<py_run_dram_transfers>, METH_VARARGS, nullptr},
+    {"run_dram_steps", call<py_run_dram_steps>, METH_VARARGS, nullptr},
     {"instruction_sets", py_instruction_sets, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

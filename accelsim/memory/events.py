@@ -1,9 +1,9 @@
-"""Loader, array and store as SimPy processes around one DRAM channel.
+"""Loader, array and store as SimPy processes around DRAM.
 
-The channel serves its transfers in an order fixed beforehand (the load of step i + 2 goes before the outputs of step
+DRAM serves its transfers in an order fixed beforehand (the load of step i + 2 goes before the outputs of step
 i: both become ready when the array leaves step i, and the array needs the load sooner). Every start is then a maximum
 of ends and every end a start plus a duration, so shortening any transfer can never make anything later: more bandwidth
-never costs cycles.
+never costs cycles. That is so with constant bandwidth and latency; what a DRAM with rows takes, a controller says.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import simpy
@@ -26,13 +26,26 @@ Process = Generator[simpy.Event, Any, None]
 
 @dataclass
 class _Transfer:
+    step: int
     size_bytes: int
     ready: simpy.Event  # may start
     served: simpy.Event  # the channel is free again
     arrived: simpy.Event | None  # a load's data can be used; None for a store, which nothing waits for
+    asked: int = 0
     start: int = 0
     stop: int = 0
     arrival: int = 0
+
+    def ask(self, now: int) -> None:
+        self.asked = now
+        self.ready.succeed()
+
+
+class Controller(Protocol):
+    """A DRAM with rows, which is asked for the transfers of a pass in the order of service."""
+
+    def left(self, step: int, *, store: bool, asked: int) -> int:
+        """Return when the load or store of a step, asked for at a cycle, has left DRAM."""
 
 
 def run_events(dram: Dram, steps: Steps) -> int:
@@ -40,21 +53,29 @@ def run_events(dram: Dram, steps: Steps) -> int:
     return event_spans(dram, steps).cycles
 
 
-def event_spans(dram: Dram, steps: Steps) -> Spans:
-    """Run a pass and return when everything happened."""
+def event_spans(dram: Dram, steps: Steps, controller: Controller | None = None) -> Spans:
+    """Run a pass and return when everything happened.
+
+    Args:
+        controller: of a DRAM with rows.
+    """
+    if dram.has_rows and controller is None:
+        raise ValueError("a DRAM with rows needs a controller")
     env = simpy.Environment()
-    loads = [_Transfer(size, env.event(), env.event(), env.event()) for size in steps.load_bytes.tolist()]
-    stores = [_Transfer(size, env.event(), env.event(), None) for size in steps.store_bytes.tolist()]
+    loads = [
+        _Transfer(i, size, env.event(), env.event(), env.event()) for i, size in enumerate(steps.load_bytes.tolist())
+    ]
+    stores = [_Transfer(i, size, env.event(), env.event(), None) for i, size in enumerate(steps.store_bytes.tolist())]
     arrays = steps.array_cycles.shape[1]
     computed = [env.event() for _ in loads]
     done = [[env.event() for _ in range(arrays)] for _ in loads]
     work_start, work_stop = np.zeros((2, *steps.array_cycles.shape), np.int64)
-    env.process(_loader(loads, computed))
+    env.process(_loader(env, loads, computed))
     for array in range(arrays):
         env.process(_array(env, array, steps, loads, stores, done, work_start, work_stop))
     env.process(_meet(env, done, computed))
-    env.process(_store(stores, computed))
-    env.process(_channel(env, dram, list(_service_order(loads, stores))))
+    env.process(_store(env, stores, computed))
+    env.process(_channel(env, dram, controller, list(_service_order(loads, stores))))
     env.run()
     return Spans(
         load_start=np.array([load.start for load in loads], np.int64),
@@ -75,16 +96,21 @@ def _service_order(loads: list[_Transfer], stores: list[_Transfer]) -> Iterator[
         yield store
 
 
-def _channel(env: simpy.Environment, dram: Dram, order: list[_Transfer]) -> Process:
+def _channel(env: simpy.Environment, dram: Dram, controller: Controller | None, order: list[_Transfer]) -> Process:
     for transfer in order:
         yield transfer.ready
         transfer.start = int(env.now)
         if transfer.size_bytes:
-            yield env.timeout(ceil(transfer.size_bytes / dram.bytes_per_cycle))
+            taken = ceil(transfer.size_bytes / dram.bytes_per_cycle)
+            if controller is not None:
+                left = controller.left(transfer.step, store=transfer.arrived is None, asked=transfer.asked)
+                taken = max(0, left - transfer.start)
+            yield env.timeout(taken)
         transfer.stop = int(env.now)
         transfer.served.succeed()
         if transfer.arrived is not None:
-            env.process(_arrive(env, dram.latency_cycles if transfer.size_bytes else 0, transfer, transfer.arrived))
+            latency = dram.latency_cycles if transfer.size_bytes and controller is None else 0
+            env.process(_arrive(env, latency, transfer, transfer.arrived))
 
 
 def _arrive(env: simpy.Environment, latency_cycles: int, load: _Transfer, arrived: simpy.Event) -> Process:
@@ -93,12 +119,12 @@ def _arrive(env: simpy.Environment, latency_cycles: int, load: _Transfer, arrive
     arrived.succeed()
 
 
-def _loader(loads: list[_Transfer], computed: list[simpy.Event]) -> Process:
+def _loader(env: simpy.Environment, loads: list[_Transfer], computed: list[simpy.Event]) -> Process:
     """Start each load as soon as the array has left the half buffer that it goes to."""
     for index, load in enumerate(loads):
         if index >= AHEAD:
             yield computed[index - AHEAD]
-        load.ready.succeed()
+        load.ask(int(env.now))
 
 
 def _array(
@@ -135,7 +161,7 @@ def _meet(env: simpy.Environment, done: list[list[simpy.Event]], computed: list[
         computed[index].succeed()
 
 
-def _store(stores: list[_Transfer], computed: list[simpy.Event]) -> Process:
+def _store(env: simpy.Environment, stores: list[_Transfer], computed: list[simpy.Event]) -> Process:
     for index, store in enumerate(stores):
         yield computed[index]
-        store.ready.succeed()
+        store.ask(int(env.now))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.array import GemmTiming, TiledGemm
 from accelsim.hardware.model import Hardware
+from accelsim.memory.addresses import Addresses, Regions
 from accelsim.memory.blocking import Blocking, Order
 from accelsim.memory.parts import Parts
 
@@ -31,6 +33,8 @@ class Steps:
         fresh_a, fresh_b: bool [steps], whether the words of A (of B) that a step loads take the other half of their
             buffer; else they join what is there.
         held_sums: int64 [steps], sums that lie in the output buffer for a step.
+        regions: `REGION` [steps, 3], where that lies in DRAM: what a step loads of A, of B, what it stores; None
+            where DRAM has no banks and rows.
     """
 
     load_bytes: Integers
@@ -43,6 +47,7 @@ class Steps:
     fresh_a: NDArray[np.bool_]
     fresh_b: NDArray[np.bool_]
     held_sums: Integers
+    regions: Regions | None = None
 
     def __len__(self) -> int:
         return self.load_bytes.size
@@ -50,11 +55,16 @@ class Steps:
     @classmethod
     def join(cls, parts: Sequence[Steps]) -> Steps:
         """Put at least one sequence of steps one after another."""
-        return cls(*map(np.concatenate, zip(*(vars(part).values() for part in parts), strict=True)))
+        columns = zip(*(part._columns() for part in parts), strict=True)
+        return cls(*map(np.concatenate, columns))
 
     def take(self, places: Integers) -> Steps:
         """Return some steps, in this order."""
-        return Steps(*(column[places] for column in vars(self).values()))
+        return Steps(*(column[places] for column in self._columns()))
+
+    def _columns(self) -> list[Any]:
+        """The arrays that there are."""
+        return [column for column in vars(self).values() if column is not None]
 
     @classmethod
     def none(cls, arrays: int) -> Steps:
@@ -139,19 +149,35 @@ class Cut:
         partial_sums = held_sums = computes * outputs[self._step]
         if blocking.output_portions > 1:
             held_sums = self._share(self._last * outputs, self._portion - last_portion, blocking.output_portions)
+        bytes_a = loads_a * a.size_bytes[row, chunk]
+        load_bytes = self._loads(bytes_a + loads_b * b.size_bytes[b_column, chunk])
+        store_bytes = self._share(
+            self._last * self._stored[row, column], self._portion - last_portion, blocking.output_portions
+        )
+        regions = None
+        if self._parts.hw.memory.dram_has_rows:
+            addresses, step = Addresses(self._parts, a, b, self._stored), self._step
+            own = np.minimum(self._loads(bytes_a), load_bytes)
+            regions = np.stack(
+                [
+                    self._portions(addresses.operand_a(row, chunk)[step], own),
+                    self._portions(addresses.operand_b(b_column, chunk)[step], load_bytes - own),
+                    self._portions(addresses.outputs(row, column)[step], store_bytes),
+                ],
+                axis=1,
+            )
         return Steps(
-            load_bytes=self._loads(loads_a * a.size_bytes[row, chunk] + loads_b * b.size_bytes[b_column, chunk]),
+            load_bytes=load_bytes,
             loaded_elements=self._loads(loaded_a + loads_b * b.elements[b_column, chunk]),
             array_cycles=self.work(tile_cycles),
-            store_bytes=self._share(
-                self._last * self._stored[row, column], self._portion - last_portion, blocking.output_portions
-            ),
+            store_bytes=store_bytes,
             finishes=self._last[self._step] & (self._portion >= last_portion),
             partial_sums=partial_sums,
             loaded_a=self._loads(loaded_a),
             fresh_a=self._fresh(loads_a, "rows", blocking.a_portions),
             fresh_b=self._fresh(loads_b, "columns", blocking.b_portions),
             held_sums=held_sums,
+            regions=regions,
         )
 
     def _fresh(self, loads: NDArray[np.bool_], order: Order, portions: int) -> NDArray[np.bool_]:
@@ -160,6 +186,13 @@ class Cut:
             loads = loads & (self._chunk == 0)
         own = self._portion < self._parts.blocking.portions if portions > 1 else self._portion == 0
         return np.asarray(loads[self._step] & own)
+
+    def _portions(self, regions: Regions, sizes: Integers) -> Regions:
+        """Cut the regions of chunks in the portions that come one after another."""
+        ends = np.cumsum(sizes)
+        before = (ends - sizes)[np.flatnonzero(_changes(self._step))]
+        regions["start"], regions["size"] = ends - sizes - before[self._step], sizes
+        return regions
 
     def _loads(self, amounts: Integers) -> Integers:
         return self._share(amounts, self._portion, self._parts.blocking.portions)

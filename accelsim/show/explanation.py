@@ -236,9 +236,20 @@ def _memory(part: PassExplanation) -> Iterator[str]:
     yield (
         f"{memory.array_cycles:,} array cycles become {memory.cycles:,}. The pass is bound by {_BOUNDS[memory.bound]}."
     )
+    rows = memory.rows
+    if rows is None:
+        yield (
+            f"Without array work it would take {memory.without['array']:,}, with unlimited bandwidth"
+            f" {memory.without['bandwidth']:,}, without latency {memory.without['latency']:,}."
+        )
+        return
     yield (
-        f"Without array work it would take {memory.without['array']:,}, with unlimited bandwidth"
-        f" {memory.without['bandwidth']:,}, without latency {memory.without['latency']:,}."
+        f"Without array work it would take {memory.without['array']:,}, with DRAM that takes no time"
+        f" {memory.without['bandwidth']:,}, with its peak bandwidth throughout {memory.without['latency']:,}."
+    )
+    yield (
+        f"While transfers are under way, DRAM moves {rows.efficiency:.0%} of its peak; {rows.hit_rate:.1%} of"
+        f" {rows.bursts:,} bursts find their row open."
     )
 
 

@@ -21,8 +21,8 @@ from accelsim.errors import AccelsimError
 from accelsim.files import WholeText
 from accelsim.fleet import PassDetail
 from accelsim.hardware.model import Hardware
-from accelsim.memory.events import event_spans
 from accelsim.memory.occupancy import Occupancy, occupancies
+from accelsim.memory.run import run_spans
 from accelsim.memory.spans import Spans, ideal_spans, waits_of
 from accelsim.memory.steps import Steps
 from accelsim.results import PassResult
@@ -121,7 +121,7 @@ class Timeline(WholeText):
                 return
             self._event("B", _WHAT_RUNS, self._now, result.which, {"args": facts})
             dram, steps = self._hw.memory.dram, detail.steps
-            spans = ideal_spans(steps) if dram is None else event_spans(dram, steps)
+            spans = ideal_spans(steps) if dram is None else run_spans(dram, steps)
             for thread, slices in self._tracks(steps, spans):
                 self._write_slices(thread, slices)
             if dram is not None:
