@@ -11,6 +11,7 @@
 
 #include "bits.h"
 #include "counting.h"
+#include "dram.h"
 #include "lowering.h"
 #include "scan.h"
 #include "tensordash.h"
@@ -193,6 +194,25 @@ void run_lowering(Random& random, Digest& digest) {
     digest.add(runs), digest.add(joined), digest.add(by_channel), digest.add(all_set(flat.data(), images * channels * area));
 }
 
+void run_dram(Random& random, Digest& digest) {
+    const int64_t burst_bytes = random.one_of({32, 64}), steps = random.between(1, 12), arrays = random.between(1, 3);
+    const DramModel model = {burst_bytes, burst_bytes * random.one_of({1, 4, 32}), random.one_of({1, 4}), random.one_of({1, 2, 8}), 4, 16, 12, 4, 6, 16, 16, 16,
+                             39, 55, 4, 6, 26, 9, 18, 3, 9, 10, 420, random.one_of({1000, 9360}), random.one_of({1, 5, 32})};
+    std::vector<Region> regions(3 * steps);
+    for (Region& r : regions) {
+        const int64_t run = random.between(1, 3000);
+        r = {random.between(0, 1 << 20), run, run + random.one_of({0, 100}), random.between(1, 5), 5 * run + random.between(0, 900), random.between(0, 9000), random.one_of({0, random.between(1, 20000)})};
+    }
+    Numbers work(steps * arrays), load_start(steps), store_start(steps), load_stop(steps), store_stop(steps), work_stop(steps * arrays);
+    std::vector<uint8_t> finishes(steps);
+    for (int64_t& cycles : work) cycles = random.one_of({0, 10, 30000});
+    for (uint8_t& flag : finishes) flag = random.chance(50);
+    DramTotals totals;
+    const MemorySteps s = {steps, arrays, work.data(), finishes.data(), load_stop.data(), store_stop.data(), work_stop.data()};
+    digest.add(run_dram_steps(s, {&model, random.between(1, 5), 2.4, regions.data(), load_start.data(), store_start.data()}, totals));
+    digest.add(totals.bursts), digest.add(totals.activations), digest.add(load_start), digest.add(store_start);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -200,7 +220,7 @@ int main(int argc, char** argv) {
     Digest digest;
     for (int64_t i = 0; i < atoll(argv[2]); i++) {
         Random random{std::mt19937_64(static_cast<uint64_t>(atoll(argv[1])) * 1000003 + static_cast<uint64_t>(i))};
-        run_scan(random, digest), run_schedules(random, digest), run_counting(random, digest), run_lowering(random, digest);
+        run_scan(random, digest), run_schedules(random, digest), run_counting(random, digest), run_lowering(random, digest), run_dram(random, digest);
     }
     printf("%016llx\n", static_cast<unsigned long long>(digest.value));
 }
