@@ -16,6 +16,7 @@ from accelsim.energy.table import EnergyTable
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import MaskedGemm
 from accelsim.memory import Movement, Mover
+from accelsim.memory.blocking import Blocking, tell_blockings
 from accelsim.memory.steps import Steps
 from accelsim.results import PassAccount
 from accelsim.sampling.spread import Ends, Samples
@@ -83,11 +84,13 @@ class PassOfFleet:
 
     Args:
         timer: times a GEMM on a machine, exactly or by a sample.
+        cuts: how the machines (not their baselines and rivals) are to cut the pass's GEMMs; none: it is searched.
     """
 
-    def __init__(self, fleet: Fleet, timer: Timer) -> None:
+    def __init__(self, fleet: Fleet, timer: Timer, cuts: Sequence[Blocking] = ()) -> None:
         self._fleet, self._timer = fleet, timer
-        self._works = [_Work(hw) for hw in fleet.distinct]
+        own = {line[0] for line in fleet.numbers} if cuts else set()
+        self._works = [_Work(hw, cuts if number in own else ()) for number, hw in enumerate(fleet.distinct)]
 
     def add(self, gemm: MaskedGemm) -> None:
         """Run one GEMM, or several that are stacked (see `Fleet.stacks`)."""
@@ -121,6 +124,7 @@ class _Work:
     """What machines that agree in timing and movement do in one pass; `hw` is any of them."""
 
     hw: Hardware
+    cuts: Sequence[Blocking] = ()
     slots: Slots = field(default_factory=Slots)
     scan_windows: int = 0
     outputs: int = 0
@@ -128,7 +132,7 @@ class _Work:
     streamed_b: int = 0
 
     def __post_init__(self) -> None:
-        self.mover, self.samples = Mover(self.hw), Samples()
+        self.mover, self.samples = Mover(self.hw, self.cuts), Samples()
 
     def add(self, tiled: TiledGemm, timing: GemmTiming) -> None:
         first_step = self.mover.step_count
@@ -195,6 +199,7 @@ class _Work:
             energy=account(table, hw, self.actions),
             actions=self.actions,
             spread=self.samples.spread(hw, table, self.slopes, self.ends),
+            mapping=tell_blockings(self.mover.cuts),
         )
 
 
@@ -207,5 +212,5 @@ def _movement_key(hw: Hardware) -> Hashable:
         precision.operand_bits,
         precision.accumulator_bits,
         hw.memory,
-        hw.mapping.search,
+        hw.mapping,
     )

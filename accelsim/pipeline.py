@@ -24,6 +24,7 @@ from accelsim.fleet import Fleet, PassDetail
 from accelsim.hardware.load import check_hardware
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, Pass, chosen_passes
+from accelsim.memory.mappings import Mappings
 from accelsim.replay import Replay, ReplayedPass
 from accelsim.results import EqualArea, PassResult, Result, WholeRun, find_run, mask_update_table
 from accelsim.results.equal_area import IDEALISED, NONE_FITS, READ_ONCE
@@ -52,6 +53,7 @@ def simulate(
     equal_area: bool = True,
     run_steps: int | None = None,
     sample: Sample = None,
+    mappings: Mappings | None = None,
     workers: int | None = None,
     on_operation: Callable[[], None] = lambda: None,
     on_pass: OnPass | None = None,
@@ -91,6 +93,7 @@ def simulate(
         equal_area=equal_area,
         run_steps=run_steps,
         sample=sample,
+        mappings=mappings,
         workers=workers,
         on_operation=on_operation,
         on_pass=on_pass,
@@ -107,6 +110,7 @@ def simulate_many(
     equal_area: bool = True,
     run_steps: int | None = None,
     sample: Sample = None,
+    mappings: Mappings | None = None,
     workers: int | None = None,
     on_operation: Callable[[], None] = lambda: None,
     on_pass: OnPass | None = None,
@@ -129,6 +133,7 @@ def simulate_many(
     if not isinstance(reader, Iterable):
         raise TraceError(not_this("trace", trace, "a trace file's path, an open reader, or a list of OpTraces"))
     wanted = chosen_passes(passes)
+    _check_mappings(mappings, reader)
     whole_run = _whole_run(reader, run_steps, wanted == PASSES)
     tables = [table_of(hw) for hw in hardware]
     rivals, why_none = _rivals(hardware, reader, wanted) if equal_area else ([()] * len(hardware), NOT_COMPARED)
@@ -138,7 +143,7 @@ def simulate_many(
     workers = workers or os.cpu_count() or 1
 
     replayed: Replayed = {}
-    replay = Replay(fleet, tables, wanted, sampler)
+    replay = Replay(fleet, tables, wanted, sampler, mappings)
     tallies: dict[int, tuple[int, dict[str, int]]] = {}
 
     def run(numbered: tuple[int, int, OpTrace]) -> tuple[int, tuple[ReplayedPass, ...]]:
@@ -193,6 +198,14 @@ def _check_machines(hardware: Sequence[Hardware]) -> None:
         raise HardwareError(not_this("hardware", hardware, "a list of Hardware; load_hardware reads one from a file"))
     for number, hw in enumerate(hardware):
         check_hardware(hw, "hw" if len(hardware) == 1 else f"hardware[{number}]")
+
+
+def _check_mappings(mappings: Mappings | None, trace: TraceReader | TraceChain | Iterable[OpTrace]) -> None:
+    if mappings is None or not isinstance(trace, TraceReader | TraceChain) or not trace.all_layers:
+        return
+    readers = trace.readers if isinstance(trace, TraceChain) else (trace,)
+    for layer in sorted(mappings.layers.difference(*(reader.layers for reader in readers))):
+        raise AccelsimError(f"the mapping is of a layer {layer!r}, which the trace does not have")
 
 
 def _grow(sampler: Sampler, error: float, hardware: Sequence[Hardware], replayed: Replayed) -> set[int]:

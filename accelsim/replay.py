@@ -8,9 +8,11 @@ from functools import partial
 
 from accelsim.array import time_tiled
 from accelsim.energy.table import EnergyTable
+from accelsim.errors import AccelsimError
 from accelsim.fleet import Fleet, PassDetail, PassOfFleet, Timer
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, Lowering, MaskedGemm, Pass, passes_of
+from accelsim.memory.mappings import Mappings
 from accelsim.results import PassResult
 from accelsim.sampling import Sampler
 from accelsim.trace import OpTrace
@@ -37,12 +39,14 @@ class Replay:
         tables: an energy table for each.
         passes: those that are wanted.
         sampler: draws tiles; None runs all.
+        mappings: cuts that were chosen beforehand.
     """
 
     fleet: Fleet
     tables: Sequence[EnergyTable]
     passes: tuple[Pass, ...] = PASSES
     sampler: Sampler | None = None
+    mappings: Mappings | None = None
 
     def operation(
         self, op: OpTrace, number: int = 0, file: int = 0, detailed: bool = False
@@ -68,11 +72,16 @@ class Replay:
             ValueError: the operation did not run this pass.
         """
         timer: Timer = time_tiled if self.sampler is None else partial(self.sampler.time, key=(number, which))
-        op, running = lowering.op, PassOfFleet(self.fleet, timer)
+        op = lowering.op
+        cuts = () if self.mappings is None else self.mappings.of(op.name, which, op.step, op.call)
+        running = PassOfFleet(self.fleet, timer, cuts)
         largest: MaskedGemm | None = None
         macs = effectual_macs = 0
         for gemm in lowering.gemms(which, self.sampler is None and self.fleet.stacks):
-            running.add(gemm)
+            try:
+                running.add(gemm)
+            except AccelsimError as error:
+                raise AccelsimError(f"layer {op.name!r}, {which}: {error}") from None
             macs += gemm.macs
             effectual_macs += gemm.effectual_macs
             largest = gemm if largest is None or gemm.macs // gemm.stack > largest.macs // largest.stack else largest

@@ -1,8 +1,8 @@
 """DRAM bytes beside those of the best mapping: `python benchmarks/traffic.py`.
 
-For layers of ResNet-18 and ResNet-50 and each pass: what accelsim moves on a dense machine, with `mapping.search` as
-`fixed` and `best`; the fewest that any tiling and order moves (`tests/oracle/traffic.py`, exhaustive), with the same
-buffers and with one buffer as large as all of them; and the three tensors once.
+For layers of ResNet-18 and ResNet-50 and each pass: what accelsim moves on a dense machine; the fewest that any tiling
+and order moves (`tests/oracle/traffic.py`, exhaustive); both again with one buffer as large as all of them together;
+and the three tensors once.
 """
 
 from __future__ import annotations
@@ -40,19 +40,22 @@ LAYERS = {
 class Traffic:
     """DRAM bytes of one pass of one layer."""
 
-    fixed: float
-    best: float
+    accelsim: float
     exhaustive: float
-    unified: float
+    accelsim_unified: float
+    exhaustive_unified: float
     once: float
 
 
 def traffic(hw: Hardware, op: OpTrace, which: Pass) -> Traffic:
     """Measure one pass of one operation."""
-    search = [Hardware.model_validate(hw.model_dump() | {"mapping": {"search": kind}}) for kind in ("fixed", "best")]
-    fixed, best = (moved_bytes(one, op, which) for one in search)
-    separate, together = (fewest_bytes(op, which, Room.of(hw, together=one)) for one in (False, True))
-    return Traffic(fixed, best, separate, together, once_bytes(op, hw.precision.operand_bits / 8))
+    buffers = hw.memory.buffers
+    kib = buffers.weight_kib + buffers.input_kib + buffers.output_kib
+    memory = hw.memory.model_copy(update={"buffers": buffers.model_copy(update={"unified_kib": kib})})
+    found: list[float] = []
+    for machine in (hw, hw.model_copy(update={"memory": memory})):
+        found += [moved_bytes(machine, op, which), fewest_bytes(op, which, Room.of(machine))]
+    return Traffic(*found, once_bytes(op, hw.precision.operand_bits / 8))
 
 
 def moved_bytes(hw: Hardware, op: OpTrace, which: Pass) -> int:
@@ -83,21 +86,21 @@ def main() -> None:
     parser.add_argument("--network", action="append", choices=tuple(LAYERS), help="default: both")
     options = parser.parse_args()
     hw = load_hardware(options.hw).dense()
-    print("| MB | " + " | ".join(field.name for field in fields(Traffic)) + " | best / exhaustive |")
-    print("|---" * (len(fields(Traffic)) + 2) + "|")
+    print("| MB | " + " | ".join(field.name for field in fields(Traffic)) + " | accelsim / exhaustive | unified |")
+    print("|---" * (len(fields(Traffic)) + 3) + "|")
     found: list[Traffic] = []
     for name, op, which in passes(options.network or tuple(LAYERS), options.layers, options.batch):
         one = traffic(hw, op, which)
         found.append(one)
         numbers = " | ".join(f"{count / 1e6:.1f}" for count in astuple(one))
-        print(f"| {name} {which} | {numbers} | {one.best / one.exhaustive:.3f} |", flush=True)
-    means = {
-        field.name: math.exp(sum(math.log(getattr(one, field.name) / one.exhaustive) for one in found) / len(found))
-        for field in fields(Traffic)
-    }
-    print(f"\nOver exhaustive, geometric mean of {len(found)} passes (worst):")
-    for name, mean in means.items():
-        print(f"{name} {mean:.3f} ({max(getattr(one, name) / one.exhaustive for one in found):.3f})")
+        ratios = one.accelsim / one.exhaustive, one.accelsim_unified / one.exhaustive_unified
+        print(f"| {name} {which} | {numbers} | {ratios[0]:.3f} | {ratios[1]:.3f} |", flush=True)
+    print(f"\naccelsim over exhaustive, geometric mean of {len(found)} passes (worst):")
+    for buffers, ratio in (
+        ("three buffers", [one.accelsim / one.exhaustive for one in found]),
+        ("one buffer", [one.accelsim_unified / one.exhaustive_unified for one in found]),
+    ):
+        print(f"{buffers} {math.exp(sum(map(math.log, ratio)) / len(ratio)):.3f} ({max(ratio):.3f})")
 
 
 if __name__ == "__main__":

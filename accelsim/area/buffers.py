@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from accelsim.array.pe import pe_of
@@ -34,7 +34,7 @@ def keeps_masks(hw: Hardware) -> bool:
 
 
 def buffer_shapes(hw: Hardware) -> tuple[BufferShape, BufferShape, BufferShape]:
-    """Return the three buffers of a machine, shared by its arrays.
+    """Return the three buffers of a machine, or the three parts of its one, shared by its arrays.
 
     Words that PEs read at the same position lie side by side: a window of each row (column) of PEs that share a scan
     pointer is one access, at most as wide as the port. A port that delivers several accesses in a cycle has a bank for
@@ -60,4 +60,9 @@ def buffer_shapes(hw: Hardware) -> tuple[BufferShape, BufferShape, BufferShape]:
         banks = array.count * -(-words // access)
         shapes.append(BufferShape(name, share * kib, access * word, banks))  # type: ignore[arg-type]
     row = array.cols * hw.precision.accumulator_bits
-    return shapes[0], shapes[1], BufferShape("output", buffers.output_kib, row, array.count * pe.output_rows_per_cycle)
+    three = shapes[0], shapes[1], BufferShape("output", buffers.output_kib, row, array.count * pe.output_rows_per_cycle)
+    if buffers.unified_kib is None:
+        return three
+    of_a_bit = buffers.unified_kib * share / sum(shape.bits * shape.banks for shape in three)
+    a, b, output = (replace(shape, kib=of_a_bit * shape.bits * shape.banks) for shape in three)
+    return a, b, output

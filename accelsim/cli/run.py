@@ -62,6 +62,13 @@ def run(
         str | None, typer.Option(help="With --sample auto: how sure the total of cycles is to be, 1% by default.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="With --sample: of the draw, 0 by default.")] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            help="How some layers are cut for the buffers, instead of a search: a CSV file with the columns layer, pass"
+            " and mapping, such as the layers.csv of another run."
+        ),
+    ] = None,
     timeline: Annotated[
         Path | None, typer.Option(help="A timeline of all loads, work, stores and waits, for ui.perfetto.dev (JSON).")
     ] = None,
@@ -80,6 +87,7 @@ def run(
     """
     from accelsim.cli.machine import read_machine
     from accelsim.lowering import PASSES
+    from accelsim.memory.mappings import read_mappings
     from accelsim.pipeline import simulate
     from accelsim.show.action_counts import ActionCounts
     from accelsim.show.console import literal
@@ -90,6 +98,7 @@ def run(
     if sampling is not None and (timeline or action_counts):
         raise AccelsimError(f"--{'timeline' if timeline else 'action-counts'} needs every tile: leave --sample away")
     machine = read_machine(hw)
+    mappings = None if mapping is None else read_mappings(mapping)
     reader = open_traces(trace).select(layers=layer or None, steps=step or None)
     one_only = {"--timeline": timeline, "--action-counts": action_counts, "--run-steps": run_steps}
     runs = _runs(reader, [option for option, value in one_only.items() if value is not None])
@@ -116,6 +125,7 @@ def run(
                 equal_area=equal_area,
                 run_steps=run_steps,
                 sample=sampling,
+                mappings=mappings,
                 workers=workers,
                 on_operation=lambda: shown.advance(bar),
                 on_pass=on_pass if watching else None,

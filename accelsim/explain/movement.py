@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Literal
@@ -61,7 +62,7 @@ def memory_account(hw: Hardware, mover: Mover) -> MemoryAccount:
         array_cycles=mover.array_cycles,
         cycles=movement.cycles,
         macro_tiles=len(steps),
-        blockings=tuple(mover.blockings.items()),
+        blockings=tuple(Counter(mover.cuts).items()),
         dram_read_bytes=movement.dram_read_bytes,
         dram_write_bytes=movement.dram_write_bytes,
         bound=min(without.items(), key=itemgetter(1))[0] if without else None,

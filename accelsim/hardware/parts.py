@@ -34,6 +34,7 @@ Width = Annotated[
     Depth | Literal["window", "unlimited"],
     BeforeValidator(lambda given: "unlimited" if given is None else given),  # null: the spelling of older files
 ]
+_KIB = 8 * 1024  # bits
 _TILE_POSITIONS = 64  # of K, the fewest that the memory model cuts a tile into
 
 
@@ -235,6 +236,11 @@ class Buffers(Part):
         64,
         description="holds partial sums and outputs, accumulator_bits each; by default at least two for each PE",
     )
+    unified_kib: Depth | None = Field(
+        None,
+        description="one SRAM that each mapping divides among operands and sums as it likes, in place of the three"
+        " above, which then play no part; null: three buffers",
+    )
     weight_words_per_cycle: Width = Field(
         "window",
         description="words of operand A that can be read for an array in a cycle; window: what a PE's row takes at"
@@ -259,8 +265,11 @@ class Buffers(Part):
             "input_kib": array.segments * array.cols * words,
             "output_kib": array.rows * array.cols * sums,
         }
+        if self.unified_kib is not None:
+            least = -(-sum(bits.values()) // _KIB)
+            return self.model_copy(update={"unified_kib": max(least, self.unified_kib)}) if given else self
         fixed = set() if given else self.model_fields_set
-        needed = {name: -(-count // (8 * 1024)) for name, count in bits.items() if name not in fixed}
+        needed = {name: -(-count // _KIB) for name, count in bits.items() if name not in fixed}
         return self.model_copy(update={name: kib for name, kib in needed.items() if kib > getattr(self, name)})
 
 
@@ -295,8 +304,13 @@ class Mapping(Part):
         description="density: rows of operand A with like numbers of non-zeros share a tile; packed: with"
         " skipping.outputs, rows that want outputs in the same columns",
     )
-    search: Literal["fixed", "best"] = Field(
-        "fixed",
-        description="how a GEMM is cut for the buffers: fixed: by doublings and in runs of K, whatever the masks; best:"
-        " what moves the fewest bytes of all cuts, also by channels and rows of the kernel, of blocks of any size",
+    search: Literal["best", "fixed"] = Field(
+        "best",
+        description="how each GEMM is cut for the buffers, of all cuts: best: the one that moves the fewest bytes,"
+        " given its masks; fixed: the one that moves the fewest words, whatever the masks, as a compiler would choose"
+        " beforehand",
+    )
+    order: Literal["any", "rows", "columns"] = Field(
+        "any",
+        description="which blocks the outer loop walks, those of A's rows or of B's columns; any: whichever is better",
     )

@@ -143,9 +143,6 @@ def tap_rows(inside_y: Flags, inside_x: Flags, images: int, *extents_and_target:
     """Then grid and taps, each height and width, then the target."""
 
 # memory
-def count_blocks(
-    source: Words, rows: int, words: int, row_edges: Integers, first: Integers, last: Integers, counts: Integers, /
-) -> None: ...
 def count_rectangles(
     source: Words, rows: int, words: int, row_edges: Integers, column_edges: Integers, counts: Integers, /
 ) -> None: ...
@@ -166,6 +163,23 @@ def deal_tiles(
     worked: Integers,
     /,
 ) -> None: ...
+def find_cuts(
+    rows: int,
+    cols: int,
+    operand_bits: int,
+    accumulator_bits: int,
+    m: int,
+    n: int,
+    k: int,
+    grid_is_k: bool,
+    by_rows: bool,
+    by_columns: bool,
+    images: int,
+    channels: int,
+    *axes_room_enough_cuts: Any,
+) -> int:
+    """Then of y and of x grid, step, source and offsets; bits of room; steps that are enough; rows of `CutFound`."""
+
 def run_memory_steps(
     load: Integers,
     latency: Integers,

@@ -178,32 +178,22 @@ int64_t effectual_where_needed(const uint64_t* a, int64_t m, const Operand& b, c
     return total;
 }
 
-void count_blocks(const uint64_t* source, int64_t words, const int64_t* row_edges, int64_t row_blocks, const int64_t* first, const int64_t* last,
-                  int64_t word_blocks, int64_t* counts) {
-    std::fill(counts, counts + row_blocks * word_blocks, 0);
-    for (int64_t block = 0; block < row_blocks; block++)
-        for (int64_t row = row_edges[block]; row < row_edges[block + 1]; row++)
-            for (int64_t chunk = 0; chunk < word_blocks; chunk++) {
-                int64_t count = 0;
-                for (int64_t word = first[chunk]; word < last[chunk]; word++) count += __builtin_popcountll(source[row * words + word]);
-                counts[block * word_blocks + chunk] += count;
-            }
-}
-
 void count_rectangles(const uint64_t* source, int64_t words, const int64_t* row_edges, int64_t row_blocks, const int64_t* column_edges,
                       int64_t column_blocks, int64_t* counts) {
     std::fill(counts, counts + row_blocks * column_blocks, 0);
     for (int64_t block = 0; block < row_blocks; block++)
-        for (int64_t row = row_edges[block]; row < row_edges[block + 1]; row++)
+        for (int64_t row = row_edges[block]; row < row_edges[block + 1]; row++) {
+            const uint64_t* bits = source + row * words;
             for (int64_t column_block = 0; column_block < column_blocks; column_block++) {
-                const int64_t low = column_edges[column_block], high = column_edges[column_block + 1];
-                for (int64_t word = low >> 6; word <= (high - 1) >> 6; word++) {
-                    uint64_t value = source[row * words + word];
-                    if (word == low >> 6) value &= ~0ull << (low & 63);
-                    if (word == (high - 1) >> 6) value &= ~0ull >> (63 - ((high - 1) & 63));
-                    counts[block * column_blocks + column_block] += __builtin_popcountll(value);
-                }
+                const int64_t low = column_edges[column_block], high = column_edges[column_block + 1] - 1;
+                const int64_t first = low >> 6, last = high >> 6;
+                const uint64_t from = ~0ull << (low & 63), to = ~0ull >> (63 - (high & 63));
+                int64_t count = __builtin_popcountll(bits[first] & from & (first == last ? to : ~0ull));
+                for (int64_t word = first + 1; word < last; word++) count += __builtin_popcountll(bits[word]);
+                if (first < last) count += __builtin_popcountll(bits[last] & to);
+                counts[block * column_blocks + column_block] += count;
             }
+        }
 }
 
 void deal_tiles(const Deal& deal, int64_t* worked) {

@@ -43,9 +43,6 @@ int64_t count_effectual(const uint64_t* a, const uint64_t* b, int64_t stack, int
 // Pairs of two non-zeros at the outputs that must be computed.
 int64_t effectual_where_needed(const uint64_t* a, int64_t m, const Operand& b, const uint64_t* needed);
 
-// Set bits of each block of rows [edges[i], edges[i + 1]) and words [first[j], last[j]): [row blocks][word blocks].
-void count_blocks(const uint64_t* source, int64_t words, const int64_t* row_edges, int64_t row_blocks, const int64_t* first, const int64_t* last,
-                  int64_t word_blocks, int64_t* counts);
 // Set bits of each block of rows and columns, both given by their edges: [row blocks][column blocks].
 void count_rectangles(const uint64_t* source, int64_t words, const int64_t* row_edges, int64_t row_blocks, const int64_t* column_edges,
                       int64_t column_blocks, int64_t* counts);

@@ -5,6 +5,7 @@
 #include "bits.h"
 #include "block.h"
 #include "counting.h"
+#include "cuts.h"
 #include "dram.h"
 #include "lowering.h"
 #include "scan.h"
@@ -355,19 +356,6 @@ void check_edges(const Numbers& edges, int64_t stop) {
         require(0 <= edges.data[i] && edges.data[i] < edges.data[i + 1] && edges.data[i + 1] <= stop, "edges do not ascend inside the matrix");
 }
 
-PyObject* py_count_blocks(Arguments& in) {
-    const Bits source = in.array<const uint64_t>();
-    const int64_t rows = in.number(), words = in.number();
-    const Numbers edges = in.array<const int64_t>(), first = in.array<const int64_t>(), last = in.array<const int64_t>();
-    check_edges(edges, rows);
-    for (int64_t i = 0; i < first.size; i++) require(0 <= first.data[i] && last.of(first.size, "last")[i] <= words, "a block of words is not there");
-    const auto counts = in.array<int64_t>();
-    WithoutLock unlocked;
-    count_blocks(source.of(rows * words, "rows"), words, edges.data, std::max<int64_t>(0, edges.size - 1), first.data, last.data, first.size,
-                 counts.of(std::max<int64_t>(0, edges.size - 1) * first.size, "counts"));
-    return nullptr;
-}
-
 PyObject* py_count_rectangles(Arguments& in) {
     const Bits source = in.array<const uint64_t>();
     const int64_t rows = in.number(), words = in.number();
@@ -393,6 +381,38 @@ PyObject* py_deal_tiles(Arguments& in) {
     WithoutLock unlocked;
     deal_tiles(d, worked.of(stack * d.row_blocks * d.column_blocks * d.arrays, "worked"));
     return nullptr;
+}
+
+Sliding sliding(Arguments& in) {
+    Sliding axis = {};
+    axis.grid = in.number(1), axis.step = in.number(1), axis.source = in.number(1);
+    const Numbers offsets = in.array<const int64_t>();
+    require(offsets.size > 0, "an axis without taps");
+    axis.offsets = offsets.data, axis.taps = offsets.size;
+    return axis;
+}
+
+PyObject* py_find_cuts(Arguments& in) {
+    CutProblem p = {};
+    p.rows = in.number(1), p.cols = in.number(1), p.operand_bits = in.number(1), p.accumulator_bits = in.number(1);
+    p.m = in.number(1), p.n = in.number(1), p.k = in.number(1), p.grid_is_k = in.flag(), p.by_rows = in.flag(), p.by_columns = in.flag();
+    p.images = in.number(1), p.channels = in.number(1);
+    p.y = sliding(in), p.x = sliding(in);
+    const int64_t grid = p.images * p.y.grid * p.x.grid, kernel = p.y.taps * p.x.taps * p.channels;
+    require(p.n == (p.grid_is_k ? kernel : grid) && p.k == (p.grid_is_k ? grid : kernel), "extents that grid and kernel do not have");
+    const auto room = in.array<const int64_t>();
+    require(room.size == 4, "room is not that of A, B, sums and all");
+    p.room = {room.data[0], room.data[1], room.data[2], room.data[3]};
+    const int64_t enough = in.number(1);
+    const auto to = in.array<int64_t>();
+    std::vector<CutFound> cuts;
+    {
+        WithoutLock unlocked;
+        cuts = find_cuts(p, enough);
+        require(static_cast<int64_t>(cuts.size()) * kCutFields <= to.size, "more cuts than there is room for");
+        memcpy(to.data, cuts.data(), cuts.size() * sizeof(CutFound));
+    }
+    return PyLong_FromSize_t(cuts.size());
 }
 
 // Work and times of steps, which follow the arguments of a channel.
@@ -522,9 +542,9 @@ PyMethodDef methods[] = {
     {"count_streamed", call<then_none<py_count_streamed>>, METH_VARARGS, nullptr},
     {"count_effectual", call<py_count_effectual>, METH_VARARGS, nullptr},
     {"effectual_where_needed", call<py_effectual_where_needed>, METH_VARARGS, nullptr},
-    {"count_blocks", call<then_none<py_count_blocks>>, METH_VARARGS, nullptr},
     {"count_rectangles", call<then_none<py_count_rectangles>>, METH_VARARGS, nullptr},
     {"deal_tiles", call<then_none<py_deal_tiles>>, METH_VARARGS, nullptr},
+    {"find_cuts", call<py_find_cuts>, METH_VARARGS, nullptr},
     {"run_memory_steps", call<py_run_memory_steps>, METH_VARARGS, nullptr},
     {"run_dram_transfers", call<py_run_dram_transfers>, METH_VARARGS, nullptr},
     {"run_dram_steps", call<py_run_dram_steps>, METH_VARARGS, nullptr},

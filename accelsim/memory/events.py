@@ -28,6 +28,7 @@ Process = Generator[simpy.Event, Any, None]
 class _Transfer:
     step: int
     size_bytes: int
+    return_bytes: int  # of sums that come back after it
     ready: simpy.Event  # may start
     served: simpy.Event  # the channel is free again
     arrived: simpy.Event | None  # a load's data can be used; None for a store, which nothing waits for
@@ -63,9 +64,11 @@ def event_spans(dram: Dram, steps: Steps, controller: Controller | None = None) 
         raise ValueError("a DRAM with rows needs a controller")
     env = simpy.Environment()
     loads = [
-        _Transfer(i, size, env.event(), env.event(), env.event()) for i, size in enumerate(steps.load_bytes.tolist())
+        _Transfer(i, size, 0, env.event(), env.event(), env.event())
+        for i, size in enumerate(steps.load_bytes.tolist())
     ]
-    stores = [_Transfer(i, size, env.event(), env.event(), None) for i, size in enumerate(steps.store_bytes.tolist())]
+    stored = zip(steps.store_bytes.tolist(), steps.return_bytes.tolist(), strict=True)
+    stores = [_Transfer(i, size, back, env.event(), env.event(), None) for i, (size, back) in enumerate(stored)]
     arrays = steps.array_cycles.shape[1]
     computed = [env.event() for _ in loads]
     done = [[env.event() for _ in range(arrays)] for _ in loads]
@@ -107,6 +110,8 @@ def _channel(env: simpy.Environment, dram: Dram, controller: Controller | None, 
                 taken = max(0, left - transfer.start)
             yield env.timeout(taken)
         transfer.stop = int(env.now)
+        if transfer.return_bytes:
+            yield env.timeout(ceil(transfer.return_bytes / dram.bytes_per_cycle))
         transfer.served.succeed()
         if transfer.arrived is not None:
             latency = dram.latency_cycles if transfer.size_bytes and controller is None else 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.array import GemmTiming, TiledGemm
+from accelsim.errors import AccelsimError
 from accelsim.hardware.model import Hardware
 from accelsim.memory.blocking import Blocking
 from accelsim.memory.choose import cut_gemm
@@ -41,31 +42,40 @@ class Mover:
 
     Attributes:
         tiles, step_count: of the GEMMs so far.
-        blockings: how they were cut, and how many of them in that way.
+        cuts: how each of them was cut.
+        given: how they are to be cut, each or all of them; none: the cuts are searched.
     """
 
     hw: Hardware
+    given: Sequence[Blocking] = ()
     tiles: int = 0
     step_count: int = 0
 
     def __post_init__(self) -> None:
         self.worked = np.zeros(self.hw.array.count, np.int64)
-        self.blockings: Counter[Blocking] = Counter()
+        self.cuts: list[Blocking] = []
         self._partial_sums = 0
         self._parts: list[Steps] = []
         self._groups: list[NDArray[np.int64]] = []
 
     def add(self, tiled: TiledGemm, timing: GemmTiming) -> Cut:
         """Append one GEMM, or several that are stacked, on a machine with one array; returns how they were cut."""
-        cut, steps = cut_gemm(self.hw, tiled, timing, self.tiles)
+        cut, steps = cut_gemm(self.hw, tiled, timing, self.tiles, self._given())
         self._parts.append(steps)
         self._groups.append(cut.groups)
-        self.blockings[cut.blocking] += tiled.gemm.stack
+        self.cuts += [cut.blocking] * tiled.gemm.stack
         self._partial_sums += max(int(steps.partial_sums.sum()), timing.buffered_sums or 0)
         self.worked += steps.array_cycles.sum(axis=0)
         self.tiles += timing.tile_cycles.size
         self.step_count += len(steps)
         return cut
+
+    def _given(self) -> Blocking | None:
+        if len(self.given) > 1 and len(self.cuts) >= len(self.given):
+            raise AccelsimError(
+                f"the mapping has {len(self.given)} GEMMs, the pass has more: give one for each or for all"
+            )
+        return self.given[len(self.cuts) if len(self.given) > 1 else 0] if self.given else None
 
     @property
     def steps(self) -> Steps:
@@ -93,10 +103,11 @@ class Mover:
     def movement(self) -> Movement:
         """Run the pass; ideal memory (`dram: null`) costs no cycle."""
         dram, steps = self.hw.memory.dram, self.steps
+        returned = int(steps.return_bytes.sum())
         return Movement(
             cycles=self.array_cycles if dram is None else run_pass(dram, steps),
-            dram_read_bytes=int(steps.load_bytes.sum()),
+            dram_read_bytes=int(steps.load_bytes.sum()) + returned,
             dram_write_bytes=int(steps.store_bytes.sum()),
             buffered_elements=int(steps.loaded_elements.sum()),
-            partial_sums=self._partial_sums,
+            partial_sums=self._partial_sums + returned * 8 // self.hw.precision.accumulator_bits,
         )

@@ -14,8 +14,9 @@ from accelsim.hardware.model import Hardware
 from accelsim.lowering.bits import count_rectangles
 from accelsim.lowering.footprint import pixels_reached
 from accelsim.lowering.gemm import TensorKind
-from accelsim.memory.blocking import CHUNK, Blocking, choose_blocking, lines_of
+from accelsim.memory.blocking import Blocking
 from accelsim.memory.cuts import AxisCut
+from accelsim.memory.lines import lines_of
 
 Integers = NDArray[np.int64]
 
@@ -42,10 +43,9 @@ class Parts:
         starts, stops: int64 [chunks], K positions of each chunk, counted in the order of chunks.
     """
 
-    def __init__(self, hw: Hardware, tiled: TiledGemm, blocking: Blocking | None = None) -> None:
-        self.hw, self.tiled, self.gemm = hw, tiled, tiled.gemm
+    def __init__(self, hw: Hardware, tiled: TiledGemm, blocking: Blocking) -> None:
+        self.hw, self.tiled, self.gemm, self.blocking = hw, tiled, tiled.gemm, blocking
         gemm = tiled.gemm
-        self.blocking = blocking = blocking or choose_blocking(hw, gemm)
         self.row_edges = _edges(gemm.m, blocking.row_tiles * hw.array.rows)
         self.columns, self.chunks = AxisCut(gemm.n, blocking.columns), AxisCut(gemm.k, blocking.chunk)
         if blocking.kernel_rows:
@@ -57,12 +57,11 @@ class Parts:
                 channels,
                 blocking.block_channels,
             )
-            if gemm.footprint.along == "k":
-                self.columns = kernel
-            else:
-                self.chunks = kernel
-                if width := blocking.window_width:
-                    self.columns = AxisCut(gemm.n, blocking.columns // width * grid_width, grid_width, width)
+            along_k = gemm.footprint.along == "k"
+            grid = self.chunks if along_k else self.columns
+            if width := blocking.window_width:
+                grid = AxisCut(grid.extent, grid.run // width * grid_width, grid_width, width)
+            self.columns, self.chunks = (kernel, grid) if along_k else (grid, kernel)
         self.stops = np.cumsum(self.chunks.sizes)
         self.starts = self.stops - self.chunks.sizes
 
@@ -71,40 +70,22 @@ class Parts:
         elements = self._stacked(np.diff(self.row_edges)[:, None] * self.chunks.sizes)
         if self.gemm.a_kind not in self.hw.memory.compression:
             return Blocks(self._plain_bytes(elements), elements)
-        if self.blocking.kernel_rows or (self.chunks.edges[1:-1] % CHUNK).any():
-            counts = count_rectangles(self.gemm.a, self._stacked_edges(self.row_edges), self.chunks.edges)
-            return Blocks(self._bytes(self.gemm.a_kind, elements, self.chunks.gather(counts)), elements)
-        nonzeros, rows = np.empty_like(elements), np.ascontiguousarray(self.gemm.a)
-        first, last, edges = self.starts // CHUNK, -(-self.stops // CHUNK), self._stacked_edges(self.row_edges)
-        kernel.compiled.count_blocks(rows, rows.shape[0], rows.shape[1], edges, first, last, nonzeros)
-        return Blocks(self._bytes(self.gemm.a_kind, elements, nonzeros), elements)
+        counts = count_rectangles(self.gemm.a, self._stacked_edges(self.row_edges), self.chunks.edges)
+        return Blocks(self._bytes(self.gemm.a_kind, elements, self.chunks.gather(counts)), elements)
 
     def operand_b(self) -> Blocks:
         """The source lines that blocks of columns and of K read, or just their elements if these are gathered."""
-        footprint, stack = self.gemm.footprint, self.gemm.stack
-        if self.blocking.gathered:
-            elements = self._stacked(self.columns.sizes[:, None] * self.chunks.sizes)
-            nonzeros = np.zeros_like(elements)
-            if self.gemm.b_kind in self.hw.memory.compression:
-                edges = self.columns.edges, self.chunks.edges
-                if self.gemm.b_of is None:
-                    nonzeros = count_rectangles(self.gemm.b, self._stacked_edges(edges[0]), edges[1])
-                else:
-                    nonzeros = self._stacked(count_rectangles(self.gemm.columns, *edges))
-            return Blocks(self._bytes(self.gemm.b_kind, elements, nonzeros), elements)
-        if self.blocking.kernel_rows:
+        if not self.blocking.gathered:
             return self._kernel_parts()
-        if footprint.along == "n":  # shares as in `Problem.b_fraction`
-            low, high = self.columns.edges[:-1, None], self.columns.edges[1:, None]
-            share, whole = self.stops - self.starts, self.gemm.k
-        else:
-            low, high = self.starts, self.stops
-            share, whole = np.minimum(self.columns.sizes[:, None], footprint.channels), footprint.channels
-        own = (np.arange(stack) * (footprint.grid_lines * footprint.grid_width))[:, None, None]
-        lines, nonzeros = lines_of(footprint, stack).read_by(own + low, own + high)
-        shape = (-1, self.starts.size)
-        elements = (-(-lines * footprint.line_elements * share // whole)).reshape(shape)
-        return Blocks(self._bytes(self.gemm.b_kind, elements, -(-nonzeros * share // whole).reshape(shape)), elements)
+        elements = self._stacked(self.columns.sizes[:, None] * self.chunks.sizes)
+        nonzeros = np.zeros_like(elements)
+        if self.gemm.b_kind in self.hw.memory.compression:
+            edges = self.columns.edges, self.chunks.edges
+            if self.gemm.b_of is None:
+                nonzeros = count_rectangles(self.gemm.b, self._stacked_edges(edges[0]), edges[1])
+            else:
+                nonzeros = self._stacked(count_rectangles(self.gemm.columns, *edges))
+        return Blocks(self._bytes(self.gemm.b_kind, elements, nonzeros), elements)
 
     def _kernel_parts(self) -> Blocks:
         """What rows of the kernel read, of some channels: the lines that they reach, of these channels."""
@@ -192,13 +173,13 @@ class Parts:
     def _bytes(self, kind: TensorKind, elements: Integers, nonzeros: Integers) -> Integers:
         """Return bytes in DRAM: plain words, or one bit per element and the non-zero words.
 
-        With `mapping.search: best` a tensor that takes more bytes compressed is stored in plain words.
+        A tensor that takes more bytes compressed is stored in plain words.
         """
         plain = self._plain_bytes(elements)
         if kind not in self.hw.memory.compression:
             return plain
         packed = -(-elements // 8) - (-nonzeros * self.hw.precision.operand_bits // 8)
-        return plain if self.hw.mapping.search == "best" and packed.sum() > plain.sum() else packed
+        return plain if packed.sum() > plain.sum() else packed
 
     def _plain_bytes(self, elements: Integers) -> Integers:
         return -(-elements * self.hw.precision.operand_bits // 8)

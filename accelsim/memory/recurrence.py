@@ -58,7 +58,10 @@ def row_use(dram: Dram, steps: Steps) -> RowUse:
 
 def _constant(dram: Dram, steps: Steps) -> Spans:
     load = np.ceil(steps.load_bytes / dram.bytes_per_cycle).astype(np.int64)
-    store = np.ceil(steps.store_bytes / dram.bytes_per_cycle).astype(np.int64)
+    store, back = (
+        np.ceil(part / dram.bytes_per_cycle).astype(np.int64) for part in (steps.store_bytes, steps.return_bytes)
+    )
+    store += back
     latency = np.where(steps.load_bytes > 0, dram.latency_cycles, 0)
     load_stop, store_stop = np.empty_like(load), np.empty_like(store)
     work, finishes = np.ascontiguousarray(steps.array_cycles), np.ascontiguousarray(steps.finishes)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from accelsim.hardware.model import Hardware
 from accelsim.hardware.parts import Buffers
-from accelsim.lowering.footprint import lines_reached
 from accelsim.lowering.gemm import MaskedGemm
 from accelsim.lowering.inside import Taps
-from accelsim.memory.blocking import KIB, Lines
+
+_HALF_KIB = 512 * 8  # bits
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Shape:
     operand_bits: int
     accumulator_bits: int
     buffers: Buffers
+    order: Literal["any", "rows", "columns"]
     m: int
     n: int
     k: int
@@ -49,6 +51,7 @@ class Shape:
             operand_bits=hw.precision.operand_bits,
             accumulator_bits=hw.precision.accumulator_bits,
             buffers=hw.memory.buffers,
+            order=hw.mapping.order,
             m=gemm.m,
             n=gemm.n,
             k=gemm.k,
@@ -63,22 +66,21 @@ class Shape:
         )
 
     @property
-    def room(self) -> tuple[int, int, int]:
-        """Words of A, words of B and sums that fit half of their buffers."""
+    def room_bits(self) -> tuple[int, int, int, int]:
+        """Bits that a macro-tile may take: of A, of B, of sums, and in all; half of each buffer."""
+        if self.buffers.unified_kib is not None:
+            return (self.buffers.unified_kib * _HALF_KIB,) * 4
+        return *self.portion_bits, sum(self.portion_bits)
+
+    @property
+    def portion_bits(self) -> tuple[int, int, int]:
+        """Bits that a portion of A, of B and of sums may take: half of each buffer, or each a third of half of one."""
         buffers = self.buffers
-        return (
-            buffers.weight_kib * KIB * 4 // self.operand_bits,
-            buffers.input_kib * KIB * 4 // self.operand_bits,
-            buffers.output_kib * KIB * 4 // self.accumulator_bits,
-        )
+        if buffers.unified_kib is not None:
+            return (buffers.unified_kib * _HALF_KIB // 3,) * 3
+        return buffers.weight_kib * _HALF_KIB, buffers.input_kib * _HALF_KIB, buffers.output_kib * _HALF_KIB
 
     @property
     def taps(self) -> Taps:
         """Where the kernel's taps read the source."""
         return Taps(self.image, self.grid, self.step, np.array(self.offset_y), np.array(self.offset_x))
-
-    def lines(self, low: int, high: int) -> Lines:
-        """Lines of operand B that some rows of the kernel read, their non-zeros left out."""
-        image = np.arange(self.images)[:, None] * self.image[0]
-        first, last = ((image + lines).ravel() for lines in lines_reached(self.taps, low, high))
-        return Lines(self.grid[1], first, last, np.zeros(self.images * self.image[0], np.int64))

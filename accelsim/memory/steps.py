@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.array import GemmTiming, TiledGemm
+from accelsim.array import TiledGemm
+from accelsim.errors import AccelsimError
 from accelsim.hardware.model import Hardware
 from accelsim.memory.addresses import Addresses, Regions
 from accelsim.memory.blocking import Blocking, Order
 from accelsim.memory.parts import Parts
+from accelsim.memory.shape import Shape
 
 Integers = NDArray[np.int64]
+_HALVES = 2  # of the output buffer
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,15 @@ class Steps:
         load_bytes: int64 [steps], DRAM bytes that a step waits for; 0 if all it needs is on chip.
         loaded_elements: int64 [steps], the same in words, as they lie on chip.
         array_cycles: int64 [steps, arrays], how long each array works on a step.
-        store_bytes: int64 [steps], DRAM bytes of outputs that a step leaves; 0 unless it finishes its outputs.
-        finishes: bool [steps], whether a step's outputs are complete and leave for DRAM.
+        store_bytes: int64 [steps], DRAM bytes of outputs that a step leaves; 0 unless it `finishes`.
+        finishes: bool [steps], whether a step's outputs leave for DRAM: they are complete, or spill.
         partial_sums: int64 [steps], outputs that a step writes to the output buffer.
         loaded_a: int64 [steps], words of A among `loaded_elements`.
         fresh_a, fresh_b: bool [steps], whether the words of A (of B) that a step loads take the other half of their
             buffer; else they join what is there.
         held_sums: int64 [steps], sums that lie in the output buffer for a step.
+        return_bytes: int64 [steps], DRAM bytes of partial sums that come back after a step's outputs have left, into
+            the same half of the output buffer, where the step after next continues them.
         regions: `REGION` [steps, 3], where that lies in DRAM: what a step loads of A, of B, what it stores; None
             where DRAM has no banks and rows.
     """
@@ -47,6 +52,7 @@ class Steps:
     fresh_a: NDArray[np.bool_]
     fresh_b: NDArray[np.bool_]
     held_sums: Integers
+    return_bytes: Integers
     regions: Regions | None = None
 
     def __len__(self) -> int:
@@ -71,7 +77,7 @@ class Steps:
         """Return no step of a machine with this many arrays."""
         nothing, no = np.zeros(0, np.int64), np.zeros(0, bool)
         work = np.zeros((0, arrays), np.int64)
-        return cls(nothing, nothing, work, nothing, no, nothing, nothing, no, no, nothing)
+        return cls(nothing, nothing, work, nothing, no, nothing, nothing, no, no, nothing, nothing)
 
 
 class Cut:
@@ -80,17 +86,17 @@ class Cut:
     Macro-tiles without an output that must be computed are left out. An operand's block that the step before has used
     is still on chip, unless it went through its buffer in portions; of one that stays (`Blocking.stays`) all chunks
     are. Then each portion is a step; and after a macro-tile's last step come, without work, those in which the rest
-    of its outputs leave.
+    of its outputs leave. Where sums spill (`Blocking.spills`), chunks are outermost.
 
     Args:
         first_tile: tiles that earlier GEMMs of the pass had; tile t of a pass goes to array t mod `array.count`.
-        blocking: how it is cut; by default as `choose_blocking` says.
+        blocking: how it is cut.
     """
 
-    def __init__(self, hw: Hardware, tiled: TiledGemm, first_tile: int = 0, blocking: Blocking | None = None) -> None:
+    def __init__(self, hw: Hardware, tiled: TiledGemm, first_tile: int, blocking: Blocking) -> None:
         self._parts, self._first_tile = Parts(hw, tiled, blocking), first_tile
         self._outputs, self._stored = self._parts.outputs()
-        blocking, rows = self._parts.blocking, self._parts.row_edges.size - 1  # of each GEMM that is stacked
+        rows = self._parts.row_edges.size - 1  # of each GEMM that is stacked
         if blocking.order == "rows":
             row, column = np.nonzero(self._outputs)
         else:
@@ -100,21 +106,60 @@ class Cut:
         # a block that stays is loaded with the first block of the other operand that it meets
         kept = row if blocking.order == "rows" else row // rows * self._parts.columns.count + column
         self._met = np.repeat(_changes(kept), chunks)
-        # chunk by chunk: chunks are innermost
         self._row, self._column = np.repeat(row, chunks), np.repeat(column, chunks)
         self._chunk = np.tile(np.arange(chunks), row.size)
+        self._number = self._row // rows
         self._last = self._chunk == chunks - 1
+        self._spills = np.zeros(self._row.size, bool)
+        if blocking.spills:  # chunks are outermost, except where sums of just one macro-tile can stay
+            self._spills = np.bincount(row // rows)[self._number] > 1
+            order = np.argsort(self._number * chunks + self._chunk * self._spills, kind="stable")
+            for name in ("_row", "_column", "_chunk", "_number", "_last", "_spills"):
+                setattr(self, name, getattr(self, name)[order])
         self._several_tiles = blocking.row_tiles * hw.array.rows > tiled.rows or blocking.columns > tiled.cols
         # steps of each chunk: its portions, and after a macro-tile's last one those that only store
         counts = blocking.portions + (blocking.output_portions - 1) * self._last
         self._step = np.repeat(np.arange(counts.size), counts)
         self._portion = np.arange(self._step.size) - np.repeat(np.cumsum(counts) - counts, counts)
-        self._number = self._row // rows
 
     @property
     def blocking(self) -> Blocking:
         """How the GEMM is cut."""
         return self._parts.blocking
+
+    def check_fits(self) -> None:
+        """Check that the macro-tiles fit the buffers.
+
+        Raises:
+            AccelsimError: they do not, or a row of the kernel or a channel is asked for that is not there.
+        """
+        parts, blocking = self._parts, self._parts.blocking
+        precision, footprint = parts.hw.precision, parts.gemm.footprint
+        most = {"kernel_rows": footprint.taps.offset_y.size, "block_channels": footprint.channels}
+        for name, have in most.items():
+            if getattr(blocking, name) > have:
+                raise AccelsimError(
+                    f"the mapping {str(blocking)!r} has {name} {getattr(blocking, name)}, the layer {have}"
+                )
+        on_chip = [
+            (elements.sum(axis=1) if blocking.stays and blocking.order == order else elements, portions)
+            for order, elements, portions in (
+                ("rows", parts.operand_a().elements, blocking.a_portions),
+                ("columns", parts.operand_b().elements, blocking.b_portions),
+            )
+        ]
+        on_chip.append((self._outputs, blocking.output_portions))
+        words = precision.operand_bits, precision.operand_bits, precision.accumulator_bits
+        taken = [
+            -(-int(elements.max(initial=0)) // portions) * bits
+            for (elements, portions), bits in zip(on_chip, words, strict=True)
+        ]
+        rooms = Shape.of(parts.hw, parts.gemm).room_bits
+        for what, need, room in zip(("A", "B", "sums", "all together"), (*taken, sum(taken)), rooms, strict=True):
+            if need > room:
+                raise AccelsimError(
+                    f"the mapping {str(blocking)!r} needs {need / 8192:,.1f} KiB for {what} of {room / 8192:,.1f}"
+                )
 
     @property
     def groups(self) -> Integers:
@@ -149,11 +194,10 @@ class Cut:
         partial_sums = held_sums = computes * outputs[self._step]
         if blocking.output_portions > 1:
             held_sums = self._share(self._last * outputs, self._portion - last_portion, blocking.output_portions)
+        stored = np.where(self._last, self._stored[row, column], self._spills * self._sum_bytes(outputs))
         bytes_a = loads_a * a.size_bytes[row, chunk]
         load_bytes = self._loads(bytes_a + loads_b * b.size_bytes[b_column, chunk])
-        store_bytes = self._share(
-            self._last * self._stored[row, column], self._portion - last_portion, blocking.output_portions
-        )
+        store_bytes = self._share(stored, self._portion - last_portion, blocking.output_portions)
         regions = None
         if self._parts.hw.memory.dram_has_rows:
             addresses, step = Addresses(self._parts, a, b, self._stored), self._step
@@ -171,12 +215,13 @@ class Cut:
             loaded_elements=self._loads(loaded_a + loads_b * b.elements[b_column, chunk]),
             array_cycles=self.work(tile_cycles),
             store_bytes=store_bytes,
-            finishes=self._last[self._step] & (self._portion >= last_portion),
+            finishes=(self._last | self._spills)[self._step] & (self._portion >= last_portion),
             partial_sums=partial_sums,
             loaded_a=self._loads(loaded_a),
             fresh_a=self._fresh(loads_a, "rows", blocking.a_portions),
             fresh_b=self._fresh(loads_b, "columns", blocking.b_portions),
             held_sums=held_sums,
+            return_bytes=self._returns(outputs)[self._step],
             regions=regions,
         )
 
@@ -186,6 +231,16 @@ class Cut:
             loads = loads & (self._chunk == 0)
         own = self._portion < self._parts.blocking.portions if portions > 1 else self._portion == 0
         return np.asarray(loads[self._step] & own)
+
+    def _sum_bytes(self, sums: Integers) -> Integers:
+        return sums * self._parts.hw.precision.accumulator_bits // 8
+
+    def _returns(self, outputs: Integers) -> Integers:
+        """Bytes of sums that come back after a step's store: of the step that continues them in the same half."""
+        returns = np.zeros_like(outputs)
+        back = np.flatnonzero(self._spills & (self._chunk > 0))
+        returns[back - _HALVES] = self._sum_bytes(outputs[back])
+        return returns
 
     def _portions(self, regions: Regions, sizes: Integers) -> Regions:
         """Cut the regions of chunks in the portions that come one after another."""
@@ -203,11 +258,6 @@ class Cut:
             return amounts
         amounts, number = amounts[self._step], np.clip(number, -1, count)
         return amounts * np.minimum(number + 1, count) // count - amounts * np.maximum(number, 0) // count
-
-
-def macro_steps(hw: Hardware, tiled: TiledGemm, timing: GemmTiming, first_tile: int = 0) -> Steps:
-    """Return the steps of one timed GEMM, see `Cut`."""
-    return Cut(hw, tiled, first_tile).steps(timing.tile_cycles)
 
 
 def _changes(keys: Integers) -> NDArray[np.bool_]:

@@ -128,7 +128,8 @@ class Samples:
         moved = float(np.std(works, axis=0).max(axis=1).sum())
         array = float(steps.array_cycles.sum(axis=0).max())
         bandwidth = hw.memory.dram.bytes_per_cycle
-        memory = float(sum(np.ceil(part / bandwidth).sum() for part in (steps.load_bytes, steps.store_bytes)))
+        moved_bytes = (steps.load_bytes, steps.store_bytes, steps.return_bytes)
+        memory = float(sum(np.ceil(part / bandwidth).sum() for part in moved_bytes))
         return Ends(np.array(ends, np.float64), array, memory, moved)
 
     def slopes(self, hw: Hardware, steps: Steps) -> list[Values]:

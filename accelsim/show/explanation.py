@@ -265,6 +265,8 @@ def _mapping(blocking: Blocking, gemms: int) -> str:
         f" × {_n(blocking.columns)} columns{window} × {_n(blocking.chunk)} positions of K{kernel}"
     )
     gathered = ", elements of B one by one" if blocking.gathered else ""
+    if blocking.spills:
+        return f"{sentence}{gathered}; chunks of K outermost, then {outermost}: sums leave after each and come back."
     return f"{sentence}{gathered}; {outermost} outermost{f', {stays} stays for all of K' if blocking.stays else ''}."
 
 

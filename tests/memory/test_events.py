@@ -18,8 +18,8 @@ from accelsim.memory.steps import Steps
 Row = tuple[int, tuple[int, ...], int, bool]  # load bytes, cycles of each array, store bytes, finishes
 
 
-def sequence_of(rows: list[Row], arrays: int = 1) -> Steps:
-    """Steps one behind another."""
+def sequence_of(rows: list[Row], arrays: int = 1, returns: list[int] | None = None) -> Steps:
+    """Steps one after another; sums come back after some."""
     load, work, store, finishes = zip(*rows, strict=True) if rows else ((), (), (), ())
     loads = np.array(load, np.int64)
     return Steps(
@@ -33,6 +33,7 @@ def sequence_of(rows: list[Row], arrays: int = 1) -> Steps:
         fresh_a=loads > 0,
         fresh_b=np.zeros(len(rows), bool),
         held_sums=np.ones(len(rows), np.int64),
+        return_bytes=np.array(returns or [0] * len(rows), np.int64),
     )
 
 
@@ -82,12 +83,23 @@ def test_outputs_wait_for_room() -> None:
     assert run_events(dram(1), alike(5, 0, 1, 100)) == 1 + 500
 
 
+@pytest.mark.closed_form
+def test_sums_come_back_after_the_outputs_that_leave() -> None:
+    """Step 2 goes on with sums in the half that step 0 left: after its store of 10 cycles 30 more pass."""
+    rows: list[Row] = [(0, (5,), 10, True), (0, (5,), 0, True), (0, (5,), 0, True)]
+    assert run_events(dram(1), sequence_of(rows, returns=[30, 0, 0])) == 5 + 10 + 30 + 5
+
+
 steps = st.lists(
     st.tuples(
         st.integers(0, 300), st.tuples(st.integers(0, 200), st.integers(0, 200)), st.integers(0, 300), st.booleans()
     ),
     max_size=20,
-).map(lambda rows: sequence_of(rows, arrays=2))
+).flatmap(
+    lambda rows: st.lists(st.integers(0, 100), min_size=len(rows), max_size=len(rows)).map(
+        lambda returns: sequence_of(rows, 2, returns)
+    )
+)
 
 
 @pytest.mark.closed_form
@@ -101,7 +113,7 @@ def test_arrays_do_not_wait_for_each_other_between_steps() -> None:
 @given(steps, st.floats(0.5, 50), st.floats(1, 4), st.integers(0, 200))
 def test_relations(sequence: Steps, bandwidth: float, factor: float, latency: int) -> None:
     cycles = run_events(dram(bandwidth, latency), sequence)
-    moved = sequence.load_bytes.sum() + sequence.store_bytes.sum()
+    moved = sequence.load_bytes.sum() + sequence.store_bytes.sum() + sequence.return_bytes.sum()
     assert cycles >= sequence.array_cycles.sum(axis=0).max()
     assert cycles >= moved / bandwidth
     assert run_events(dram(bandwidth * factor, latency), sequence) <= cycles

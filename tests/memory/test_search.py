@@ -1,4 +1,4 @@
-"""Candidates of `mapping.search: best`: they fit, move what they say, and the best mapping is among them."""
+"""Candidates of the mapping's search: they fit, move what they say, and the best mapping is among them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,31 @@ from tests.oracle.traffic import Room, fewest_bytes
 from tests.strategies import operations
 
 
-def machine(weight_kib: int, input_kib: int, output_kib: int, rows: int = 4, cols: int = 4) -> Hardware:
+def machine(
+    weight_kib: int, input_kib: int, output_kib: int, rows: int = 4, cols: int = 4, order: str = "any"
+) -> Hardware:
     buffers = {"weight_kib": weight_kib, "input_kib": input_kib, "output_kib": output_kib}
     return Hardware.model_validate(
         {
             "name": "best",
             "array": {"rows": rows, "cols": cols},
             "memory": {"dram": {"bytes_per_cycle": 8}, "buffers": buffers},
-            "mapping": {"search": "best"},
+            "mapping": {"order": order},
         }
     )
+
+
+def unified(hw: Hardware, kib: int) -> Hardware:
+    buffers = hw.memory.buffers.model_copy(update={"unified_kib": kib})
+    return hw.model_copy(update={"memory": hw.memory.model_copy(update={"buffers": buffers})})
 
 
 @st.composite
 def best_machines(draw) -> Hardware:
     kib = st.sampled_from((1, 1, 2, 3, 8, 64))
-    return machine(draw(kib), draw(kib), draw(kib), draw(st.integers(1, 5)), draw(st.integers(1, 5)))
+    order = draw(st.sampled_from(("any", "any", "rows", "columns")))
+    hw = machine(draw(kib), draw(kib), draw(kib), draw(st.integers(1, 5)), draw(st.integers(1, 5)), order)
+    return unified(hw, draw(kib)) if draw(st.booleans()) else hw
 
 
 def layer(channels: int = 32, outputs: int = 48, size: int = 12, kernel: int = 3, stride: int = 1) -> OpTrace:
@@ -55,23 +64,28 @@ def layer(channels: int = 32, outputs: int = 48, size: int = 12, kernel: int = 3
 @given(operations(largest=14), best_machines(), st.sampled_from(PASSES))
 def test_candidates_fit_and_move_what_they_say(op: OpTrace, hw: Hardware, which: str) -> None:
     word, sums = hw.precision.operand_bits / 8, hw.precision.accumulator_bits / 8
-    buffers = hw.memory.buffers
-    halves = [kib * 512 for kib in (buffers.weight_kib, buffers.input_kib, buffers.output_kib)]
     for gemm in lower(op, which):
-        tiled = TiledGemm.whole(gemm, hw.array.rows, hw.array.cols)
+        tiled, shape = TiledGemm.whole(gemm, hw.array.rows, hw.array.cols), Shape.of(hw, gemm)
         timing = time_tiled(hw, tiled)
-        for candidate in candidates(Shape.of(hw, gemm)):
+        a_room, b_room, sum_room, room = (bits / 8 for bits in shape.room_bits)
+        for candidate in candidates(shape):
             cut = candidate.blocking
             parts, steps = Parts(hw, tiled, cut), Cut(hw, tiled, 0, cut).steps(timing.tile_cycles)
             a, b, (outputs, _) = parts.operand_a(), parts.operand_b(), parts.outputs()
-            assert outputs.max(initial=0) * sums <= halves[2]
-            for order, elements, half in (("rows", a.elements, halves[0]), ("columns", b.elements, halves[1])):
-                whole = cut.stays and cut.order == order
-                assert (elements.sum(axis=1) if whole else elements).max(initial=0) * word <= half
+            on_chip = [
+                (elements.sum(axis=1) if cut.stays and cut.order == order else elements).max(initial=0) * word
+                for order, elements in (("rows", a.elements), ("columns", b.elements))
+            ]
+            on_chip.append(outputs.max(initial=0) * sums)
+            assert all(taken <= have for taken, have in zip(on_chip, (a_room, b_room, sum_room), strict=True))
+            assert sum(on_chip) <= room
+            assert hw.mapping.order in ("any", cut.order)
             assert steps.loaded_elements.sum() == candidate.a_words + candidate.b_words
             assert steps.load_bytes.sum() == word * (candidate.a_words + candidate.b_words)
+            assert steps.return_bytes.sum() == sums * candidate.spilled_sums
+            assert steps.store_bytes.sum() == sums * candidate.spilled_sums + word * gemm.m * gemm.n
             assert steps.array_cycles.sum() == timing.cycles
-            assert steps.partial_sums[steps.finishes].sum() == outputs.sum() == gemm.m * gemm.n
+            assert len(steps) == candidate.steps
 
 
 @pytest.mark.reference
@@ -126,11 +140,13 @@ def test_a_chunk_of_channels_loads_these_channels_of_all_lines_that_it_reads() -
 @pytest.mark.parametrize("op", [layer(), layer(kernel=1), layer(stride=2), layer(64, 16, 8)])
 @pytest.mark.parametrize("kib", [(4, 4, 2), (16, 4, 4), (4, 32, 2)])
 def test_the_best_is_close_to_an_exhaustive_search(op: OpTrace, which: str, kib: tuple[int, int, int]) -> None:
-    hw = machine(*kib)
-    room, word = Room.of(hw), hw.precision.operand_bits / 8
-    moved = sum(
-        word * (min(one.a_words + one.b_words for one in candidates(Shape.of(hw, gemm))) + gemm.m * gemm.n)
-        for gemm in lower(op, which)
-    )
-    print(moved / fewest_bytes(op, which, room))
-    assert moved <= 1.05 * fewest_bytes(op, which, room)
+    separate = machine(*kib)
+    for hw in (separate, unified(separate, sum(kib))):
+        word = hw.precision.operand_bits / 8
+        sums = 2 * hw.precision.accumulator_bits / 8  # there and back
+        moved = sum(
+            min(word * (one.a_words + one.b_words) + sums * one.spilled_sums for one in candidates(Shape.of(hw, gemm)))
+            + word * gemm.m * gemm.n
+            for gemm in lower(op, which)
+        )
+        assert moved <= 1.05 * fewest_bytes(op, which, Room.of(hw))

@@ -66,5 +66,5 @@ def test_the_channel_serves_one_transfer_at_a_time(sequence: Steps, bandwidth: f
         if start < stop
     )
     assert all(first[1] <= second[0] for first, second in pairwise(busy))
-    transfers = np.concatenate([sequence.load_bytes, sequence.store_bytes])
+    transfers = np.concatenate([sequence.load_bytes, sequence.store_bytes, sequence.return_bytes])
     assert sum(stop - start for start, stop in busy) == np.ceil(transfers / bandwidth).sum()

@@ -1,9 +1,10 @@
 """The fewest DRAM bytes of a pass, by exhaustive search over tilings and orders; plain, for tests and benchmarks.
 
-A macro-tile is a block of rows (whole tiles of the array), a block of columns and a chunk of K. The grid (n, y, x) is
-cut into windows of any images, height and width, the kernel into blocks of any height and width, channels into blocks
-of any size; grid and kernel belong to the columns or to K, as the pass has it. Sums stay on chip until they are done.
-An operand is loaded for every macro-tile, or stays for a whole row (column) of blocks where all its K positions fit.
+A macro-tile is a block of rows (whole tiles of the array), a block of columns (a tile's at least) and a chunk of K. The
+grid (n, y, x) is cut into windows of any images, height and width, the kernel into blocks of any height and width,
+channels into blocks of any size; grid and kernel belong to the columns or to K, as the pass has it. Sums stay on chip
+until they are done, or chunks of K are outermost and sums leave after each and come back for the next. An operand is
+loaded for every macro-tile, or stays for a whole row (column) of blocks where all its K positions fit.
 It shares no code with `accelsim.memory`.
 """
 
@@ -74,15 +75,17 @@ class Room:
     word: float
     sum: float
     array_rows: int
+    array_cols: int
 
     @classmethod
-    def of(cls, hw: Hardware, *, together: bool = False) -> Room:
-        """Half of each buffer of a machine, or half of all of them as one."""
+    def of(cls, hw: Hardware) -> Room:
+        """Half of each buffer of a machine, or half of its one buffer."""
         buffers, precision = hw.memory.buffers, hw.precision
-        kib = (buffers.weight_kib, buffers.input_kib, buffers.output_kib)
-        a, b, outputs = (sum(kib) if together else one for one in kib)
-        half, word, total = KIB / 2, precision.operand_bits / 8, precision.accumulator_bits / 8
-        return cls(a * half, b * half, outputs * half, together, word, total, hw.array.rows)
+        one = buffers.unified_kib
+        kib = (buffers.weight_kib, buffers.input_kib, buffers.output_kib) if one is None else (one, one, one)
+        a, b, outputs = (size * KIB / 2 for size in kib)
+        word, total = precision.operand_bits / 8, precision.accumulator_bits / 8
+        return cls(a, b, outputs, one is not None, word, total, hw.array.rows, hw.array.cols)
 
     def holds(self, a: Counts | int, b: Counts | int, sums: Counts | int) -> NDArray[np.bool_]:
         """Return whether these numbers of elements of A, of elements of B, and of sums fit the buffers."""
@@ -216,6 +219,7 @@ def _fewest(nest: Nest, room: Room, rules: Rules) -> float:
 def _fewest_of(nest: Nest, room: Room, rows: int, kernel: int, y: Loaded, x: Loaded, rules: Rules) -> float:
     """Words of A and B, given the rows of a macro-tile and the taps of a kernel block."""
     images = np.array(rules.sizes(nest.images))[:, None, None]
+    grid = nest.images * nest.y.grid * nest.x.grid
     window = images * y.positions[:, None] * x.positions
     windows = -(-nest.images // images) * y.windows[:, None] * x.windows
     largest = images * y.largest[:, None] * x.largest  # source positions of a macro-tile
@@ -228,21 +232,37 @@ def _fewest_of(nest: Nest, room: Room, rows: int, kernel: int, y: Loaded, x: Loa
             sums, a_part, b_part = rows * kernel * channels, rows * window, largest * channels
             a_all = rows * nest.images * nest.y.grid * nest.x.grid
             b_all = channels * nest.images * y.kernel[:, None] * x.kernel
+            chunks = windows
         else:
             column_blocks = windows
             sums, a_part, b_part = rows * window, np.full(window.shape, rows * kernel), largest
             a_all = rows * len(nest.y.taps) * len(nest.x.taps) * nest.channels
             b_all = images * y.window[:, None] * x.window * nest.channels
+            most = np.clip(_most_channels(room, a_part, b_part, sums), 1, nest.channels).astype(np.int64)
+            chunks = kernel_blocks * -(-nest.channels // most)
+        spilled = 2 * (chunks - 1) * nest.outputs * room.sum / room.word
         ways = [
             (room.holds(a_part, b_part, sums), a * column_blocks + sweep * row_blocks),
             (room.holds(a_all, b_part, sums), a + sweep * row_blocks),
             (room.holds(a_part, b_all, sums), a * column_blocks + sweep),
             (room.holds(a_all, b_all, sums), a + sweep * np.where(column_blocks == 1, 1, row_blocks)),
             (room.holds(a_all, b_all, sums), a * (1 if row_blocks == 1 else column_blocks) + sweep),
+            (room.holds(a_part, b_part, sums), a + sweep * np.where(column_blocks == 1, 1, row_blocks) + spilled),
+            (room.holds(a_part, b_part, sums), a * (1 if row_blocks == 1 else column_blocks) + sweep + spilled),
         ]
+        columns = kernel * channels if nest.grid_is_k else window
+        all_columns = len(nest.y.taps) * len(nest.x.taps) * nest.channels if nest.grid_is_k else grid
+        whole_tile = columns >= min(room.array_cols, all_columns)
         for fits, words in ways:
-            fewest = min(fewest, float(np.where(fits, words, math.inf).min()))
+            fewest = min(fewest, float(np.where(fits & whole_tile, words, math.inf).min()))
     return fewest
+
+
+def _most_channels(room: Room, a_words: Counts, b_words: Counts, sums: Counts) -> Counts:
+    """The most channels of a chunk that fit, of which each takes these words of A and of B."""
+    if room.together:
+        return np.asarray((room.a - sums * room.sum) // ((a_words + b_words) * room.word))
+    return np.asarray(np.minimum(room.a // (a_words * room.word), room.b // (np.maximum(b_words, 1) * room.word)))
 
 
 def _block_sizes(extent: int) -> list[int]:
