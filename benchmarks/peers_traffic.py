@@ -129,7 +129,7 @@ def moved(hw: Hardware, op: OpTrace, which: Pass) -> Moved:
     a, b = int(steps.loaded_a.sum()) * word, int((steps.loaded_elements - steps.loaded_a).sum()) * word
     if a + b != steps.load_bytes.sum():
         raise AssertionError(f"{op.name} {which}: the operands do not add up to what is loaded")
-    return Moved(a, b, int(steps.store_bytes.sum()))
+    return Moved(a, b, int((steps.store_bytes + steps.return_bytes).sum()))
 
 
 def problems(hw: Hardware, op: OpTrace, which: Pass) -> Iterator[tuple[Problem, oracle.Nest]]:

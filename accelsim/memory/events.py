@@ -35,6 +35,7 @@ class _Transfer:
     asked: int = 0
     start: int = 0
     stop: int = 0
+    return_stop: int = 0
     arrival: int = 0
 
     def ask(self, now: int) -> None:
@@ -88,6 +89,7 @@ def event_spans(dram: Dram, steps: Steps, controller: Controller | None = None) 
         work_stop=work_stop,
         store_start=np.array([store.start for store in stores], np.int64),
         store_stop=np.array([store.stop for store in stores], np.int64),
+        return_stop=np.array([store.return_stop for store in stores], np.int64),
         cycles=int(env.now),
     )
 
@@ -112,6 +114,7 @@ def _channel(env: simpy.Environment, dram: Dram, controller: Controller | None, 
         transfer.stop = int(env.now)
         if transfer.return_bytes:
             yield env.timeout(ceil(transfer.return_bytes / dram.bytes_per_cycle))
+        transfer.return_stop = int(env.now)
         transfer.served.succeed()
         if transfer.arrived is not None:
             latency = dram.latency_cycles if transfer.size_bytes and controller is None else 0

@@ -58,16 +58,14 @@ def row_use(dram: Dram, steps: Steps) -> RowUse:
 
 def _constant(dram: Dram, steps: Steps) -> Spans:
     load = np.ceil(steps.load_bytes / dram.bytes_per_cycle).astype(np.int64)
-    store, back = (
-        np.ceil(part / dram.bytes_per_cycle).astype(np.int64) for part in (steps.store_bytes, steps.return_bytes)
-    )
-    store += back
+    store = np.ceil(steps.store_bytes / dram.bytes_per_cycle).astype(np.int64)
+    back = np.ceil(steps.return_bytes / dram.bytes_per_cycle).astype(np.int64)
     latency = np.where(steps.load_bytes > 0, dram.latency_cycles, 0)
-    load_stop, store_stop = np.empty_like(load), np.empty_like(store)
+    load_stop, return_stop = np.empty_like(load), np.empty_like(store)
     work, finishes = np.ascontiguousarray(steps.array_cycles), np.ascontiguousarray(steps.finishes)
     work_stop, arrays = np.empty_like(work), work.shape[1]
     cycles = kernel.compiled.run_memory_steps(
-        load, latency, store, work, finishes, arrays, load_stop, store_stop, work_stop
+        load, latency, store + back, work, finishes, arrays, load_stop, return_stop, work_stop
     )
     return Spans(
         load_start=load_stop - load,
@@ -75,8 +73,9 @@ def _constant(dram: Dram, steps: Steps) -> Spans:
         arrived=load_stop + latency,
         work_start=work_stop - steps.array_cycles,
         work_stop=work_stop,
-        store_start=store_stop - store,
-        store_stop=store_stop,
+        store_start=return_stop - back - store,
+        store_stop=return_stop - back,
+        return_stop=return_stop,
         cycles=cycles,
     )
 

@@ -21,6 +21,7 @@ class Spans:
         arrived: int64 [steps], when its data can be used: a latency later.
         work_start, work_stop: int64 [steps, arrays], when each array works on it.
         store_start, store_stop: int64 [steps], when its outputs hold the channel.
+        return_stop: int64 [steps], when sums that come back after them have left it.
         cycles: of the pass: the last transfer has left the channel and the arrays are done.
     """
 
@@ -31,6 +32,7 @@ class Spans:
     work_stop: Cycles
     store_start: Cycles
     store_stop: Cycles
+    return_stop: Cycles
     cycles: int
 
 
@@ -65,7 +67,7 @@ def ideal_spans(steps: Steps) -> Spans:
     nothing = np.zeros(len(steps), np.int64)
     stop = np.cumsum(steps.array_cycles, axis=0)
     cycles = int(stop[-1].max()) if len(steps) else 0
-    return Spans(nothing, nothing, nothing, stop - steps.array_cycles, stop, nothing, nothing, cycles)
+    return Spans(nothing, nothing, nothing, stop - steps.array_cycles, stop, nothing, nothing, nothing, cycles)
 
 
 def waits_of(spans: Spans, array: int) -> list[Waits]:

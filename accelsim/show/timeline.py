@@ -132,7 +132,8 @@ class Timeline(WholeText):
 
     def _tracks(self, steps: Steps, spans: Spans) -> Iterator[tuple[int, list[Slices]]]:
         loads = Slices("load", spans.load_start, spans.load_stop, steps.load_bytes)
-        yield _CHANNEL, [loads, Slices("store", spans.store_start, spans.store_stop, steps.store_bytes)]
+        stores = Slices("store", spans.store_start, spans.store_stop, steps.store_bytes)
+        yield _CHANNEL, [loads, stores, Slices("sums back", spans.store_stop, spans.return_stop, steps.return_bytes)]
         for array in range(self._hw.array.count):
             thread = _FIRST_ARRAY + 2 * array
             yield thread, [Slices("work", spans.work_start[:, array], spans.work_stop[:, array])]

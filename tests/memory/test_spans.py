@@ -61,7 +61,11 @@ def test_the_channel_serves_one_transfer_at_a_time(sequence: Steps, bandwidth: f
     spans = pass_spans(dram(bandwidth, latency), sequence)
     busy = sorted(
         (start, stop)
-        for low, high in ((spans.load_start, spans.load_stop), (spans.store_start, spans.store_stop))
+        for low, high in (
+            (spans.load_start, spans.load_stop),
+            (spans.store_start, spans.store_stop),
+            (spans.store_stop, spans.return_stop),
+        )
         for start, stop in zip(low.tolist(), high.tolist(), strict=True)
         if start < stop
     )

@@ -134,7 +134,8 @@ def test_durations_add_up(tmp_path: Path, count: int, dram: dict[str, float] | N
         if dram is None:
             assert not channel
             continue
-        sizes = [*detail.steps.load_bytes.tolist(), *detail.steps.store_bytes.tolist()]
+        steps = detail.steps
+        sizes = [size for moved in (steps.load_bytes, steps.store_bytes, steps.return_bytes) for size in moved.tolist()]
         assert duration(channel) == sum(math.ceil(size / dram["bytes_per_cycle"]) for size in sizes)
         assert sum(one.facts["bytes"] for one in channel) == result.machine.dram_bytes
         for slices in tracks.values():
