@@ -16,7 +16,8 @@ from accelsim.energy.table import EnergyTable
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import MaskedGemm
 from accelsim.memory import Movement, Mover
-from accelsim.memory.blocking import Blocking, tell_blockings
+from accelsim.memory.blocking import tell_blockings
+from accelsim.memory.mappings import GivenCuts
 from accelsim.memory.steps import Steps
 from accelsim.results import PassAccount
 from accelsim.sampling.spread import Ends, Samples
@@ -84,13 +85,13 @@ class PassOfFleet:
 
     Args:
         timer: times a GEMM on a machine, exactly or by a sample.
-        cuts: how the machines (not their baselines and rivals) are to cut the pass's GEMMs; none: it is searched.
+        given: how the machines (not their baselines and rivals) are to cut the pass's GEMMs; None: it is searched.
     """
 
-    def __init__(self, fleet: Fleet, timer: Timer, cuts: Sequence[Blocking] = ()) -> None:
+    def __init__(self, fleet: Fleet, timer: Timer, given: GivenCuts | None = None) -> None:
         self._fleet, self._timer = fleet, timer
-        own = {line[0] for line in fleet.numbers} if cuts else set()
-        self._works = [_Work(hw, cuts if number in own else ()) for number, hw in enumerate(fleet.distinct)]
+        own = {line[0] for line in fleet.numbers}
+        self._works = [_Work(hw, given if number in own else None) for number, hw in enumerate(fleet.distinct)]
 
     def add(self, gemm: MaskedGemm) -> None:
         """Run one GEMM, or several that are stacked (see `Fleet.stacks`)."""
@@ -124,7 +125,7 @@ class _Work:
     """What machines that agree in timing and movement do in one pass; `hw` is any of them."""
 
     hw: Hardware
-    cuts: Sequence[Blocking] = ()
+    given: GivenCuts | None = None
     slots: Slots = field(default_factory=Slots)
     scan_windows: int = 0
     outputs: int = 0
@@ -132,7 +133,7 @@ class _Work:
     streamed_b: int = 0
 
     def __post_init__(self) -> None:
-        self.mover, self.samples = Mover(self.hw, self.cuts), Samples()
+        self.mover, self.samples = Mover(self.hw, self.given), Samples()
 
     def add(self, tiled: TiledGemm, timing: GemmTiming) -> None:
         first_step = self.mover.step_count

@@ -12,7 +12,7 @@ from accelsim.errors import AccelsimError
 from accelsim.fleet import Fleet, PassDetail, PassOfFleet, Timer
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, Lowering, MaskedGemm, Pass, passes_of
-from accelsim.memory.mappings import Mappings
+from accelsim.memory.mappings import GivenCuts, Mappings
 from accelsim.results import PassResult
 from accelsim.sampling import Sampler
 from accelsim.trace import OpTrace
@@ -74,7 +74,7 @@ class Replay:
         timer: Timer = time_tiled if self.sampler is None else partial(self.sampler.time, key=(number, which))
         op = lowering.op
         cuts = () if self.mappings is None else self.mappings.of(op.name, which, op.step, op.call)
-        running = PassOfFleet(self.fleet, timer, cuts)
+        running = PassOfFleet(self.fleet, timer, GivenCuts(cuts, op.groups) if cuts else None)
         largest: MaskedGemm | None = None
         macs = effectual_macs = 0
         for gemm in lowering.gemms(which, self.sampler is None and self.fleet.stacks):

@@ -17,6 +17,32 @@ Cuts = tuple[Blocking, ...]
 
 
 @dataclass(frozen=True)
+class GivenCuts:
+    """How the GEMMs of a pass are to be cut.
+
+    Attributes:
+        blockings: one for all of them, or one for each: those of a stride phase together, group by group.
+        groups: that each phase has.
+    """
+
+    blockings: Cuts
+    groups: int
+
+    def of(self, group: int, phase: int) -> Blocking:
+        """Return the cut of one GEMM; phases are counted from 0, as they come.
+
+        Raises:
+            AccelsimError: there is none for it.
+        """
+        place = 0 if len(self.blockings) == 1 else phase * self.groups + group
+        if place >= len(self.blockings):
+            raise AccelsimError(
+                f"the mapping is for {len(self.blockings)} GEMMs, but there are more: give one for each or one for all"
+            )
+        return self.blockings[place]
+
+
+@dataclass(frozen=True)
 class Mappings:
     """The cuts of some layers' passes; those of others are searched.
 

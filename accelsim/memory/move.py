@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.array import GemmTiming, TiledGemm
-from accelsim.errors import AccelsimError
 from accelsim.hardware.model import Hardware
 from accelsim.memory.blocking import Blocking
 from accelsim.memory.choose import cut_gemm
+from accelsim.memory.mappings import GivenCuts
 from accelsim.memory.run import run_pass
 from accelsim.memory.steps import Cut, Steps
 
@@ -42,40 +43,41 @@ class Mover:
 
     Attributes:
         tiles, step_count: of the GEMMs so far.
-        cuts: how each of them was cut.
-        given: how they are to be cut, each or all of them; none: the cuts are searched.
+        given: how they are to be cut; None: the cuts are searched.
     """
 
     hw: Hardware
-    given: Sequence[Blocking] = ()
+    given: GivenCuts | None = None
     tiles: int = 0
     step_count: int = 0
 
     def __post_init__(self) -> None:
         self.worked = np.zeros(self.hw.array.count, np.int64)
-        self.cuts: list[Blocking] = []
+        self._cuts: defaultdict[int, list[Blocking]] = defaultdict(list)
         self._partial_sums = 0
         self._parts: list[Steps] = []
         self._groups: list[NDArray[np.int64]] = []
 
     def add(self, tiled: TiledGemm, timing: GemmTiming) -> Cut:
         """Append one GEMM, or several that are stacked, on a machine with one array; returns how they were cut."""
-        cut, steps = cut_gemm(self.hw, tiled, timing, self.tiles, self._given())
+        group, stack = tiled.gemm.group, tiled.gemm.stack
+        given = None if self.given is None else self.given.of(group, len(self._cuts[group]))
+        cut, steps = cut_gemm(self.hw, tiled, timing, self.tiles, given)
         self._parts.append(steps)
         self._groups.append(cut.groups)
-        self.cuts += [cut.blocking] * tiled.gemm.stack
+        for member in range(group, group + stack):
+            self._cuts[member].append(cut.blocking)
         self._partial_sums += max(int(steps.partial_sums.sum()), timing.buffered_sums or 0)
         self.worked += steps.array_cycles.sum(axis=0)
         self.tiles += timing.tile_cycles.size
         self.step_count += len(steps)
         return cut
 
-    def _given(self) -> Blocking | None:
-        if len(self.given) > 1 and len(self.cuts) >= len(self.given):
-            raise AccelsimError(
-                f"the mapping has {len(self.given)} GEMMs, the pass has more: give one for each or for all"
-            )
-        return self.given[len(self.cuts) if len(self.given) > 1 else 0] if self.given else None
+    @property
+    def cuts(self) -> list[Blocking]:
+        """How the GEMMs were cut: those of the first stride phase of each group, then those of the next."""
+        phases = zip_longest(*(self._cuts[group] for group in sorted(self._cuts)))
+        return [cut for phase in phases for cut in phase if cut is not None]
 
     @property
     def steps(self) -> Steps:

@@ -60,9 +60,7 @@ def test_one_macro_tile_holds_what_fits() -> None:
     assert "(blocks of 3 kernel rows × 8 channels); blocks of rows outermost, A stays for all of K." in shown
 
 
-def test_the_fixed_cut_is_said_too() -> None:
-    """In runs of K; nothing stays for all of it."""
-    explanation = explain(machine("fixed", 8), layer(), ["forward"])
-    ((blocking, gemms),) = explanation.passes[0].memory.blockings
-    assert (gemms, blocking.kernel_rows, blocking.stays) == (1, 0, False)
-    assert f" × {blocking.columns} columns × {blocking.chunk} positions of K; blocks of" in text(explanation)
+def test_the_outer_blocks_are_said() -> None:
+    hw = machine("best", 64)
+    hw = hw.model_copy(update={"mapping": hw.mapping.model_copy(update={"order": "columns"})})
+    assert "; blocks of columns outermost, B stays for all of K." in text(explain(hw, layer(), ["forward"]))
