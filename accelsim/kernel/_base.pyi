@@ -174,6 +174,7 @@ def find_cuts(
     grid_is_k: bool,
     by_rows: bool,
     by_columns: bool,
+    may_spill: bool,
     images: int,
     channels: int,
     *axes_room_enough_cuts: Any,

@@ -195,7 +195,7 @@ private:
         } else if (!one && fits(macro.a_part, macro.b_part, macro.sums)) {
             cut.a_words = a_again, cut.b_words = b_again;
             front_.offer(cut);
-            if (macro.row_blocks * macro.column_blocks == 1) return;
+            if (!p_.may_spill || macro.row_blocks * macro.column_blocks == 1) return;
             // Chunk by chunk: sums leave and come back in each chunk but the first.
             cut.spills = 1, cut.spilled_sums = (macro.chunks - 1) * p_.m * p_.n;
             if (p_.by_rows) {

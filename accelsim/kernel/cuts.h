@@ -23,6 +23,7 @@ struct CutProblem {
     int64_t m, n, k;
     bool grid_is_k;  // the grid is the reduction, kernel and channels are columns: weight_grad
     bool by_rows, by_columns;  // which blocks the outer loop may walk
+    bool may_spill;            // whether sums may leave before they are done
     int64_t images, channels;
     Sliding y, x;
     Room room;

@@ -395,7 +395,7 @@ Sliding sliding(Arguments& in) {
 PyObject* py_find_cuts(Arguments& in) {
     CutProblem p = {};
     p.rows = in.number(1), p.cols = in.number(1), p.operand_bits = in.number(1), p.accumulator_bits = in.number(1);
-    p.m = in.number(1), p.n = in.number(1), p.k = in.number(1), p.grid_is_k = in.flag(), p.by_rows = in.flag(), p.by_columns = in.flag();
+    p.m = in.number(1), p.n = in.number(1), p.k = in.number(1), p.grid_is_k = in.flag(), p.by_rows = in.flag(), p.by_columns = in.flag(), p.may_spill = in.flag();
     p.images = in.number(1), p.channels = in.number(1);
     p.y = sliding(in), p.x = sliding(in);
     const int64_t grid = p.images * p.y.grid * p.x.grid, kernel = p.y.taps * p.x.taps * p.channels;

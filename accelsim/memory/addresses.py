@@ -68,7 +68,10 @@ class Addresses:
         first, height = self._rows(number)
         start, run, period, runs = _stretches(parts.chunks, chunk)
         if self._grid_is_k:  # a gradient
-            return self._placed(self._a_base, gemm, _Pattern(start * m + first, height, 0, 1, m), sizes)
+            along = _Pattern(start * m + first, height, m, run, period * m)
+            if parts.chunks.parts == 1:
+                along = _Pattern(start * m + first, height, 0, 1, m)
+            return self._placed(self._a_base, gemm, along, sizes)
         return self._placed(self._a_base, gemm, _Pattern(first * k + start, run, period, runs, k), sizes)
 
     def operand_b(self, column: Integers, chunk: Integers) -> Regions:
@@ -79,7 +82,7 @@ class Addresses:
         if not self._plain(self._b):
             return self._packed(self.source_base, gemm, self._starts(self._b.size_bytes)[column, chunk], sizes)
         grid, taps = (chunk, number) if self._grid_is_k else (number, chunk)
-        pattern = self._gathered if blocking.gathered else self._by_channels if blocking.kernel_rows else self._lines
+        pattern = self._gathered if blocking.gathered else self._by_channels
         return self._placed(self.source_base, gemm, pattern(grid, taps), sizes)
 
     def outputs(self, row: Integers, column: Integers) -> Regions:
@@ -96,15 +99,6 @@ class Addresses:
         if parts.columns.parts > 1:  # windows of lines
             return self._placed(self._output_base, gemm, _Pattern(start * m + first, height, m, run, period * m), sizes)
         return self._placed(self._output_base, gemm, _Pattern(start * m + first, height, 0, 1, m), sizes)
-
-    def _lines(self, grid: Integers, taps: Integers) -> _Pattern:
-        """Lines, of each the share that a block reads."""
-        parts, footprint = self._parts, self._parts.gemm.footprint
-        first = footprint.first[_starts_of(self._grid, grid) // footprint.grid_width]
-        whole = footprint.channels if self._grid_is_k else parts.gemm.k
-        share, start = np.minimum(self._taps.sizes[taps], whole), _starts_of(self._taps, taps) % whole
-        line = footprint.line_elements
-        return _Pattern(first * line + line * start // whole, line * share // whole, 0, 1, line)
 
     def _by_channels(self, grid: Integers, taps: Integers) -> _Pattern:
         """Lines that rows of the kernel reach, of each some pixels, of these some channels."""

@@ -65,8 +65,7 @@ def event_spans(dram: Dram, steps: Steps, controller: Controller | None = None) 
         raise ValueError("a DRAM with rows needs a controller")
     env = simpy.Environment()
     loads = [
-        _Transfer(i, size, 0, env.event(), env.event(), env.event())
-        for i, size in enumerate(steps.load_bytes.tolist())
+        _Transfer(i, size, 0, env.event(), env.event(), env.event()) for i, size in enumerate(steps.load_bytes.tolist())
     ]
     stored = zip(steps.store_bytes.tolist(), steps.return_bytes.tolist(), strict=True)
     stores = [_Transfer(i, size, back, env.event(), env.event(), None) for i, (size, back) in enumerate(stored)]

@@ -109,6 +109,7 @@ def _with_rows(dram: Dram, steps: Steps) -> tuple[Spans, int, int]:
         work_stop=work_stop,
         store_start=store_start,
         store_stop=store_stop,
+        return_stop=store_stop,
         cycles=cycles,
     )
     return spans, bursts, activations

@@ -67,6 +67,7 @@ def candidates(shape: Shape) -> tuple[Candidate, ...]:
         shape.grid_is_k,
         shape.order != "columns",
         shape.order != "rows",
+        shape.may_spill,
         shape.images,
         shape.channels,
         *axes[0],

@@ -20,6 +20,7 @@ class Shape:
     """All that the candidates depend on.
 
     Attributes:
+        may_spill: whether partial sums may leave the chip; where they would lie in a DRAM with rows is not modelled.
         step, offset_y, offset_x: see `Taps`.
     """
 
@@ -29,6 +30,7 @@ class Shape:
     accumulator_bits: int
     buffers: Buffers
     order: Literal["any", "rows", "columns"]
+    may_spill: bool
     m: int
     n: int
     k: int
@@ -52,6 +54,7 @@ class Shape:
             accumulator_bits=hw.precision.accumulator_bits,
             buffers=hw.memory.buffers,
             order=hw.mapping.order,
+            may_spill=not hw.memory.dram_has_rows,
             m=gemm.m,
             n=gemm.n,
             k=gemm.k,

@@ -230,6 +230,7 @@ def passes(draw: st.DrawFn, burst_bytes: int) -> Steps:
         fresh_a=np.ones(count, bool),
         fresh_b=np.ones(count, bool),
         held_sums=np.ones(count, np.int64),
+        return_bytes=np.zeros(count, np.int64),
         regions=regions,
     )
 
