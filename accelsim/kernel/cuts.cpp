@@ -17,6 +17,12 @@ constexpr int64_t kPositions = 64;  // gathered elements come in multiples of th
 
 int64_t ceil_of(int64_t amount, int64_t size) { return (amount + size - 1) / size; }
 
+// The least multiple of a unit that makes no more blocks than a size does: work on a short last block hides little of the load
+// of the full block after it.
+int64_t evenly(int64_t extent, int64_t size, int64_t unit = 1) {
+    return std::min(size, ceil_of(ceil_of(extent, ceil_of(extent, size)), unit) * unit);
+}
+
 // The least size of a block for each number of blocks, from the smallest on; and all sizes up to `all`.
 Sizes block_sizes(int64_t extent, int64_t all = 0) {
     Sizes sizes;
@@ -260,7 +266,7 @@ private:
                 // Smaller chunks load as many words, but the first one sooner.
                 int64_t before = 0;
                 for (const int64_t upper : {p_.channels, ceil_of(p_.channels, 4)}) {
-                    const int64_t channels = std::min(room, upper);
+                    const int64_t channels = evenly(p_.channels, std::min(room, upper));
                     if (channels == before) break;
                     before = channels;
                     macro.cut.block_channels = channels, macro.cut.chunk = taps * channels;
@@ -345,7 +351,8 @@ private:
                 macro.a_all = rows * p_.k, macro.b_all = wide * p_.k, macro.b_sweep = p_.n * p_.k;
                 for (const Stays stays : {Stays::none, Stays::a, Stays::b}) {
                     const int64_t room = most_units(macro, stays, rows, wide) / kPositions * kPositions;
-                    macro.cut.chunk = std::max(std::min(room, p_.k), std::min(kPositions, p_.k)), macro.chunks = ceil_of(p_.k, macro.cut.chunk);
+                    const int64_t most = std::max(std::min(room, p_.k), std::min(kPositions, p_.k));
+                    macro.cut.chunk = evenly(p_.k, most, kPositions), macro.chunks = ceil_of(p_.k, macro.cut.chunk);
                     macro.a_part = rows * macro.cut.chunk, macro.b_part = wide * macro.cut.chunk;
                     offer(macro, stays);
                 }

@@ -24,6 +24,7 @@ TINY = {
     "tracer_cost": "--width 4 --batch 2 --pairs 1",
     "gate_cost": "--steps 1",
     "packing": "--hw join8x16",
+    "larger_buffers": "--passes 3 --compressed",
     "traffic": "--batch 1 --layers 1 --network resnet50",
 }
 

@@ -150,3 +150,16 @@ def test_the_best_is_close_to_an_exhaustive_search(op: OpTrace, which: str, kib:
             for gemm in lower(op, which)
         )
         assert moved <= 1.05 * fewest_bytes(op, which, Room.of(hw))
+
+
+@pytest.mark.closed_form
+def test_chunks_are_even() -> None:
+    """64 channels of which 56 fit: 32 and 32, since work on the last 8 would hide little of the next 56's load."""
+    hw = machine(32, 32, 16, 16, 16)
+    (gemm,) = lower(layer(64, 64, 28), "forward")
+    cuts = [one.blocking for one in candidates(Shape.of(hw, gemm))]
+    assert 32 in {cut.block_channels for cut in cuts}
+    for cut in cuts:
+        if cut.block_channels:
+            chunks = -(-64 // cut.block_channels)
+            assert cut.block_channels == -(-64 // chunks)
