@@ -1,4 +1,4 @@
-// DRAM with channels, banks and rows: what a transfer takes, given all before it. docs/timing.md has the rules.
+// DRAM with channels, banks and rows: what a transfer takes, given all before it. docs/memory.md has the rules.
 #pragma once
 #include <cstdint>
 
