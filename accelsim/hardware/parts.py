@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     StrictFloat,
     StrictInt,
     StrictStr,
@@ -221,7 +222,7 @@ class Dram(Part):
 
 
 class Buffers(Part):
-    """On-chip buffers; half of each is filled or drained while the array works on the other half."""
+    """On-chip buffers, double-buffered unless they are told not to be."""
 
     weight_kib: Depth = Field(
         128,
@@ -241,6 +242,11 @@ class Buffers(Part):
         description="one SRAM that each mapping divides among operands and sums as it likes, in place of the three"
         " above, which then play no part; null: three buffers",
     )
+    double_buffered: StrictBool = Field(
+        True,
+        description="half of each buffer is filled or drained while the array works on the other half; false: a step"
+        " has the whole buffers, and its loads wait until the array has left them",
+    )
     weight_words_per_cycle: Width = Field(
         "window",
         description="words of operand A that can be read for an array in a cycle; window: what a PE's row takes at"
@@ -253,13 +259,20 @@ class Buffers(Part):
         " most in a cycle, for every column; unlimited (or null): as many as are asked for (likewise)",
     )
 
+    @property
+    def halves(self) -> int:
+        """Macro-tiles whose operands, or outputs, are on chip at a time."""
+        return 2 if self.double_buffered else 1
+
     def grown_to(self, array: Array, precision: Precision, *, given: bool = False) -> Buffers:
         """Return these buffers large enough for two tiles of the array.
 
         Args:
             given: also those whose size was given, which stay as they are otherwise.
         """
-        words, sums = 2 * _TILE_POSITIONS * precision.operand_bits, 2 * precision.accumulator_bits
+        words, sums = (
+            self.halves * bits for bits in (_TILE_POSITIONS * precision.operand_bits, precision.accumulator_bits)
+        )
         bits = {
             "weight_kib": array.rows * words,
             "input_kib": array.segments * array.cols * words,

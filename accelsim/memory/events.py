@@ -20,7 +20,6 @@ from accelsim.hardware.parts import Dram
 from accelsim.memory.spans import Spans
 from accelsim.memory.steps import Integers, Steps
 
-AHEAD = 2  # halves of a double buffer
 Process = Generator[simpy.Event, Any, None]
 
 
@@ -73,12 +72,12 @@ def event_spans(dram: Dram, steps: Steps, controller: Controller | None = None) 
     computed = [env.event() for _ in loads]
     done = [[env.event() for _ in range(arrays)] for _ in loads]
     work_start, work_stop = np.zeros((2, *steps.array_cycles.shape), np.int64)
-    env.process(_loader(env, loads, computed))
+    env.process(_loader(env, loads, computed, steps.ahead))
     for array in range(arrays):
         env.process(_array(env, array, steps, loads, stores, done, work_start, work_stop))
     env.process(_meet(env, done, computed))
     env.process(_store(env, stores, computed))
-    env.process(_channel(env, dram, controller, list(_service_order(loads, stores))))
+    env.process(_channel(env, dram, controller, list(_service_order(loads, stores, steps.ahead))))
     env.run()
     return Spans(
         load_start=np.array([load.start for load in loads], np.int64),
@@ -93,10 +92,10 @@ def event_spans(dram: Dram, steps: Steps, controller: Controller | None = None) 
     )
 
 
-def _service_order(loads: list[_Transfer], stores: list[_Transfer]) -> Iterator[_Transfer]:
-    yield from loads[:AHEAD]
+def _service_order(loads: list[_Transfer], stores: list[_Transfer], ahead: int) -> Iterator[_Transfer]:
+    yield from loads[:ahead]
     for index, store in enumerate(stores):
-        yield from loads[index + AHEAD : index + AHEAD + 1]
+        yield from loads[index + ahead : index + ahead + 1]
         yield store
 
 
@@ -126,11 +125,11 @@ def _arrive(env: simpy.Environment, latency_cycles: int, load: _Transfer, arrive
     arrived.succeed()
 
 
-def _loader(env: simpy.Environment, loads: list[_Transfer], computed: list[simpy.Event]) -> Process:
+def _loader(env: simpy.Environment, loads: list[_Transfer], computed: list[simpy.Event], ahead: int) -> Process:
     """Start each load as soon as the array has left the half buffer that it goes to."""
     for index, load in enumerate(loads):
-        if index >= AHEAD:
-            yield computed[index - AHEAD]
+        if index >= ahead:
+            yield computed[index - ahead]
         load.ask(int(env.now))
 
 
@@ -151,8 +150,8 @@ def _array(
         arrived = loads[index].arrived
         assert arrived is not None
         yield arrived
-        if len(finished) >= AHEAD:
-            yield stores[finished[-AHEAD]].served
+        if len(finished) >= steps.ahead:
+            yield stores[finished[-steps.ahead]].served
         work_start[index, array] = env.now
         yield env.timeout(cycles)
         work_stop[index, array] = env.now

@@ -65,7 +65,7 @@ def _constant(dram: Dram, steps: Steps) -> Spans:
     work, finishes = np.ascontiguousarray(steps.array_cycles), np.ascontiguousarray(steps.finishes)
     work_stop, arrays = np.empty_like(work), work.shape[1]
     cycles = kernel.compiled.run_memory_steps(
-        load, latency, store + back, work, finishes, arrays, load_stop, return_stop, work_stop
+        load, latency, store + back, work, finishes, arrays, steps.ahead, load_stop, return_stop, work_stop
     )
     return Spans(
         load_start=load_stop - load,
@@ -97,6 +97,7 @@ def _with_rows(dram: Dram, steps: Steps) -> tuple[Spans, int, int]:
         work,
         finishes,
         arrays,
+        steps.ahead,
         load_stop,
         store_stop,
         work_stop,

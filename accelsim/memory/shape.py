@@ -12,8 +12,6 @@ from accelsim.hardware.parts import Buffers
 from accelsim.lowering.gemm import MaskedGemm
 from accelsim.lowering.inside import Taps
 
-_HALF_KIB = 512 * 8  # bits
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -70,18 +68,24 @@ class Shape:
 
     @property
     def room_bits(self) -> tuple[int, int, int, int]:
-        """Bits that a macro-tile may take: of A, of B, of sums, and in all; half of each buffer."""
+        """Bits that a macro-tile may take: of A, of B, of sums, and in all; half of each double buffer."""
         if self.buffers.unified_kib is not None:
-            return (self.buffers.unified_kib * _HALF_KIB,) * 4
+            return (self.buffers.unified_kib * self._kib_bits,) * 4
         return *self.portion_bits, sum(self.portion_bits)
 
     @property
     def portion_bits(self) -> tuple[int, int, int]:
-        """Bits that a portion of A, of B and of sums may take: half of each buffer, or each a third of half of one."""
+        """Bits that a portion of A, of B and of sums may take: one of them all is divided by three."""
         buffers = self.buffers
         if buffers.unified_kib is not None:
-            return (buffers.unified_kib * _HALF_KIB // 3,) * 3
-        return buffers.weight_kib * _HALF_KIB, buffers.input_kib * _HALF_KIB, buffers.output_kib * _HALF_KIB
+            return (buffers.unified_kib * self._kib_bits // 3,) * 3
+        a, b, sums = (kib * self._kib_bits for kib in (buffers.weight_kib, buffers.input_kib, buffers.output_kib))
+        return a, b, sums
+
+    @property
+    def _kib_bits(self) -> int:
+        """Bits of a KiB of buffer that a macro-tile may take."""
+        return 1024 * 8 // self.buffers.halves
 
     @property
     def taps(self) -> Taps:

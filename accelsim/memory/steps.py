@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from accelsim.memory.parts import Parts
 from accelsim.memory.shape import Shape
 
 Integers = NDArray[np.int64]
-_HALVES = 2  # of the output buffer
+HALVES = 2  # of a double buffer
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,10 @@ class Steps:
             buffer; else they join what is there.
         held_sums: int64 [steps], sums that lie in the output buffer for a step.
         return_bytes: int64 [steps], DRAM bytes of partial sums that come back after a step's outputs have left, into
-            the same half of the output buffer, where the step after next continues them.
+            the same half of the output buffer, where the step `ahead` continues them.
         regions: `REGION` [steps, 3], where that lies in DRAM: what a step loads of A, of B, what it stores; None
             where DRAM has no banks and rows.
+        ahead: steps whose loads and outputs are on chip at a time: halves of a buffer; 1 where it is not halved.
     """
 
     load_bytes: Integers
@@ -54,6 +55,7 @@ class Steps:
     held_sums: Integers
     return_bytes: Integers
     regions: Regions | None = None
+    ahead: int = HALVES
 
     def __len__(self) -> int:
         return self.load_bytes.size
@@ -61,16 +63,18 @@ class Steps:
     @classmethod
     def join(cls, parts: Sequence[Steps]) -> Steps:
         """Put at least one sequence of steps one after another."""
-        columns = zip(*(part._columns() for part in parts), strict=True)
-        return cls(*map(np.concatenate, columns))
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in parts[0]._columns()
+        }
+        return replace(parts[0], **joined)
 
     def take(self, places: Integers) -> Steps:
         """Return some steps, in this order."""
-        return Steps(*(column[places] for column in self._columns()))
+        return replace(self, **{name: column[places] for name, column in self._columns().items()})
 
-    def _columns(self) -> list[Any]:
+    def _columns(self) -> dict[str, Any]:
         """The arrays that there are."""
-        return [column for column in vars(self).values() if column is not None]
+        return {name: column for name, column in vars(self).items() if name != "ahead" and column is not None}
 
     @classmethod
     def none(cls, arrays: int) -> Steps:
@@ -223,6 +227,7 @@ class Cut:
             held_sums=held_sums,
             return_bytes=self._returns(outputs)[self._step],
             regions=regions,
+            ahead=self._parts.hw.memory.buffers.halves,
         )
 
     def _fresh(self, loads: NDArray[np.bool_], order: Order, portions: int) -> NDArray[np.bool_]:
@@ -239,7 +244,7 @@ class Cut:
         """Bytes of sums that come back after a step's store: of the step that continues them in the same half."""
         returns = np.zeros_like(outputs)
         back = np.flatnonzero(self._spills & (self._chunk > 0))
-        returns[back - _HALVES] = self._sum_bytes(outputs[back])
+        returns[back - self._parts.hw.memory.buffers.halves] = self._sum_bytes(outputs[back])
         return returns
 
     def _portions(self, regions: Regions, sizes: Integers) -> Regions:

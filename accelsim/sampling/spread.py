@@ -29,7 +29,6 @@ from accelsim.sampling.student import t_quantile
 
 QUANTITIES = ("cycles", "array_cycles", "energy_pj")
 _KURTOSIS = 3.0  # of what strips do, in excess of normal: assumed
-_AHEAD = 2  # steps that are loaded ahead
 _WHOLE = 1.0  # cycle
 _UNLIKE = 0.05  # of its cycles, that a strip unlike all that were drawn is off by
 _MISPLACED, _WAITS = 0.15, 0.04  # allowances, see `Samples._of_memory`
@@ -186,7 +185,7 @@ class Samples:
         bias = max(0.0, min(_MISPLACED * ends.moved, *(_WAITS * wait for wait in waits)))
         timing, cut, _ = self._parts[-1]
         per_strip = [(float(s.spread(cycles)[0]) * s.strips / t) for s, t in zip(strata, totals, strict=True) if t]
-        last = float(cut.work(timing.tile_cycles)[-_AHEAD:].max(axis=1).sum()) * (1 - mean)
+        last = float(cut.work(timing.tile_cycles)[-hw.memory.buffers.halves :].max(axis=1).sum()) * (1 - mean)
         return Variance(_WHOLE**2 + bias**2 + last**2 * float(np.mean(np.square(per_strip))))
 
 

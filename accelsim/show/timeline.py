@@ -175,8 +175,12 @@ class Timeline(WholeText):
         count = held.cycles.size
         starts = np.append(np.arange(0, count - 1, -(-count // self._limit)), count - 1)
         most = np.maximum.reduceat(held.half_bytes, starts)
-        for cycle, (first, second) in zip(held.cycles[starts].tolist(), most.tolist(), strict=True):
-            facts = {"half 1": first, "half 2": second}
+        for cycle, halves in zip(held.cycles[starts].tolist(), most.tolist(), strict=True):
+            facts = (
+                {f"half {number}": size for number, size in enumerate(halves, 1)}
+                if len(halves) > 1
+                else {"all": halves[0]}
+            )
             self._event("C", _WHAT_RUNS, self._now + cycle, _BUFFERS[held.buffer], {"args": facts})
 
     def _enter(

@@ -208,7 +208,7 @@ void run_dram(Random& random, Digest& digest) {
     for (int64_t& cycles : work) cycles = random.one_of({0, 10, 30000});
     for (uint8_t& flag : finishes) flag = random.chance(50);
     DramTotals totals;
-    const MemorySteps s = {steps, arrays, work.data(), finishes.data(), load_stop.data(), store_stop.data(), work_stop.data()};
+    const MemorySteps s = {steps, arrays, random.between(1, 2), work.data(), finishes.data(), load_stop.data(), store_stop.data(), work_stop.data()};
     digest.add(run_dram_steps(s, {&model, random.between(1, 5), 2.4, regions.data(), load_start.data(), store_start.data()}, totals));
     digest.add(totals.bursts), digest.add(totals.activations), digest.add(load_start), digest.add(store_start);
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -84,6 +84,13 @@ def test_outputs_wait_for_room() -> None:
 
 
 @pytest.mark.closed_form
+def test_single_buffers_load_work_and_store_in_turn() -> None:
+    """Loads of 10 cycles, work of 20 and stores of 5: the store comes after the next load, as loads go first."""
+    single = replace(alike(3, 10, 20, 5), ahead=1)
+    assert run_events(dram(1), single) == 10 + 20 + 10 + 5 + 20 + 10 + 5 + 20 + 5
+
+
+@pytest.mark.closed_form
 def test_sums_come_back_after_the_outputs_that_leave() -> None:
     """Step 2 goes on with sums in the half that step 0 left: after its store of 10 cycles 30 more pass."""
     rows: list[Row] = [(0, (5,), 10, True), (0, (5,), 0, True), (0, (5,), 0, True)]
@@ -97,7 +104,7 @@ steps = st.lists(
     max_size=20,
 ).flatmap(
     lambda rows: st.lists(st.integers(0, 100), min_size=len(rows), max_size=len(rows)).map(
-        lambda returns: sequence_of(rows, 2, returns)
+        lambda returns: st.sampled_from((1, 2)).map(lambda ahead: replace(sequence_of(rows, 2, returns), ahead=ahead))
     )
 )
 

@@ -43,7 +43,9 @@ def best_machines(draw) -> Hardware:
     kib = st.sampled_from((1, 1, 2, 3, 8, 64))
     order = draw(st.sampled_from(("any", "any", "rows", "columns")))
     hw = machine(draw(kib), draw(kib), draw(kib), draw(st.integers(1, 5)), draw(st.integers(1, 5)), order)
-    return unified(hw, draw(kib)) if draw(st.booleans()) else hw
+    hw = unified(hw, draw(kib)) if draw(st.booleans()) else hw
+    buffers = hw.memory.buffers.model_copy(update={"double_buffered": draw(st.booleans())})
+    return hw.model_copy(update={"memory": hw.memory.model_copy(update={"buffers": buffers})})
 
 
 def layer(channels: int = 32, outputs: int = 48, size: int = 12, kernel: int = 3, stride: int = 1) -> OpTrace:
