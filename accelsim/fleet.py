@@ -185,6 +185,7 @@ class _Work:
             buffer_b_read_words=self.streamed_b,
             buffer_write_words=movement.buffered_elements,
             output_buffer_words=movement.partial_sums,
+            global_buffer_words=movement.global_buffer_words,
             dram_read_bytes=movement.dram_read_bytes,
             dram_write_bytes=movement.dram_write_bytes,
         )

@@ -5,7 +5,7 @@ A gate equivalent is the area of a NAND gate of two inputs. mm2 are those of the
 technology of the machine's energy table: ratios between machines are what the model is for.
 
 In it are PEs with all that their kind adds, registers that PEs share, the lanes of the vector unit (each a multiplier
-and an adder of 32 bits with their registers), and the three buffers. Not in it are the control of tiles, the interface
+and an adder of 32 bits with their registers), and the buffers. Not in it are the control of tiles, the interface
 to DRAM, and wires beyond what the share of 70 % leaves for them.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from accelsim.area.buffers import buffer_shapes
+from accelsim.area.buffers import buffer_shapes, global_buffer_shape
 from accelsim.area.sram import sram_mm2
 from accelsim.array.pe import pe_of
 from accelsim.hardware.logic import Logic, cells
@@ -67,7 +67,8 @@ def area(hw: Hardware) -> Area:
     lane = cells("mac_lanes", L=1, W=_VECTOR_BITS, ACC=_VECTOR_BITS)
     vector = Logic("vector unit", hw.vector_lanes, lane.gates, lane.flip_flops, lane.equivalents_per_gate)
     parts.append(_laid_out(vector, 1))
-    for buffer in buffer_shapes(hw):
+    beyond = global_buffer_shape(hw)
+    for buffer in (*buffer_shapes(hw), *([beyond] if beyond else [])):
         mm2 = buffer.banks * sram_mm2(buffer.kib / buffer.banks, buffer.bits)
         parts.append(PartArea(f"{buffer.name} buffer", buffer.banks, 0.0, mm2))
     return Area(tuple(parts))

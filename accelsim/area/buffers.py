@@ -8,7 +8,7 @@ from typing import Literal
 from accelsim.array.pe import pe_of
 from accelsim.hardware.model import Hardware
 
-Name = Literal["weight", "input", "output"]
+Name = Literal["weight", "input", "output", "global"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class BufferShape:
     """One on-chip buffer.
 
     Attributes:
-        name: "weight" (operand A), "input" (operand B) or "output".
+        name: "weight" (operand A), "input" (operand B), "output" or "global".
         kib: capacity, mask bits included.
         bits: width of an access: what is read at one position, mask bits included.
         banks: accesses in a cycle, each in a bank of its own.
@@ -66,3 +66,11 @@ def buffer_shapes(hw: Hardware) -> tuple[BufferShape, BufferShape, BufferShape]:
     of_a_bit = buffers.unified_kib * share / sum(shape.bits * shape.banks for shape in three)
     a, b, output = (replace(shape, kib=of_a_bit * shape.bits * shape.banks) for shape in three)
     return a, b, output
+
+
+def global_buffer_shape(hw: Hardware) -> BufferShape | None:
+    """Return the global buffer of a machine, if it has one: a bank as wide as what it passes on in a cycle."""
+    level = hw.memory.global_buffer
+    if level is None:
+        return None
+    return BufferShape("global", level.kib, level.words_per_cycle * hw.precision.operand_bits, 1)

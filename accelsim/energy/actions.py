@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
 from accelsim.area import area
-from accelsim.area.buffers import BufferShape, buffer_shapes, keeps_masks
+from accelsim.area.buffers import BufferShape, buffer_shapes, global_buffer_shape, keeps_masks
 from accelsim.area.sram import width_factor
 from accelsim.array.pe import pe_of
 from accelsim.energy.table import EnergyTable
@@ -36,6 +36,7 @@ class Actions:
         buffer_b_read_words: from operand B's buffer (memory.buffers.input_kib) to the array.
         buffer_write_words: from DRAM into those two buffers.
         output_buffer_words: partial sums and outputs, each written and read once at the output buffer.
+        global_buffer_words: words of operands' width that are written to or read from the global buffer.
         dram_read_bytes: bytes read from DRAM.
         dram_write_bytes: bytes written to DRAM.
         vector_ops: fp32 operations of the vector unit.
@@ -56,6 +57,7 @@ class Actions:
     buffer_b_read_words: int = 0
     buffer_write_words: int = 0
     output_buffer_words: int = 0
+    global_buffer_words: int = 0
     dram_read_bytes: int = 0
     dram_write_bytes: int = 0
     vector_ops: int = 0
@@ -100,7 +102,8 @@ def leakage_uw(table: EnergyTable, hw: Hardware) -> float:
     """
     if hw.idealised:
         return math.nan
-    kib = sum(buffer.kib for buffer in buffer_shapes(hw))
+    beyond = global_buffer_shape(hw)
+    kib = sum(buffer.kib for buffer in buffer_shapes(hw)) + (beyond.kib if beyond else 0)
     return area(hw).gate_equivalents * table.leakage.gate.value + kib * table.leakage.sram.value
 
 
@@ -149,6 +152,11 @@ def _word_bits(hw: Hardware) -> int:
 
 def _read_pj(table: EnergyTable, hw: Hardware, number: int) -> float:
     return _access_pj(table, buffer_shapes(hw)[number], _word_bits(hw))
+
+
+def _global_buffer_pj(table: EnergyTable, hw: Hardware) -> float:
+    buffer = global_buffer_shape(hw)
+    return _access_pj(table, buffer, hw.precision.operand_bits) if buffer else 0.0
 
 
 def _gated(hw: Hardware, did: Actions) -> int:
@@ -242,6 +250,17 @@ ARRAY_ACTIONS = (
         " of a row of the array",
         count=lambda hw, did: did.output_buffer_words,
         pj=lambda table, hw: _access_pj(table, buffer_shapes(hw)[2], hw.precision.accumulator_bits),
+    ),
+    Action(
+        "global_buffer",
+        ("access",),
+        "buffer_pj",
+        unit=_WORD,
+        means="a word that `memory.global_buffer` takes from DRAM or the array, or gives to either",
+        cost="operand_bits × a bit's energy by `sram`, at the capacity of `memory.global_buffer.kib` and the width of"
+        " the words that it passes on in a cycle",
+        count=lambda hw, did: did.global_buffer_words,
+        pj=_global_buffer_pj,
     ),
     Action(
         "dram",

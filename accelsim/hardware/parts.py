@@ -286,6 +286,13 @@ class Buffers(Part):
         return self.model_copy(update={name: kib for name, kib in needed.items() if kib > getattr(self, name)})
 
 
+class GlobalBuffer(Part):
+    """A second level: one SRAM between DRAM and the array's buffers, double-buffered, divided by each mapping."""
+
+    kib: Depth = Field(description="capacity, of operands and sums together")
+    words_per_cycle: Depth = Field(64, description="words of operands that it passes to the array's buffers in a cycle")
+
+
 class Memory(Part):
     """DRAM, on-chip buffers, and which tensors are stored compressed (one bit per element, and the non-zero words)."""
 
@@ -293,7 +300,17 @@ class Memory(Part):
     buffers: Buffers = Field(
         default_factory=lambda: Buffers.model_validate({}), description="on-chip buffers, whole capacity"
     )
+    global_buffer: GlobalBuffer | None = Field(
+        None, description="a second level, which the array's buffers are filled from; null: they are filled from DRAM"
+    )
     compression: Tensors = Field((), description="tensors stored compressed in DRAM")
+
+    @property
+    def filled_from_dram(self) -> Buffers:
+        """The buffers that DRAM fills: the array's own, or the global one."""
+        if self.global_buffer is None:
+            return self.buffers
+        return self.buffers.model_copy(update={"unified_kib": self.global_buffer.kib, "double_buffered": True})
 
     @property
     def dram_has_rows(self) -> bool:

@@ -145,7 +145,7 @@ def _array(
 ) -> Process:
     """Work through the steps; each waits for its data, and for room where outputs of an earlier macro-tile lie."""
     finished: list[int] = []  # steps that finished outputs
-    work = zip(steps.array_cycles[:, array].tolist(), steps.finishes.tolist(), strict=True)
+    work = zip(steps.busy_cycles[:, array].tolist(), steps.finishes.tolist(), strict=True)
     for index, (cycles, finishes) in enumerate(work):
         arrived = loads[index].arrived
         assert arrived is not None

@@ -28,6 +28,7 @@ class Movement:
         buffered_elements: words written to the operand buffers.
         partial_sums: accumulators written to the output buffer (and as many read: to go on, or to be stored), after
             each chunk of K on chip, or more often where the array's dataflow passes them through.
+        global_buffer_words: words of operands' width that are written to or read from the global buffer.
     """
 
     cycles: int
@@ -35,6 +36,7 @@ class Movement:
     dram_write_bytes: int
     buffered_elements: int
     partial_sums: int
+    global_buffer_words: int
 
 
 @dataclass
@@ -73,6 +75,12 @@ class Mover:
         self.step_count += len(steps)
         return cut
 
+    def _global_buffer_words(self, refilled: int) -> int:
+        """Operands that come and go, and the sums of each step: written, and read to go on or to be stored."""
+        steps, precision = self.steps, self.hw.precision
+        sums = 2 * int(steps.held_sums.sum()) * precision.accumulator_bits // precision.operand_bits
+        return int(steps.loaded_elements.sum()) + refilled + sums
+
     @property
     def cuts(self) -> list[Blocking]:
         """How the GEMMs were cut: those of the first stride phase of each group, then those of the next."""
@@ -105,11 +113,13 @@ class Mover:
     def movement(self) -> Movement:
         """Run the pass; ideal memory (`dram: null`) costs no cycle."""
         dram, steps = self.hw.memory.dram, self.steps
+        refilled = 0 if steps.refill_words is None else int(steps.refill_words.sum())
         returned = int(steps.return_bytes.sum())
         return Movement(
             cycles=self.array_cycles if dram is None else run_pass(dram, steps),
             dram_read_bytes=int(steps.load_bytes.sum()) + returned,
             dram_write_bytes=int(steps.store_bytes.sum()),
-            buffered_elements=int(steps.loaded_elements.sum()),
+            buffered_elements=refilled or int(steps.loaded_elements.sum()),
+            global_buffer_words=self._global_buffer_words(refilled) if refilled else 0,
             partial_sums=self._partial_sums + returned * 8 // self.hw.precision.accumulator_bits,
         )

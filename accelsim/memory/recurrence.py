@@ -62,7 +62,7 @@ def _constant(dram: Dram, steps: Steps) -> Spans:
     back = np.ceil(steps.return_bytes / dram.bytes_per_cycle).astype(np.int64)
     latency = np.where(steps.load_bytes > 0, dram.latency_cycles, 0)
     load_stop, return_stop = np.empty_like(load), np.empty_like(store)
-    work, finishes = np.ascontiguousarray(steps.array_cycles), np.ascontiguousarray(steps.finishes)
+    work, finishes = np.ascontiguousarray(steps.busy_cycles), np.ascontiguousarray(steps.finishes)
     work_stop, arrays = np.empty_like(work), work.shape[1]
     cycles = kernel.compiled.run_memory_steps(
         load, latency, store + back, work, finishes, arrays, steps.ahead, load_stop, return_stop, work_stop
@@ -71,7 +71,7 @@ def _constant(dram: Dram, steps: Steps) -> Spans:
         load_start=load_stop - load,
         load_stop=load_stop,
         arrived=load_stop + latency,
-        work_start=work_stop - steps.array_cycles,
+        work_start=work_stop - work,
         work_stop=work_stop,
         store_start=return_stop - back - store,
         store_stop=return_stop - back,
@@ -85,7 +85,7 @@ def _with_rows(dram: Dram, steps: Steps) -> tuple[Spans, int, int]:
     if steps.regions is None:
         raise ValueError("the steps were made for a DRAM without rows")
     load_start, load_stop, store_start, store_stop = np.empty((4, len(steps)), np.int64)
-    work, finishes = np.ascontiguousarray(steps.array_cycles), np.ascontiguousarray(steps.finishes)
+    work, finishes = np.ascontiguousarray(steps.busy_cycles), np.ascontiguousarray(steps.finishes)
     work_stop, arrays = np.empty_like(work), work.shape[1]
     cycles, bursts, activations = kernel.compiled.run_dram_steps(
         np.array(DRAM_MODELS[dram.model].numbers(), np.int64),
@@ -106,7 +106,7 @@ def _with_rows(dram: Dram, steps: Steps) -> tuple[Spans, int, int]:
         load_start=load_start,
         load_stop=load_stop,
         arrived=load_stop,
-        work_start=work_stop - steps.array_cycles,
+        work_start=work_stop - work,
         work_stop=work_stop,
         store_start=store_start,
         store_stop=store_stop,

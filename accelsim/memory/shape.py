@@ -43,14 +43,14 @@ class Shape:
 
     @classmethod
     def of(cls, hw: Hardware, gemm: MaskedGemm) -> Shape:
-        """Return the shape of one GEMM on one machine."""
+        """Return the shape of one GEMM on one machine, with the buffers that DRAM fills."""
         footprint, taps = gemm.footprint, gemm.footprint.taps
         return cls(
             rows=hw.array.rows,
             cols=hw.array.cols,
             operand_bits=hw.precision.operand_bits,
             accumulator_bits=hw.precision.accumulator_bits,
-            buffers=hw.memory.buffers,
+            buffers=hw.memory.filled_from_dram,
             order=hw.mapping.order,
             may_spill=not hw.memory.dram_has_rows,
             m=gemm.m,

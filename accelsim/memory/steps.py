@@ -14,6 +14,7 @@ from accelsim.errors import AccelsimError
 from accelsim.hardware.model import Hardware
 from accelsim.memory.addresses import Addresses, Regions
 from accelsim.memory.blocking import Blocking, Order
+from accelsim.memory.levels import Refill, refill
 from accelsim.memory.parts import Parts
 from accelsim.memory.shape import Shape
 
@@ -40,6 +41,8 @@ class Steps:
             the same half of the output buffer, where the step `ahead` continues them.
         regions: `REGION` [steps, 3], where that lies in DRAM: what a step loads of A, of B, what it stores; None
             where DRAM has no banks and rows.
+        refill_words: int64 [steps], words that pass from the global buffer to those of the array; None without one.
+        refill_cycles: int64 [steps], how long that takes, while the array works; None without a global buffer.
         ahead: steps whose loads and outputs are on chip at a time: halves of a buffer; 1 where it is not halved.
     """
 
@@ -55,10 +58,19 @@ class Steps:
     held_sums: Integers
     return_bytes: Integers
     regions: Regions | None = None
+    refill_words: Integers | None = None
+    refill_cycles: Integers | None = None
     ahead: int = HALVES
 
     def __len__(self) -> int:
         return self.load_bytes.size
+
+    @property
+    def busy_cycles(self) -> Integers:
+        """int64 [steps, arrays], how long each step keeps each array, which works while its buffers are refilled."""
+        if self.refill_cycles is None:
+            return self.array_cycles
+        return np.maximum(self.array_cycles, self.refill_cycles[:, None])
 
     @classmethod
     def join(cls, parts: Sequence[Steps]) -> Steps:
@@ -214,6 +226,14 @@ class Cut:
                 ],
                 axis=1,
             )
+        refill_words = refill_cycles = None
+        if (level := self._parts.hw.memory.global_buffer) is not None:
+            how = self._refill
+            words = how.a_times * a.elements[row, chunk] + how.b_times * b.elements[b_column, chunk]
+            words = np.ceil(words + how.sum_words * outputs).astype(np.int64)
+            refill_words = self._loads(words)
+            refill_cycles = -(-refill_words // level.words_per_cycle)
+            partial_sums = partial_sums * how.sum_visits
         return Steps(
             load_bytes=load_bytes,
             loaded_elements=self._loads(loaded_a + loads_b * b.elements[b_column, chunk]),
@@ -227,7 +247,9 @@ class Cut:
             held_sums=held_sums,
             return_bytes=self._returns(outputs)[self._step],
             regions=regions,
-            ahead=self._parts.hw.memory.buffers.halves,
+            refill_words=refill_words,
+            refill_cycles=refill_cycles,
+            ahead=self._parts.hw.memory.filled_from_dram.halves,
         )
 
     def _fresh(self, loads: NDArray[np.bool_], order: Order, portions: int) -> NDArray[np.bool_]:
@@ -237,6 +259,12 @@ class Cut:
         own = self._portion < self._parts.blocking.portions if portions > 1 else self._portion == 0
         return np.asarray(loads[self._step] & own)
 
+    @property
+    def _refill(self) -> Refill:
+        parts = self._parts
+        shape = replace(Shape.of(parts.hw, parts.gemm), buffers=parts.hw.memory.buffers, may_spill=True)
+        return refill(shape, parts.blocking)
+
     def _sum_bytes(self, sums: Integers) -> Integers:
         return sums * self._parts.hw.precision.accumulator_bits // 8
 
@@ -244,7 +272,7 @@ class Cut:
         """Bytes of sums that come back after a step's store: of the step that continues them in the same half."""
         returns = np.zeros_like(outputs)
         back = np.flatnonzero(self._spills & (self._chunk > 0))
-        returns[back - self._parts.hw.memory.buffers.halves] = self._sum_bytes(outputs[back])
+        returns[back - self._parts.hw.memory.filled_from_dram.halves] = self._sum_bytes(outputs[back])
         return returns
 
     def _portions(self, regions: Regions, sizes: Integers) -> Regions:

@@ -185,7 +185,7 @@ class Samples:
         bias = max(0.0, min(_MISPLACED * ends.moved, *(_WAITS * wait for wait in waits)))
         timing, cut, _ = self._parts[-1]
         per_strip = [(float(s.spread(cycles)[0]) * s.strips / t) for s, t in zip(strata, totals, strict=True) if t]
-        last = float(cut.work(timing.tile_cycles)[-hw.memory.buffers.halves :].max(axis=1).sum()) * (1 - mean)
+        last = float(cut.work(timing.tile_cycles)[-hw.memory.filled_from_dram.halves :].max(axis=1).sum()) * (1 - mean)
         return Variance(_WHOLE**2 + bias**2 + last**2 * float(np.mean(np.square(per_strip))))
 
 

@@ -16,6 +16,7 @@ from accelsim.energy.load import load_table
 from accelsim.errors import AccelsimError
 from accelsim.hardware.logic import cells
 from accelsim.hardware.model import Hardware
+from accelsim.hardware.parts import GlobalBuffer
 
 HOROWITZ = load_table("horowitz-45nm")
 COUNTS = [field.name for field in fields(Actions)]
@@ -123,7 +124,10 @@ def test_additive(table, one: Actions, other: Actions) -> None:
 @given(tables, actions, st.sampled_from(COUNTS), st.integers(1, 10**12), st.booleans())
 def test_doing_more_costs_more(table, done: Actions, name: str, extra: int, gate_zeros: bool) -> None:
     more = replace(done, **{name: getattr(done, name) + extra})
-    before, after = (account(table, machine(gate_zeros=gate_zeros), each) for each in (done, more))
+    hw = machine(gate_zeros=gate_zeros)
+    memory = hw.memory.model_copy(update={"global_buffer": GlobalBuffer(kib=64)})
+    hw = hw.model_copy(update={"memory": memory})
+    before, after = (account(table, hw, each) for each in (done, more))
     assert all(asdict(after)[part] >= pj for part, pj in asdict(before).items())
     grown = [part for part, pj in asdict(before).items() if asdict(after)[part] > pj]
     assert grown

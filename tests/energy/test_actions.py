@@ -23,7 +23,7 @@ MACHINE = Hardware.model_validate(
         "name": "m",
         "array": {"rows": 2, "cols": 2},
         "skipping": {"tensors": ["weight"], "blocks": ["weight"]},
-        "memory": {"dram": {"bytes_per_cycle": 8}},
+        "memory": {"dram": {"bytes_per_cycle": 8}, "global_buffer": {"kib": 64}},
     }
 )
 HOROWITZ = load_table("horowitz-45nm")

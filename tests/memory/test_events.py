@@ -103,8 +103,10 @@ steps = st.lists(
     ),
     max_size=20,
 ).flatmap(
-    lambda rows: st.lists(st.integers(0, 100), min_size=len(rows), max_size=len(rows)).map(
-        lambda returns: st.sampled_from((1, 2)).map(lambda ahead: replace(sequence_of(rows, 2, returns), ahead=ahead))
+    lambda rows: st.lists(st.integers(0, 100), min_size=len(rows), max_size=len(rows)).flatmap(
+        lambda returns: st.builds(
+            lambda ahead: replace(sequence_of(rows, 2, returns), ahead=ahead), st.sampled_from((1, 2))
+        )
     )
 )
 
