@@ -78,6 +78,8 @@ class MaskedGemm:
         needed: words [M, ceil(N / 64)], outputs that must be computed; None means all.
         footprint: where B comes from in its tensor.
         group, phase: group of the convolution, and (row, column) phase of its stride in input_grad.
+        groups: how many the convolution has.
+        tensor_densities: non-zeros' share in the whole tensors that A and B are of, those of all groups.
         stack: how many GEMMs these are: those of as many groups from `group` on, equal in all but their masks. Their
             rows of `a`, of `b` (where `b_of` is given they share it) and of `needed` follow one another.
     """
@@ -95,6 +97,8 @@ class MaskedGemm:
     needed: Words | None = None
     group: int = 0
     phase: tuple[int, int] = field(default=(0, 0))
+    groups: int = 1
+    tensor_densities: tuple[float, float] = (1.0, 1.0)
     stack: int = 1
 
     @property

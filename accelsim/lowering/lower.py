@@ -100,6 +100,8 @@ class Lowering:
                 footprint=footprint(x.line_nonzeros(first, count, stack), x.images, count, taps, "n"),
                 needed=None if needed is None else needed.rows[row : row + self.w.out * stack],
                 group=group,
+                groups=self.groups,
+                tensor_densities=(self.w.mask.density, x.mask.density),
                 stack=stack,
             )
 
@@ -130,6 +132,8 @@ class Lowering:
                     footprint=footprint(y.line_nonzeros(first, count, stack), y.images, count, taps, "n"),
                     needed=None if needed is None else self._phase_rows(needed, row, stack, part.phase),
                     group=group,
+                    groups=self.groups,
+                    tensor_densities=(self.w.mask.density, y.mask.density),
                     phase=part.phase,
                     stack=stack,
                 )
@@ -159,6 +163,8 @@ class Lowering:
                 footprint=footprint(x.line_nonzeros(first, count, stack), x.images, count, taps, "k"),
                 needed=None if needed is None else needed.by_tap(group, stack),
                 group=group,
+                groups=self.groups,
+                tensor_densities=(y.mask.density, x.mask.density),
                 stack=stack,
             )
 

@@ -24,7 +24,7 @@ def cut_gemm(
 
     The cut is taken that moves the fewest bits: with `mapping.search: best` given how many a word of each operand takes
     on average, with `fixed` as if all were stored plainly. If it has few steps and another one moves as much, the one
-    of fewer cycles.
+    of fewer cycles. All groups of a convolution are cut alike, in the fewest steps: they hide each other's first loads.
 
     Args:
         first_tile: tiles that earlier GEMMs of the pass had.
@@ -57,17 +57,18 @@ def _best(hw: Hardware, gemm: MaskedGemm) -> list[Blocking]:
     bits = [one.a_words * a_bits + one.b_words * b_bits + one.spilled_sums * sum_bits for one in found]
     least = min(bits)
     alike = [one for one, moved in zip(found, bits, strict=True) if moved == least]
-    few = alike[0].steps < _MANY and hw.memory.dram is not None
+    few = alike[0].steps < _MANY and hw.memory.dram is not None and gemm.groups == 1
     return [one.blocking for one in (alike if few else alike[:1])]
 
 
 def _bits_per_word(hw: Hardware, gemm: MaskedGemm) -> tuple[float, float]:
     """Return the DRAM bits that a word of A, and one of B, takes on average."""
-    plain, packed, footprint = hw.precision.operand_bits, hw.memory.compression, gemm.footprint
+    plain, packed = hw.precision.operand_bits, hw.memory.compression
     a_density = b_density = 1.0
     if hw.mapping.search == "best" and gemm.a_kind in packed:
-        a_density = float(np.bitwise_count(gemm.a).sum(dtype=np.int64)) / (gemm.stack * gemm.m * gemm.k)
+        a_density = gemm.tensor_densities[0]
+        if gemm.groups == 1:  # just the taps of a stride phase
+            a_density = float(np.bitwise_count(gemm.a).sum(dtype=np.int64)) / (gemm.m * gemm.k)
     if hw.mapping.search == "best" and gemm.b_kind in packed:
-        elements = footprint.line_nonzeros.size * footprint.line_elements
-        b_density = float(footprint.line_nonzeros.sum()) / max(elements, 1)
+        b_density = gemm.tensor_densities[1]
     return min(plain, 1 + plain * a_density), min(plain, 1 + plain * b_density)

@@ -179,7 +179,9 @@ class Parts:
         if kind not in self.hw.memory.compression:
             return plain
         packed = -(-elements // 8) - (-nonzeros * self.hw.precision.operand_bits // 8)
-        return plain if packed.sum() > plain.sum() else packed
+        plain_sum, packed_sum = (part.reshape(self.gemm.stack, -1).sum(axis=1) for part in (plain, packed))
+        larger = np.repeat(packed_sum > plain_sum, len(plain) // self.gemm.stack)
+        return np.where(larger[:, None], plain, packed)
 
     def _plain_bytes(self, elements: Integers) -> Integers:
         return -(-elements * self.hw.precision.operand_bits // 8)

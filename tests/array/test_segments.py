@@ -13,7 +13,7 @@ from accelsim.area.area import area
 from accelsim.array import TiledGemm, pe_of, time_gemm, time_tiled
 from accelsim.explain import explain
 from accelsim.lowering import PASSES, lower
-from accelsim.memory.steps import macro_steps
+from accelsim.memory.choose import cut_gemm
 from tests.oracle.array import PlainTiming, plain_time
 from tests.oracle.lowering import plain_lower
 from tests.strategies import machines, operations
@@ -83,7 +83,7 @@ def test_memory_sees_all_cycles_and_outputs(hw: Hardware, op: OpTrace, which: st
         for segments in hw.array.cuts:
             tiled = TiledGemm.shaped(hw, gemm, segments)
             timing = time_tiled(hw, tiled)
-            steps = macro_steps(hw, tiled, timing)
+            _, steps = cut_gemm(hw, tiled, timing, 0)
             assert steps.array_cycles.sum() == timing.cycles
             assert steps.partial_sums[steps.finishes].sum() == timing.outputs
 
