@@ -133,11 +133,13 @@ class _Work:
     streamed_b: int = 0
 
     def __post_init__(self) -> None:
+        self._dataflows: dict[str, None] = {}  # in their order
         self.mover, self.samples = Mover(self.hw, self.given), Samples()
 
     def add(self, tiled: TiledGemm, timing: GemmTiming) -> None:
         first_step = self.mover.step_count
         self.samples.add(timing, self.mover.add(tiled, timing), first_step, timing.tile_cycles.size)
+        self._dataflows[pe_of(self.hw).dataflow(tiled)] = None
         self.slots += timing.slots
         self.scan_windows += timing.scan_windows
         self.outputs += timing.outputs
@@ -202,6 +204,7 @@ class _Work:
             actions=self.actions,
             spread=self.samples.spread(hw, table, self.slopes, self.ends),
             mapping=tell_blockings(self.mover.cuts),
+            dataflow=", ".join(self._dataflows),
         )
 
 

@@ -27,6 +27,7 @@ class PassAccount:
         actions: what the energy is charged for.
         spread: how far these may be off, if they were sampled.
         mapping: how its GEMMs were cut for the buffers, see `accelsim.memory.blocking.Blocking`.
+        dataflow: what stayed in the PEs; several names if its GEMMs took several.
     """
 
     cycles: int
@@ -38,6 +39,7 @@ class PassAccount:
     actions: Actions
     spread: Spread = field(default_factory=lambda: Spread(0, 0, {}))
     mapping: str = ""
+    dataflow: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class PassResult:
         row["energy_pj"], row["dense_energy_pj"] = self.machine.energy.total_pj, self.dense.energy.total_pj
         row["equal_area_energy_pj"] = math.nan if best is None else best.energy.total_pj
         row |= {f"energy_{part.name}": getattr(self.machine.energy, part.name) for part in fields(EnergyBreakdown)}
-        row["mapping"] = self.machine.mapping
+        row["mapping"], row["dataflow"] = self.machine.mapping, self.machine.dataflow
         del row["energy_vector_pj"]  # which no pass of the array has
         first = ("step", "layer", "call", "pass", "trace")
         return {name: row[name] for name in first} | {name: row[name] for name in row if name not in first}

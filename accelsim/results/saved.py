@@ -22,7 +22,7 @@ from accelsim.results.html import summary_html
 from accelsim.results.other_work import OTHER_WORK
 from accelsim.results.training import ALL_PASSES
 
-_TEXTS = ("layer", "pass", "kind", "branch", "mapping")
+_TEXTS = ("layer", "pass", "kind", "branch", "mapping", "dataflow")
 _NUMBERS = ("step", "call", "trace", "images", "cycles", "speedup", "weight_words_per_cycle", "input_words_per_cycle")
 _ENERGIES = ("energy_", "vector_energy_")  # of the machine itself; its baseline always has one
 _NEEDED = {"step", "layer", "call", "pass", "macs", "cycles", "dense_cycles", "energy_pj", "dense_energy_pj"}
