@@ -18,6 +18,7 @@ from accelsim.lowering import MaskedGemm
 from accelsim.memory import Movement, Mover
 from accelsim.memory.blocking import tell_blockings
 from accelsim.memory.mappings import GivenCuts
+from accelsim.memory.overlap import overlapped_cycles
 from accelsim.memory.steps import Steps
 from accelsim.results import PassAccount
 from accelsim.sampling.spread import Ends, Samples
@@ -65,6 +66,11 @@ class Fleet:
     def stacks(self) -> bool:
         """Whether GEMMs may come stacked; several arrays are dealt the tiles of one GEMM after another."""
         return all(hw.array.count == 1 for hw in self.distinct)
+
+    @property
+    def joins_passes(self) -> bool:
+        """Whether some machine's passes can only be accounted together, see `join_passes`."""
+        return any(hw.memory.joins_passes for hw in self.distinct)
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,10 @@ class PassOfFleet:
         """Return the cycles of the same, memory included."""
         return tuple(self._works[number].movement.cycles for number in self._fleet.numbers[machine])
 
+    def work(self, number: int) -> _Work:
+        """Return what a machine of `Fleet.distinct` did."""
+        return self._works[number]
+
     def detail(self, machine: int) -> PassDetail:
         """Return what a machine did in full, when all GEMMs are in."""
         work = self._works[self._fleet.numbers[machine][0]]
@@ -122,7 +132,11 @@ class PassOfFleet:
 
 @dataclass
 class _Work:
-    """What machines that agree in timing and movement do in one pass; `hw` is any of them."""
+    """What machines that agree in timing and movement do in one pass; `hw` is any of them.
+
+    Attributes:
+        cycles: that the pass takes among others; None: it runs by itself.
+    """
 
     hw: Hardware
     given: GivenCuts | None = None
@@ -131,6 +145,7 @@ class _Work:
     outputs: int = 0
     streamed_a: int = 0
     streamed_b: int = 0
+    cycles: int | None = None
 
     def __post_init__(self) -> None:
         self._dataflows: dict[str, None] = {}  # in their order
@@ -149,7 +164,7 @@ class _Work:
     @cached_property
     def movement(self) -> Movement:
         """What memory did, once all GEMMs are in."""
-        found = self.mover.movement()
+        found = self.mover.movement(self.cycles)
         if self.ends is None:
             return found
         return replace(found, cycles=max(self.mover.array_cycles, round(float(self.ends.cycles.mean()))))
@@ -206,6 +221,17 @@ class _Work:
             mapping=tell_blockings(self.mover.cuts),
             dataflow=", ".join(self._dataflows),
         )
+
+
+def join_passes(fleet: Fleet, passes: Sequence[PassOfFleet]) -> None:
+    """Run passes, in this order, as one pipeline on those machines that do so (`memory.overlap`), all others alone."""
+    for number, hw in enumerate(fleet.distinct):
+        if hw.memory.joins_passes and hw.memory.dram is not None:
+            works = [one.work(number) for one in passes]
+            for work, cycles in zip(
+                works, overlapped_cycles(hw.memory.dram, [work.mover.steps for work in works]), strict=True
+            ):
+                work.cycles = cycles
 
 
 def _movement_key(hw: Hardware) -> Hashable:

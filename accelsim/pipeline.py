@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from itertools import count, repeat
+from itertools import count, groupby, repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -25,7 +26,7 @@ from accelsim.hardware.load import check_hardware
 from accelsim.hardware.model import Hardware
 from accelsim.lowering import PASSES, Pass, chosen_passes
 from accelsim.memory.mappings import Mappings
-from accelsim.replay import Replay, ReplayedPass
+from accelsim.replay import RanPass, Replay, ReplayedPass
 from accelsim.results import EqualArea, PassResult, Result, WholeRun, find_run, mask_update_table
 from accelsim.results.equal_area import IDEALISED, NONE_FITS, READ_ONCE
 from accelsim.results.equal_area import NOT_ASKED as NOT_COMPARED
@@ -42,6 +43,9 @@ OnPass = Callable[[int, PassResult, PassDetail], None]
 
 Replayed = dict[int, tuple[ReplayedPass, ...]]
 """Passes by their operation's number in the trace."""
+
+Numbered = tuple[int, int, OpTrace]
+"""An operation's number in the trace, the position of its trace file, and the operation."""
 
 
 def simulate(
@@ -138,7 +142,7 @@ def simulate_many(
     tables = [table_of(hw) for hw in hardware]
     rivals, why_none = _rivals(hardware, reader, wanted) if equal_area else ([()] * len(hardware), NOT_COMPARED)
     fleet = Fleet(hardware, rivals)
-    sampling = sample if isinstance(sample, Sampling) or sample is None else Sampling(sample)
+    sampling = _sampling(sample, fleet)
     sampler = None if sampling is None else sampling.sampler()
     workers = workers or os.cpu_count() or 1
 
@@ -146,16 +150,13 @@ def simulate_many(
     replay = Replay(fleet, tables, wanted, sampler, mappings)
     tallies: dict[int, tuple[int, dict[str, int]]] = {}
 
-    def run(numbered: tuple[int, int, OpTrace]) -> tuple[int, tuple[ReplayedPass, ...]]:
-        number, file, op = numbered
+    def check(number: int, op: OpTrace) -> None:
         if not isinstance(op, OpTrace):
             raise TraceError(not_this(f"operation {number} of the trace", op, "an OpTrace"))
         tallies[number] = op.step, assumed_tally(op)
-        return number, replay.operation(op, number, file, on_pass is not None and number not in replayed)
 
-    for number, passes_done in _in_order(run, _numbered(reader), workers):
+    for number, passes_done in _run(replay, _numbered(reader), workers, check, on_operation, on_pass is not None):
         replayed[number] = tuple(replace(done, details=()) for done in passes_done)
-        on_operation()
         for done in passes_done:
             for machine, detail in enumerate(done.details):
                 if on_pass is not None:
@@ -164,7 +165,7 @@ def simulate_many(
         while again := _grow(sampler, sampling.error, hardware, replayed):
             if iter(reader) is reader:
                 raise AccelsimError("sample is auto, but these operations can be read only once; a list can be again")
-            replayed |= _in_order(run, (one for one in _numbered(reader) if one[0] in again), workers)
+            replayed |= _run(replay, (one for one in _numbered(reader) if one[0] in again), workers, check)
     rows = [
         [done.results[machine] for _, ops in sorted(replayed.items()) for done in ops] for machine in range(len(tables))
     ]
@@ -191,6 +192,14 @@ def simulate_many(
             )
         )
     return results
+
+
+def _sampling(sample: Sample, fleet: Fleet) -> Sampling | None:
+    if sample is not None and fleet.joins_passes:
+        raise AccelsimError(
+            "with memory.overlap a pass's cycles depend on every tile of others: make it false, or do not sample"
+        )
+    return sample if isinstance(sample, Sampling) or sample is None else Sampling(sample)
 
 
 def _check_machines(hardware: Sequence[Hardware]) -> None:
@@ -251,7 +260,7 @@ def _other_work(
     return OtherWork({step: told.steps[step] for step in assumed.steps}), TOLD
 
 
-def _numbered(trace: Iterable[OpTrace]) -> Iterator[tuple[int, int, OpTrace]]:
+def _numbered(trace: Iterable[OpTrace]) -> Iterator[Numbered]:
     """Yield each operation's number and the position of its trace file."""
     return zip(count(), trace.files if isinstance(trace, TraceChain) else repeat(0), trace, strict=False)
 
@@ -271,6 +280,45 @@ def _in_order(run: Callable[[S], T], operations: Iterable[S], workers: int) -> I
             yield pending.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # an exception does not wait for what runs
+
+
+def _run(
+    replay: Replay,
+    operations: Iterable[Numbered],
+    workers: int,
+    check: Callable[[int, OpTrace], None],
+    on_operation: Callable[[], None] = lambda: None,
+    detailed: bool = False,
+) -> Iterator[tuple[int, tuple[ReplayedPass, ...]]]:
+    """Run operations side by side and yield their passes in order, with their numbers.
+
+    Where passes join, those of a training step come when all of them have run; its operations are next to one another
+    in a trace.
+    """
+
+    def whole(numbered: Numbered) -> tuple[int, tuple[ReplayedPass, ...]]:
+        number, file, op = numbered
+        check(number, op)
+        return number, replay.operation(op, number, file, detailed)
+
+    def begun(numbered: Numbered) -> tuple[int, tuple[int, int], tuple[RanPass, ...]]:
+        number, file, op = numbered
+        check(number, op)
+        return number, (file, op.step), tuple(replay.run(op, number, file))
+
+    if not replay.fleet.joins_passes:
+        yield from _after_each(on_operation, _in_order(whole, operations, workers))
+        return
+    for _, step in groupby(_after_each(on_operation, _in_order(begun, operations, workers)), itemgetter(1)):
+        numbers, _, ran = zip(*step, strict=True)
+        yield from zip(numbers, replay.step(ran, detailed), strict=True)
+
+
+def _after_each(call: Callable[[], None], items: Iterable[T]) -> Iterator[T]:
+    """Yield items, calling after each."""
+    for item in items:
+        call()
+        yield item
 
 
 def _whole_run(

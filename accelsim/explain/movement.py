@@ -33,6 +33,7 @@ class MemoryAccount:
         without: cycles with unlimited bandwidth, without latency, and if the array took no time; empty with ideal
             memory. Of a DRAM with rows: all times of the DRAM none, and its peak bandwidth without rows and refresh.
         rows: how well such a DRAM is used; None for others.
+        overlaps: whether in a run the pass's neighbours change its cycles (`memory.overlap`); here it is by itself.
     """
 
     array_cycles: int
@@ -44,6 +45,7 @@ class MemoryAccount:
     bound: Bound | None
     without: dict[Bound, int]
     rows: RowUse | None
+    overlaps: bool
 
 
 def memory_account(hw: Hardware, mover: Mover) -> MemoryAccount:
@@ -68,6 +70,7 @@ def memory_account(hw: Hardware, mover: Mover) -> MemoryAccount:
         bound=min(without.items(), key=itemgetter(1))[0] if without else None,
         without=without,
         rows=row_use(dram, steps) if dram is not None and dram.has_rows else None,
+        overlaps=hw.memory.joins_passes,
     )
 
 

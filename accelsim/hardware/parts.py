@@ -304,6 +304,16 @@ class Memory(Part):
         None, description="a second level, which the array's buffers are filled from; null: they are filled from DRAM"
     )
     compression: Tensors = Field((), description="tensors stored compressed in DRAM")
+    overlap: StrictBool = Field(
+        False,
+        description="whether the first loads of a pass are in flight while the pass before it runs and drains, as those"
+        " of a pass's GEMMs are; a row of layers is then no longer about that pass alone",
+    )
+
+    @property
+    def joins_passes(self) -> bool:
+        """Whether a pass's cycles depend on its neighbours."""
+        return self.overlap and self.dram is not None
 
     @property
     def filled_from_dram(self) -> Buffers:

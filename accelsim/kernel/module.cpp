@@ -420,8 +420,9 @@ MemorySteps memory_steps(Arguments& in, int64_t steps) {
     MemorySteps s = {};
     s.steps = steps;
     const Numbers work = in.array<const int64_t>();
-    const auto finishes = in.array<const uint8_t>();
+    const auto finishes = in.array<const uint8_t>(), meets = in.array<const uint8_t>();
     s.arrays = in.number(1), s.ahead = in.number(1), s.work = work.of(steps * s.arrays, "work"), s.finishes = finishes.of(steps, "finishes");
+    s.meets = meets.of(steps, "meets");
     s.load_stop = in.array<int64_t>().of(steps, "load_stop"), s.store_stop = in.array<int64_t>().of(steps, "store_stop");
     s.work_stop = in.array<int64_t>().of(steps * s.arrays, "work_stop");
     return s;

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from accelsim.hardware.parts import Dram
 from accelsim.memory.spans import Spans
@@ -54,11 +55,14 @@ def run_events(dram: Dram, steps: Steps) -> int:
     return event_spans(dram, steps).cycles
 
 
-def event_spans(dram: Dram, steps: Steps, controller: Controller | None = None) -> Spans:
+def event_spans(
+    dram: Dram, steps: Steps, controller: Controller | None = None, meets: NDArray[np.bool_] | None = None
+) -> Spans:
     """Run a pass and return when everything happened.
 
     Args:
         controller: of a DRAM with rows.
+        meets: bool [steps], before which steps arrays wait for one another: where a pass follows another one.
     """
     if dram.has_rows and controller is None:
         raise ValueError("a DRAM with rows needs a controller")
@@ -73,8 +77,10 @@ def event_spans(dram: Dram, steps: Steps, controller: Controller | None = None) 
     done = [[env.event() for _ in range(arrays)] for _ in loads]
     work_start, work_stop = np.zeros((2, *steps.array_cycles.shape), np.int64)
     env.process(_loader(env, loads, computed, steps.ahead))
+    waits = np.zeros(len(steps), bool) if meets is None else meets
+    met = [computed[index - 1] if waited and index else None for index, waited in enumerate(waits.tolist())]
     for array in range(arrays):
-        env.process(_array(env, array, steps, loads, stores, done, work_start, work_stop))
+        env.process(_array(env, array, steps, loads, stores, met, done, work_start, work_stop))
     env.process(_meet(env, done, computed))
     env.process(_store(env, stores, computed))
     env.process(_channel(env, dram, controller, list(_service_order(loads, stores, steps.ahead))))
@@ -139,6 +145,7 @@ def _array(
     steps: Steps,
     loads: list[_Transfer],
     stores: list[_Transfer],
+    met: list[simpy.Event | None],
     done: list[list[simpy.Event]],
     work_start: Integers,
     work_stop: Integers,
@@ -150,6 +157,9 @@ def _array(
         arrived = loads[index].arrived
         assert arrived is not None
         yield arrived
+        before = met[index]
+        if before is not None:
+            yield before
         if len(finished) >= steps.ahead:
             yield stores[finished[-steps.ahead]].served
         work_start[index, array] = env.now

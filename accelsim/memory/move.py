@@ -110,13 +110,19 @@ class Mover:
         """Cycles for which arrays that are done wait for the last one, summed over them, memory aside."""
         return int((self.worked.max() - self.worked).sum())
 
-    def movement(self) -> Movement:
-        """Run the pass; ideal memory (`dram: null`) costs no cycle."""
+    def movement(self, cycles: int | None = None) -> Movement:
+        """Run the pass; ideal memory (`dram: null`) costs no cycle.
+
+        Args:
+            cycles: that it takes among other passes; None: it runs by itself.
+        """
         dram, steps = self.hw.memory.dram, self.steps
         refilled = 0 if steps.refill_words is None else int(steps.refill_words.sum())
+        if cycles is None:
+            cycles = self.array_cycles if dram is None else run_pass(dram, steps)
         returned = int(steps.return_bytes.sum())
         return Movement(
-            cycles=self.array_cycles if dram is None else run_pass(dram, steps),
+            cycles=cycles,
             dram_read_bytes=int(steps.load_bytes.sum()) + returned,
             dram_write_bytes=int(steps.store_bytes.sum()),
             buffered_elements=refilled or int(steps.loaded_elements.sum()),

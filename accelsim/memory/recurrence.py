@@ -8,12 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim import kernel
 from accelsim.hardware.dram_models import DRAM_MODELS
 from accelsim.hardware.parts import Dram
 from accelsim.memory.spans import Spans
 from accelsim.memory.steps import Steps
+
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,9 @@ class RowUse:
         return 1 - self.activations / self.bursts if self.bursts else 1.0
 
 
-def pass_spans(dram: Dram, steps: Steps) -> Spans:
+def pass_spans(dram: Dram, steps: Steps, meets: Flags | None = None) -> Spans:
     """Return what `event_spans` returns."""
-    return _with_rows(dram, steps)[0] if dram.has_rows else _constant(dram, steps)
+    return _with_rows(dram, steps, meets)[0] if dram.has_rows else _constant(dram, steps, meets)
 
 
 def pass_cycles(dram: Dram, steps: Steps) -> int:
@@ -50,13 +53,13 @@ def pass_cycles(dram: Dram, steps: Steps) -> int:
 
 def row_use(dram: Dram, steps: Steps) -> RowUse:
     """Return how well a pass uses a DRAM with rows."""
-    spans, bursts, activations = _with_rows(dram, steps)
+    spans, bursts, activations = _with_rows(dram, steps, None)
     busy = int((spans.load_stop - spans.load_start).sum() + (spans.store_stop - spans.store_start).sum())
     moved = int(steps.load_bytes.sum() + steps.store_bytes.sum())
     return RowUse(bursts, activations, busy, moved / (busy * dram.bytes_per_cycle) if busy else 1.0)
 
 
-def _constant(dram: Dram, steps: Steps) -> Spans:
+def _constant(dram: Dram, steps: Steps, meets: Flags | None) -> Spans:
     load = np.ceil(steps.load_bytes / dram.bytes_per_cycle).astype(np.int64)
     store = np.ceil(steps.store_bytes / dram.bytes_per_cycle).astype(np.int64)
     back = np.ceil(steps.return_bytes / dram.bytes_per_cycle).astype(np.int64)
@@ -65,7 +68,17 @@ def _constant(dram: Dram, steps: Steps) -> Spans:
     work, finishes = np.ascontiguousarray(steps.busy_cycles), np.ascontiguousarray(steps.finishes)
     work_stop, arrays = np.empty_like(work), work.shape[1]
     cycles = kernel.compiled.run_memory_steps(
-        load, latency, store + back, work, finishes, arrays, steps.ahead, load_stop, return_stop, work_stop
+        load,
+        latency,
+        store + back,
+        work,
+        finishes,
+        _met(meets, finishes),
+        arrays,
+        steps.ahead,
+        load_stop,
+        return_stop,
+        work_stop,
     )
     return Spans(
         load_start=load_stop - load,
@@ -80,7 +93,7 @@ def _constant(dram: Dram, steps: Steps) -> Spans:
     )
 
 
-def _with_rows(dram: Dram, steps: Steps) -> tuple[Spans, int, int]:
+def _with_rows(dram: Dram, steps: Steps, meets: Flags | None) -> tuple[Spans, int, int]:
     """Return the times, bursts and activations."""
     if steps.regions is None:
         raise ValueError("the steps were made for a DRAM without rows")
@@ -96,6 +109,7 @@ def _with_rows(dram: Dram, steps: Steps) -> tuple[Spans, int, int]:
         store_start,
         work,
         finishes,
+        _met(meets, finishes),
         arrays,
         steps.ahead,
         load_stop,
@@ -114,3 +128,8 @@ def _with_rows(dram: Dram, steps: Steps) -> tuple[Spans, int, int]:
         cycles=cycles,
     )
     return spans, bursts, activations
+
+
+def _met(meets: Flags | None, finishes: Flags) -> Flags:
+    """Before which steps arrays wait for one another: none of a single pass."""
+    return np.zeros_like(finishes) if meets is None else np.ascontiguousarray(meets)

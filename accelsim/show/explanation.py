@@ -236,6 +236,11 @@ def _memory(part: PassExplanation) -> Iterator[str]:
     yield (
         f"{memory.array_cycles:,} array cycles become {memory.cycles:,}. The pass is bound by {_BOUNDS[memory.bound]}."
     )
+    if memory.overlaps:
+        yield (
+            "That is the pass by itself; in a run its first loads are in flight while the pass before it runs and"
+            " drains (memory.overlap)."
+        )
     rows = memory.rows
     if rows is None:
         yield (

@@ -74,10 +74,14 @@ class Timeline(WholeText):
         limit: about how many slices a track has in a pass before neighbours are drawn as one.
 
     Raises:
-        AccelsimError: the file cannot be written, or the limit is none.
+        AccelsimError: the file cannot be written, the limit is none, or the machine's passes overlap.
     """
 
     def __init__(self, path: str | os.PathLike[str], hw: Hardware, limit: int = DEFAULT_LIMIT) -> None:
+        if hw.memory.joins_passes:
+            raise AccelsimError(
+                f"a timeline draws passes one by one, those of {hw.name} overlap: make memory.overlap false"
+            )
         if limit < 1:
             raise AccelsimError(f"the timeline's limit is {limit}, expected at least 1 slice")
         super().__init__(path, "the timeline")

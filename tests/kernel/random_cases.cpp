@@ -204,11 +204,12 @@ void run_dram(Random& random, Digest& digest) {
         r = {random.between(0, 1 << 20), run, run + random.one_of({0, 100}), random.between(1, 5), 5 * run + random.between(0, 900), random.between(0, 9000), random.one_of({0, random.between(1, 20000)})};
     }
     Numbers work(steps * arrays), load_start(steps), store_start(steps), load_stop(steps), store_stop(steps), work_stop(steps * arrays);
-    std::vector<uint8_t> finishes(steps);
+    std::vector<uint8_t> finishes(steps), meets(steps);
     for (int64_t& cycles : work) cycles = random.one_of({0, 10, 30000});
     for (uint8_t& flag : finishes) flag = random.chance(50);
+    for (uint8_t& flag : meets) flag = random.chance(20);
     DramTotals totals;
-    const MemorySteps s = {steps, arrays, random.between(1, 2), work.data(), finishes.data(), load_stop.data(), store_stop.data(), work_stop.data()};
+    const MemorySteps s = {steps, arrays, random.between(1, 2), work.data(), finishes.data(), meets.data(), load_stop.data(), store_stop.data(), work_stop.data()};
     digest.add(run_dram_steps(s, {&model, random.between(1, 5), 2.4, regions.data(), load_start.data(), store_start.data()}, totals));
     digest.add(totals.bursts), digest.add(totals.activations), digest.add(load_start), digest.add(store_start);
 }
