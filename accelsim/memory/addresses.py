@@ -1,9 +1,9 @@
 """Where the blocks of a GEMM's operands and outputs lie in DRAM, for models of it with banks and rows.
 
-Each GEMM has a part of DRAM for its three tensors, one behind another, with room for plain words; those of other groups
-lie behind it. Activations and gradients lie position by position (image, row, column), their channels innermost;
+Each GEMM has a part of DRAM for its three tensors, one after another, with room for plain words; those of other groups
+follow it. Activations and gradients lie position by position (image, row, column), their channels innermost;
 weights, and gradients of weights, row by row as the GEMM has them along K (N). Tensors that are stored compressed lie
-packed, block behind block.
+packed, one block after another.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class Addresses:
         return bool((blocks.size_bytes == self._bytes(blocks.elements)).all())
 
     def _starts(self, sizes: Integers) -> Integers:
-        """Where blocks of these bytes begin that lie one behind another, in each GEMM."""
+        """Where blocks of these bytes begin that lie one after another, in each GEMM."""
         own = sizes.reshape(self._parts.gemm.stack, -1)
         return (np.cumsum(own, axis=1) - own).reshape(sizes.shape)
 

@@ -36,7 +36,7 @@ def overlapped_cycles(dram: Dram, passes: Sequence[Steps]) -> list[int]:
 
 
 def _apart(passes: Sequence[Steps]) -> list[Steps]:
-    """Give each pass a part of DRAM of its own, behind that of the pass before it."""
+    """Give each pass a part of DRAM of its own, after that of the pass before it."""
     apart, base = [], 0
     for steps in passes:
         if steps.regions is None:
@@ -50,7 +50,7 @@ def _apart(passes: Sequence[Steps]) -> list[Steps]:
 
 
 def _end(regions: Regions) -> int:
-    """An address behind all of some regions."""
+    """Return an address after the end of all of some regions."""
     groups = (regions["start"] + regions["size"]) // (regions["run"] * regions["runs"]) + 1
     group = regions["runs"] * regions["stride"] + regions["run"]
     return int((regions["base"] + groups * regions["group_stride"] + group).max(initial=0))
