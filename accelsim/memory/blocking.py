@@ -91,6 +91,8 @@ def _read_run(words: list[str]) -> Iterator[Blocking]:
         raise ValueError("it needs kernel_rows and block_channels, or gathered")
     if blocking.stays and blocking.spills:
         raise ValueError("an operand that stays for all of K leaves no sums to spill: give one of stays and spills")
+    if blocking.spills and max(blocking.portions, blocking.output_portions) > 1:
+        raise ValueError("sums that spill leave whole: leave out spills or the portions")
     yield from [blocking] * count
 
 

@@ -147,9 +147,12 @@ class Cut:
         """Check that the macro-tiles fit the buffers.
 
         Raises:
-            AccelsimError: they do not, or a row of the kernel or a channel is asked for that is not there.
+            AccelsimError: they do not, a row of the kernel or a channel is asked for that is not there, or sums spill
+                into a DRAM with rows.
         """
         parts, blocking = self._parts, self._parts.blocking
+        if blocking.spills and parts.hw.memory.dram_has_rows:
+            raise AccelsimError(f"the mapping {str(blocking)!r} spills, which only a constant memory.dram.model has")
         precision, footprint = parts.hw.precision, parts.gemm.footprint
         most = {"kernel_rows": footprint.taps.offset_y.size, "block_channels": footprint.channels}
         for name, have in most.items():
