@@ -11,8 +11,8 @@ other half is what the next data fills meanwhile. Sums have accumulator width in
 Energy is a unit for each word read from or written to DRAM and nothing for anything else, so the mapping of the least
 energy is the one of the least DRAM traffic.
 
-ZigZag's SALSA searches: it anneals the order of the prime factors of all loops. (LOMA enumerates orders. It merges prime
-factors until six are left: with seven dimensions, one loop for each, it cuts none of them.)
+ZigZag's SALSA searches: it anneals the order of the prime factors of all loops. (LOMA enumerates orders. It
+merges prime factors until six are left: with seven dimensions, one loop for each, it cuts none of them.)
 """
 
 from __future__ import annotations
